@@ -1,0 +1,1 @@
+"""Platform adapters for statecore, one package per platform."""

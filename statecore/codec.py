@@ -1,0 +1,173 @@
+"""Values to journal text and back, by cattrs.
+
+An event or what a machine remembers is a frozen attrs value. Its fields may be: bool, int (up to 64 bits), float
+(finite), str, bytes-free enums and literals, None, tuples of these, mappings from str, and frozen attrs values again.
+Whether a type survives the round trip is decided when a machine is defined, not when its first row is lost.
+
+Each type has a version (`schema`). A row of an older version is lifted by upcasters, one step at a time, on the plain
+dict, before it is structured; so history is never rewritten.
+"""
+
+import enum
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeVar, Union
+
+import attrs
+from cattrs.preconf.orjson import make_converter
+
+from statecore.errors import CodecError
+
+T = TypeVar("T")
+Upcast = Callable[[dict[str, Any]], dict[str, Any]]
+
+_converter: Final = make_converter(forbid_extra_keys=True, omit_if_default=True)
+_upcasters: Final[dict[tuple[str, int], Upcast]] = {}
+
+
+def dumps(value: Any) -> str:
+    """Write a frozen attrs value as JSON text; fields at their default are left out.
+
+    Raises:
+        CodecError: a field holds something the codec cannot carry.
+    """
+    try:
+        return _converter.dumps(value).decode()
+    except Exception as error:
+        raise CodecError(f"{type(value).__name__} cannot be written to the journal: {error}") from error
+
+
+def loads(text: str | bytes, kind: type[T], *, schema: int | None = None) -> T:
+    """Read a value back.
+
+    Args:
+        text: what `dumps` wrote.
+        kind: the attrs class.
+        schema: the version the row was written at; lifted to the class's own by the registered upcasters.
+
+    Raises:
+        CodecError: the text does not fit the class, or no upcaster leads from its version to the class's.
+    """
+    try:
+        current: int = getattr(kind, "schema", 1)
+        if schema is None or schema == current:
+            return _converter.loads(text, kind)
+        return _converter.structure(upcast(kind.__name__, _converter.loads(text, dict), schema, current), kind)
+    except CodecError:
+        raise
+    except Exception as error:
+        raise CodecError(f"this is no {kind.__name__}: {_why(error)}; the text was {_short(text)}") from error
+
+
+def upcaster(name: str, *, since: int) -> Callable[[Upcast], Upcast]:
+    """Register a function that lifts the fields of event or data type *name* from version *since* to the next.
+
+    Args:
+        name: the class's name.
+        since: the version it reads; it returns the fields of version ``since + 1``.
+    """
+
+    def register(lift: Upcast) -> Upcast:
+        if (name, since) in _upcasters:
+            raise CodecError(f"there are two upcasters for {name} from version {since}")
+        _upcasters[name, since] = lift
+        return lift
+
+    return register
+
+
+def upcast(name: str, fields: dict[str, Any], schema: int, current: int) -> dict[str, Any]:
+    """Lift *fields* from version *schema* to *current*, a step at a time.
+
+    Raises:
+        CodecError: a step is missing, or the row is newer than the code.
+    """
+    if schema > current:
+        raise CodecError(f"{name} was written at version {schema} and this code knows {current}; run a newer statecore")
+    for step in range(schema, current):
+        if (name, step) not in _upcasters:
+            raise CodecError(f"{name} has a row of version {step} and no upcaster from it (register one for {step})")
+        fields = _upcasters[name, step](fields)
+    return fields
+
+
+def _why(error: Exception) -> str:
+    found = list(getattr(error, "exceptions", ())) or [error]
+    while getattr(found[0], "exceptions", ()):
+        found = list(found[0].exceptions)
+    return f"{type(found[0]).__name__}: {found[0]}"
+
+
+def _short(text: str | bytes) -> str:
+    shown = text if isinstance(text, str) else text.decode(errors="replace")
+    return shown if len(shown) <= 120 else f"{shown[:117]}..."
+
+
+# ---- does a type survive? --------------------------------------------------------------------------------------------
+
+
+def objection(kind: type) -> str | None:
+    """Return why values of *kind* would not survive the journal, or None.
+
+    The types of the fields are checked first, then a sample with awkward values makes the round trip.
+    """
+    if not attrs.has(kind):
+        return f"{kind.__name__} is no attrs class"
+    try:
+        hints = typing.get_type_hints(kind)
+        for field in attrs.fields(kind):
+            if why := _type_objection(hints[field.name]):
+                return f"{kind.__name__}.{field.name}: {why}"
+        sample = _sample(kind)
+        hash_before = repr(sample)
+        back = loads(dumps(sample), kind)
+    except (CodecError, TypeError, NameError, ValueError) as error:
+        return f"{kind.__name__}: {error}"
+    if back != sample or repr(back) != hash_before:
+        return f"{kind.__name__}: {sample!r} came back as {back!r}"
+    frozen = kind.__setattr__ is not object.__setattr__
+    return None if frozen else f"{kind.__name__} is not frozen, so what is recorded could change afterwards"
+
+
+def _type_objection(hint: Any) -> str | None:
+    origin = typing.get_origin(hint)
+    if hint in (bool, int, float, str, type(None)) or origin is Literal:
+        return None
+    if origin in (Union, types.UnionType):
+        several = [part for part in typing.get_args(hint) if part is not type(None)]
+        if len(several) > 1:
+            return f"{hint} is ambiguous in JSON; one type, or one type and None"
+        return _type_objection(several[0])
+    if origin is tuple:
+        return next((why for part in typing.get_args(hint) if part is not ... and (why := _type_objection(part))), None)
+    if origin in (Mapping, typing.Mapping) or hint is Mapping:
+        arguments = typing.get_args(hint)
+        return _type_objection(arguments[1]) if arguments and arguments[0] is str else "a mapping must have str keys"
+    if isinstance(hint, type):
+        if issubclass(hint, enum.Enum):
+            return None
+        if attrs.has(hint):
+            return objection(hint)
+    return f"{hint} does not survive JSON; use bool, int, float, str, tuples, str-keyed Mappings, enums or frozen attrs"
+
+
+def _sample(hint: Any) -> Any:
+    """Return a value of the type that a careless codec would spoil."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return typing.get_args(hint)[-1]
+    if origin in (Union, types.UnionType):
+        return _sample(next(part for part in typing.get_args(hint) if part is not type(None)))
+    if origin is tuple:
+        arguments = typing.get_args(hint)
+        return tuple(_sample(part) for part in arguments if part is not ...)
+    if origin in (Mapping, typing.Mapping):
+        return {"k": _sample(typing.get_args(hint)[1])}
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return list(hint)[-1]
+    if isinstance(hint, type) and attrs.has(hint):
+        hints = typing.get_type_hints(hint)
+        return hint(**{field.alias: _sample(hints[field.name]) for field in attrs.fields(hint) if field.init})
+    return {bool: True, int: 2**53 + 1, float: math.pi, str: "\u2028é\x00😀\""}[hint]
