@@ -61,11 +61,13 @@ class Broken(Outcome):
             process ended while it was under way, as found at the next start; "drained": a stop would not wait longer.
         error: what was seen, for people.
         wait: nanoseconds until the next attempt, where there is one; chosen by the policy in force.
+        final: whether that policy allows none.
     """
 
     how: Literal["overdue", "died", "interrupted", "drained"]
     error: str = ""
     wait: int = 0
+    final: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -130,6 +130,8 @@ def _decided(machine: "Machine") -> list[str]:
                 problems.append(f"{name_of(event)} in {state!r} has only guarded rows; when none holds, nobody decided")
             if any(row.when is None for row in held[:-1]):
                 problems.append(f"{name_of(event)} in {state!r}: a row after an unguarded one can never apply")
+            if isinstance(event, Elapsed) and any(row.ignores for row in held):
+                problems.append(f"{name_of(event)} is awaited in {state!r}, so ignoring it would await nothing, or for ever")
             if any(not row.ignores for row in held) and (why := _from_nowhere(machine, state, event, held)):
                 problems.append(why)
     return problems
@@ -141,7 +143,7 @@ def _after_the_end(machine: "Machine", state: str, rows: dict[tuple[str, str], l
         held = rows.get((state, name_of(event)), [])
         if any(not row.ignores for row in held):
             problems.append(f"state {state!r} is final and yet {name_of(event)} leads out of it")
-        if not held and not isinstance(event, Elapsed):
+        if not held and not isinstance(event, Elapsed) and event is not Broken:
             problems.append(f"nobody decided on {name_of(event)} in {state!r}: ignore it with a reason")
     return problems
 
@@ -157,6 +159,8 @@ def _can_happen(machine: "Machine", state: str, event: type[Event] | Elapsed) ->
 
 def _from_nowhere(machine: "Machine", state: str, event: type[Event] | Elapsed, held: list["Row"]) -> str | None:
     if isinstance(event, Elapsed):
+        if any(row.target is None and row.do is None for row in held):
+            return f"{name_of(event)} stays in {state!r} and sets no new deadline, so it would fire for ever"
         return None
     effect = machine.effect(state)
     if issubclass(event, Outcome):

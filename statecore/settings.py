@@ -1,0 +1,105 @@
+"""Settings that are checked where they are written, with the key that holds them.
+
+A settings class is a frozen attrs class whose fields are made by `duration`, `count`, `number` and `choice`. Built from
+Python it raises on the field's name; built from a configuration file by `build` it raises on the dotted key the user
+wrote. Nothing absurd gets as far as a machine: not zero, not negative, not NaN, not ten thousand years.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from statecore.errors import ConfigError
+from statecore.units import MILLISECONDS, parse_duration, show_duration
+
+T = TypeVar("T")
+
+
+def duration(default: str, *, low: str = "1ms", high: str = "3650d") -> Any:
+    """Make a field that holds nanoseconds and is written as "10s", "250ms", "24h", or a number of seconds."""
+    lowest, highest = parse_duration(low), parse_duration(high)
+
+    def convert(value: object, field: "attrs.Attribute[Any]") -> int:
+        try:
+            ns = parse_duration(value)
+        except ValueError as error:
+            raise ConfigError(field.name, str(error)) from None
+        if not lowest <= ns <= highest:
+            raise ConfigError(
+                field.name, f"{show_duration(ns)} is out of range: from {show_duration(lowest)} to {show_duration(highest)}"
+            )
+        return ns
+
+    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))  # type: ignore[misc,call-overload]
+
+
+def number(default: float, *, low: float, high: float) -> Any:
+    """Make a field that holds a finite number between *low* and *high*, both included."""
+
+    def convert(value: object, field: "attrs.Attribute[Any]") -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ConfigError(field.name, f"must be a finite number, got {value!r}")
+        if not low <= value <= high:
+            raise ConfigError(field.name, f"{value!r} is out of range: from {low:g} to {high:g}")
+        return float(value)
+
+    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))  # type: ignore[misc,call-overload]
+
+
+def count(default: int, *, low: int, high: int) -> Any:
+    """Make a field that holds a whole number between *low* and *high*, both included."""
+
+    def convert(value: object, field: "attrs.Attribute[Any]") -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ConfigError(field.name, f"must be a whole number, got {value!r}")
+        if not low <= value <= high:
+            raise ConfigError(field.name, f"{value!r} is out of range: from {low} to {high}")
+        return value
+
+    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))  # type: ignore[misc,call-overload]
+
+
+def choice(default: str, *options: str) -> Any:
+    """Make a field that holds one of *options*."""
+
+    def convert(value: object, field: "attrs.Attribute[Any]") -> str:
+        if not isinstance(value, str) or value not in options:
+            raise ConfigError(field.name, f"must be one of {', '.join(options)}; got {value!r}")
+        return value
+
+    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))  # type: ignore[misc,call-overload]
+
+
+def build(kind: type[T], values: object, key: str) -> T:
+    """Build a settings class from a table of a configuration file.
+
+    Args:
+        kind: a frozen attrs class; fields that are settings classes themselves are built from sub-tables.
+        values: what the file holds there.
+        key: the dotted key of the table, for errors.
+
+    Raises:
+        ConfigError: a key is unknown, missing or holds something absurd.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(key, f"must be a table, got {values!r}")
+    fields = {field.alias: field for field in attrs.fields(kind) if field.init}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - set(fields)):
+        raise ConfigError(f"{key}.{unknown[0]}", f"no such setting; there are {', '.join(sorted(fields))}")
+    given = {}
+    for name, value in values.items():
+        inner = fields[name].type
+        nested = isinstance(inner, type) and attrs.has(inner) and isinstance(value, Mapping)
+        given[name] = build(inner, value, f"{key}.{name}") if nested else value  # type: ignore[arg-type]
+    if missing := [name for name, field in fields.items() if field.default is attrs.NOTHING and name not in given]:
+        raise ConfigError(f"{key}.{missing[0]}", "is missing")
+    try:
+        return kind(**given)
+    except ConfigError as error:
+        raise ConfigError(f"{key}.{error.key}", error.why) from None
+
+
+SHORTEST_WAIT = 50 * MILLISECONDS
+"""No configured wait between two attempts may be shorter. At this floor a retry costs well under 1 % of a core."""
