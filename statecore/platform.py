@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 import attrs
 
-from statecore.policies import Backoff, Circuit, Pacing, Retry, Window
+from statecore.policies import Backoff, Circuit, Handling, Pacing, Retry, Window
 from statecore.reading import Evidence, Reading
 from statecore.settings import duration
 
@@ -215,6 +215,7 @@ class Policies:
         backoff: how long between dials.
         retry: how long a delivery is tried.
         polling: how often it asks when nothing comes.
+        handling: how often a message that came in is handed over.
     """
 
     pacing: Pacing = attrs.field(factory=Pacing)
@@ -223,6 +224,7 @@ class Policies:
     backoff: Backoff = attrs.field(factory=Backoff)
     retry: Retry = attrs.field(factory=Retry)
     polling: Polling = attrs.field(factory=Polling)
+    handling: Handling = attrs.field(factory=Handling)
 
 
 class Platform(Protocol):

@@ -7,16 +7,25 @@ circuit      one chat, or one account, that refuses
 inbound      one message that came in
 """
 
-from statecore.machine import Machine
-from statecore.machines.circuit import circuit
-from statecore.machines.connection import connection
-from statecore.machines.delivery import delivery
-from statecore.machines.inbound import inbound
-from statecore.machines.window import window
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
-MACHINES: dict[str, Machine] = {
-    machine.name: machine for machine in (connection, delivery, window, circuit, inbound)
-}
+from statecore.machine import Machine
+from statecore.machines import circuit, connection, delivery, inbound, window
+
+MACHINES: Final[Mapping[str, Machine]] = MappingProxyType(
+    {
+        machine.name: machine
+        for machine in (
+            connection.connection,
+            delivery.delivery,
+            window.window,
+            circuit.circuit,
+            inbound.inbound,
+        )
+    }
+)
 """Every shipped machine by name; the first part of an instance's address is such a name."""
 
 __all__ = ["MACHINES", "circuit", "connection", "delivery", "inbound", "window"]

@@ -194,6 +194,7 @@ class PartRefused(Outcome):
         evidence: what the reading rests on.
         action: what a person must do, if anything.
         wait: ns until it is tried again, where time can cure it.
+        down: for how long the account has been down in all, in ns.
     """
 
     code: str
@@ -203,6 +204,7 @@ class PartRefused(Outcome):
     evidence: Evidence
     action: str = ""
     wait: int = 0
+    down: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -213,12 +215,14 @@ class NotSent(Outcome):
         stage: how far it got.
         error: what was seen.
         wait: ns until it is tried again.
+        down: for how long the account has been down in all, in ns; that time does not count towards its age.
         final: whether attempts and age are used up.
     """
 
     stage: str
     error: str
     wait: int
+    down: int = 0
     final: bool = False
 
 
@@ -280,6 +284,7 @@ def failed(was: Delivery, event: NotSent | PartRefused, now: int) -> Delivery:
         was,
         attempts=was.attempts + 1,
         failing_since=now if was.failing_since is None else was.failing_since,
+        down_before=event.down if was.failing_since is None else was.down_before,
         retry_at=now + event.wait,
         reason=said,
         action="" if isinstance(event, NotSent) else event.action,

@@ -10,7 +10,7 @@ retry      when to give a delivery up, and what to do with an outcome nobody kno
 from statecore.policies.backoff import Backoff
 from statecore.policies.circuit import Circuit
 from statecore.policies.pacing import Pacing
-from statecore.policies.retry import Retry
+from statecore.policies.retry import Handling, Retry
 from statecore.policies.window import Window
 
-__all__ = ["Backoff", "Circuit", "Pacing", "Retry", "Window"]
+__all__ = ["Backoff", "Circuit", "Handling", "Pacing", "Retry", "Window"]

@@ -29,6 +29,19 @@ class Retry:
     interruptions: int = count(5, low=1, high=1000)
 
 
+@attrs.frozen
+class Handling:
+    """How often a message that came in is handed to its handler.
+
+    Args:
+        attempts: after this many that failed, or that took the process down, it is set aside for a person.
+        backoff: the waits between them.
+    """
+
+    attempts: int = count(5, low=1, high=1000)
+    backoff: Backoff = attrs.field(factory=Backoff)
+
+
 def exhausted(policy: Retry, attempts: int, age: int) -> bool:
     """Tell whether a delivery that failed again is given up.
 

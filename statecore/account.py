@@ -1,0 +1,316 @@
+"""One account: its machines, wired together. Pure: what came in and what time it is go in, units to commit come out.
+
+What happens here, in `statecore.outbox` and in `statecore.intake` is composition. Each machine knows only its own
+table; here an answer of the platform becomes the events of every instance it concerns, in one unit, each row with its
+cause. The numbers are chosen here too, by the policies, and put into the events, so that replaying them needs neither
+policy nor chance.
+
+The order of business is the driver's: it hands in what came of attempts, lets timers elapse, asks for turns, commits
+the units, and makes the attempts they ask for.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import attrs
+
+from statecore.events import Broken, Event, Governed, Late
+from statecore.intake import Intake, idle_wait
+from statecore.lanes import LaneStore
+from statecore.machines import MACHINES, circuit, connection, delivery, inbound
+from statecore.outbox import Crash, Outbox
+from statecore.platform import Batch, Dialled, Empty, Failure, Message, Platform, Policies, Unauthorised
+from statecore.policies import backoff
+from statecore.system import Address, Store, System, Unit
+from statecore.units import MINUTES, SECONDS
+from statecore.world import World
+
+TIMERS_AT_ONCE: Final = 256
+"""Timers that one unit lets elapse; the next unit takes the next ones."""
+
+SILENCES_MAX: Final = 2
+"""Polls in a row that the platform did not answer at all before the connection counts as lost. One is normal: it is the
+race between its hold and our patience (Tencent/openclaw-weixin#267)."""
+
+STALE_PROBES: Final = (5 * SECONDS, 15 * SECONDS, 60 * SECONDS, 5 * MINUTES, 15 * MINUTES)
+"""Waits between probes of refused credentials. Each reads them afresh, so a new login is noticed within seconds at
+first; what is refused for long is asked ever more slowly."""
+
+STAGGER: Final = 2 * SECONDS
+"""After a suspend, accounts dial within this time of one another and not at once."""
+
+
+class AccountStore(Store, LaneStore, Protocol):
+    """Everything an account reads from the journal while deciding."""
+
+    def due(self, account: str) -> list[tuple[int, str]]:
+        """Return (deadline in ns, address) of every instance that awaits a timer."""
+
+    def in_states(self, account: str, machine: str, states: Sequence[str]) -> list[str]:
+        """Return the addresses of the instances in these states."""
+
+    def recently_received(self, account: str, since: int) -> list[tuple[int, inbound.Received]]:
+        """Return (when in ns, what) of the messages that came in since *since*."""
+
+
+@attrs.frozen(kw_only=True)
+class Command:
+    """What another process asked for; see `Account.command` for the kinds.
+
+    Args:
+        id: its place in the journal's list of commands.
+        kind: what is asked for.
+        target: the delivery, receipt or chat concerned.
+        text: for "send": what to send.
+        key: for "send": the sender's own idempotency key.
+        expires_at: for "send": when it is given up, in ns.
+    """
+
+    id: int
+    kind: str
+    target: str = ""
+    delivery: str = ""
+    text: str = ""
+    key: str = ""
+    expires_at: int | None = None
+
+
+class Account:
+    """The machines of one account.
+
+    Args:
+        name: what its user calls it.
+        platform: the pure half of its adapter.
+        policies: the numbers it goes by.
+        store: the journal, for reading.
+        world: time, chance, ids.
+    """
+
+    def __init__(self, name: str, platform: Platform, policies: Policies, store: AccountStore, world: World) -> None:
+        self.name = name
+        self.system = System(name, MACHINES, store)
+        self.outbox = Outbox(self.system, platform, policies, store, world)
+        self.intake = Intake(self.system, policies, store, world, self.outbox)
+        self._policies = policies
+        self._store = store
+        self._world = world
+        self._wait_for_drain = False
+
+    @property
+    def connection(self) -> str:
+        """Address of the connection."""
+        return f"connection/{self.name}"
+
+    @property
+    def draining(self) -> bool:
+        """Whether the account is being let go: no new turns, nothing handed over."""
+        return self.system.snapshot(self.connection).state in ("draining", "hanging-up", "closed")
+
+    # ---- beginning and ending ----------------------------------------------------------------------------------------
+
+    def start(self, event: connection.Started) -> Unit:
+        """Take the account: find what the last process left under way, and begin."""
+        unit = self.system.begin(self._world.now())
+        self.system.feed(unit, self.connection, event)
+        started = -len(unit.entries)
+        for address in self._store.in_states(self.name, "delivery", delivery.SENDING):
+            crash = Crash("interrupted", "the process ended while it was being sent")
+            self.outbox.in_flight.add(address)
+            self.outbox.answered(unit, address, crash, started, 0)
+        for address in self._store.in_states(self.name, "inbound", ("handling",)):
+            self.intake.handled(unit, address, "the process ended while it was handled")
+        self.outbox.lanes.load("queued")
+        self.intake.lanes.load("waiting")
+        for entry in unit.entries:  # the lanes were read from the journal, which does not have this unit yet
+            if entry.machine.name == "delivery":
+                self.outbox.moved(entry.address)
+            elif entry.machine.name == "inbound":
+                self.intake.moved(entry.address)
+        self.system.arm(self._store.due(self.name))
+        since = unit.now - 60 * SECONDS
+        for at, received in self._store.recently_received(self.name, since):
+            known = Message(
+                chat=received.chat, sender=received.sender, id=received.id, text=received.text,
+                kinds=received.kinds, sent_at=received.sent_at,
+            )  # fmt: skip
+            self.intake.remember(known, at)
+        return unit
+
+    def stop(self, by: str, wait: int) -> Unit:
+        """Begin to let go: take no new work, see to its end what is under way."""
+        unit = self.system.begin(self._world.now())
+        self.system.feed(unit, self.connection, connection.StopRequested(by=by, wait=wait))
+        return unit
+
+    def drained(self, unit: Unit) -> None:
+        """Go on with the stop if nothing is under way any more."""
+        state = self.system.snapshot(self.connection).state
+        if state == "draining" and not self.outbox.in_flight and not self.intake.handling:
+            cause = self.system.instance(self.connection).seq
+            self.system.feed(unit, self.connection, connection.Drained(), cause=cause)
+
+    def cut_off(self) -> Unit:
+        """Record what the stop would not wait for: sends whose outcome is unknown, handlers that did not end."""
+        unit = self.system.begin(self._world.now())
+        cause = self.system.instance(self.connection).seq
+        for address in sorted(self.outbox.in_flight):
+            self.outbox.answered(unit, address, Crash("drained", "the stop would not wait longer"), cause, 0)
+        for address in sorted(self.intake.handling):
+            self.intake.handled(unit, address, "the process stopped while it was handled")
+        return unit
+
+    # ---- what the driver brings --------------------------------------------------------------------------------------
+
+    def elapse(self, unit: Unit) -> bool:
+        """Let the timers that are due elapse; return whether there are more."""
+        elapsed = self.system.elapsed(unit.now, TIMERS_AT_ONCE)
+        for address, event, cause in elapsed:
+            self.system.feed(unit, address, event, cause=cause)
+            self._moved(unit, address)
+        return len(elapsed) == TIMERS_AT_ONCE
+
+    def _moved(self, unit: Unit, address: str) -> None:
+        machine = Address.parse(address).machine
+        if machine == "delivery":
+            self.outbox.moved(address)
+        elif machine == "inbound":
+            self.intake.moved(address)
+        elif address == self.connection and self.system.snapshot(address).state == "hanging-up":
+            cause = -len(unit.entries)
+            for late in sorted(self.outbox.in_flight):
+                self.outbox.answered(unit, late, Crash("drained", "the stop would not wait longer"), cause, 0)
+            for late in sorted(self.intake.handling):
+                self.intake.handled(unit, late, "the process stopped while it was handled")
+
+    def came_of(self, address: str, entered: int, result: Any, *, cause: int, began: int, size: int = 0) -> Unit:
+        """Take in what came of an attempt.
+
+        Args:
+            address: of the instance that asked for it.
+            entered: the entry that asked for it; if the instance has left it since, the outcome is late.
+            result: one of the values of `statecore.platform`, or a `Crash`.
+            cause: position of the row that asked for it.
+            began: when it began, in ns.
+            size: of what was sent, in bytes.
+        """
+        unit = self.system.begin(self._world.now())
+        if self.system.snapshot(address).entered != entered:
+            self.system.feed(unit, address, Late(event=type(result).__name__, of=entered), cause=cause)
+        elif address == self.connection:
+            self._tie(unit, result, cause, unit.now - began)
+        else:
+            self.outbox.answered(unit, address, result, cause, size)
+        return unit
+
+    def governed(self, address: str, held: int, rows: int) -> Unit:
+        """Note that the governor held an instance back."""
+        unit = self.system.begin(self._world.now())
+        self.system.feed(unit, address, Governed(held=held, rows=rows))
+        return unit
+
+    def happened(self, event: Event) -> Unit:
+        """Let something from outside happen to the connection: a wake from suspend, new credentials."""
+        unit = self.system.begin(self._world.now())
+        self.system.feed(unit, self.connection, event)
+        return unit
+
+    def woke(self, slept: int) -> Unit:
+        """The machine was suspended for *slept* ns."""
+        return self.happened(connection.Woke(slept=slept, wait=round(self._world.draw() * STAGGER)))
+
+    # ---- the connection ----------------------------------------------------------------------------------------------
+
+    def _tie(self, unit: Unit, result: Any, cause: int, held: int) -> None:
+        was_up = self.outbox.sendable()
+        data: connection.Connection = self.system.snapshot(self.connection).data
+        if isinstance(result, Batch):
+            unit.secrets.update(result.secrets)
+            self.intake.batch(unit, result, held, cause, idle_wait(self._policies, data.empties, held))
+        else:
+            event = self._tie_event(unit, result, data, held)
+            self.system.feed(unit, self.connection, event, cause=cause)
+        if self.outbox.sendable() and not was_up:
+            self.outbox.ready(unit, -1)
+
+    def _tie_event(self, unit: Unit, result: Any, data: connection.Connection, held: int) -> Event:
+        match result:
+            case Dialled():
+                unit.secrets.update(result.secrets)
+                unit.forget = result.fresh
+                return connection.Ready() if result.proved else connection.Opened()
+            case Empty(silent=True) if data.silences + 1 >= SILENCES_MAX:
+                return self._lost(Failure(stage="silence", error="the platform does not answer its polls"), data, unit.now)
+            case Empty():
+                unit.secrets.update(result.secrets)
+                wait = idle_wait(self._policies, data.empties, held)
+                return connection.Idle(held=held, wait=wait, silent=result.silent)
+            case Unauthorised():
+                wait = STALE_PROBES[min(data.stale_probes, len(STALE_PROBES) - 1)]
+                return connection.TokenRefused(
+                    code=result.code, message=result.message, wait=wait, action=result.action
+                )
+            case Failure(action=action) if action:
+                wait = STALE_PROBES[min(data.failures, len(STALE_PROBES) - 1)] * 4
+                return connection.Rejected(error=f"{result.stage}: {result.error}", wait=wait, action=action)
+            case Failure():
+                return self._lost(result, data, unit.now)
+            case Crash():
+                wait = backoff.delay(self._policies.backoff, data.failures + 1, self._world.draw())
+                return Broken(how=result.how, error=result.error, wait=wait)  # type: ignore[arg-type]
+            case _:  # what hanging up came to: there is nothing to be done about it
+                return connection.HungUp(error=str(result))
+
+    def _lost(self, failure: Failure, data: connection.Connection, now: int) -> connection.Lost:
+        policy = self._policies.backoff
+        failures = backoff.failures_now(policy, data.failures, data.ready_since, now)
+        return connection.Lost(
+            stage=failure.stage,
+            error=failure.error,
+            wait=backoff.delay(policy, failures, self._world.draw(), failure.hint),
+            failures=failures,
+            reachable=failure.reachable,
+        )
+
+    # ---- commands ----------------------------------------------------------------------------------------------------
+
+    def command(self, command: Command) -> Unit:
+        """Carry out what another process asked for. "send" is not among them: it is accepted like any other message.
+
+        "retry" and "purge" take the address of a dead delivery or a quarantined receipt; "credentials" says that there
+        are new ones; "resume" ends a wait for a person, and closes a chat's circuit if one is given.
+        """
+        unit = self.system.begin(self._world.now())
+        unit.done.append(command.id)
+        machine = Address.parse(command.target).machine
+        if command.kind in ("retry", "purge") and machine in ("delivery", "inbound"):
+            events: dict[tuple[str, str], Event] = {
+                ("delivery", "retry"): delivery.Revived(),
+                ("delivery", "purge"): delivery.Purged(),
+                ("inbound", "retry"): inbound.Retried(),
+                ("inbound", "purge"): inbound.Discarded(),
+            }
+            self.system.feed(unit, command.target, events[machine, command.kind])
+            self._moved(unit, command.target)
+        elif command.kind == "credentials":
+            self.system.feed(unit, self.connection, connection.CredentialsChanged())
+        elif command.kind == "resume":
+            address = self.outbox.circuit_of(command.target) if command.target else self.connection
+            event: Event = circuit.Reset(by="operator") if command.target else connection.Resumed()
+            self.system.feed(unit, address, event)
+        return unit
+
+    # ---- after the commit --------------------------------------------------------------------------------------------
+
+    def committed(self, unit: Unit, first: int) -> None:
+        """Note that a unit is in the journal, its first entry at position *first*."""
+        self.system.committed(unit, first)
+        for index, entry in enumerate(unit.entries):
+            if entry.order != -1 or not entry.live:
+                continue
+            if entry.machine.name == "delivery":
+                self.outbox.adopt(entry, first + index)
+            elif self.intake.lanes.add(entry.chat, entry.address, first + index, entry.decision.snapshot.state):
+                self.intake.lanes.offer(entry.chat)
+
+
+

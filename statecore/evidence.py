@@ -1,0 +1,85 @@
+"""What an account has lately seen of its platform: the memory behind `statecore.reading.Evidence`. Pure.
+
+It is kept in memory only. After a restart it is empty, which costs at most one more experiment a chat; what was
+concluded from it stands in the journal.
+"""
+
+from collections import deque
+from typing import Final, NamedTuple
+
+import attrs
+
+from statecore.units import MINUTES, SECONDS
+
+KEPT: Final = 1024
+"""Requests remembered; at the fastest sensible pace that is still far more than the intervals looked at."""
+
+
+class Answer(NamedTuple):
+    """One answer of the platform: when (ns), for which chat, whether it took the part."""
+
+    at: int
+    chat: str
+    taken: bool
+
+
+@attrs.define
+class Recent:
+    """The latest requests and answers of an account."""
+
+    _requests: deque[int] = attrs.field(factory=lambda: deque(maxlen=KEPT))
+    _answers: deque[Answer] = attrs.field(factory=lambda: deque(maxlen=KEPT))
+    _bare_refused: set[str] = attrs.field(factory=set)
+
+    def asked(self, now: int) -> None:
+        """Note a request."""
+        self._requests.append(now)
+
+    def taken(self, chat: str, now: int) -> None:
+        """Note that the platform took a part."""
+        self._answers.append(Answer(now, chat, taken=True))
+        self._bare_refused.discard(chat)
+
+    def refused(self, chat: str, now: int, *, bare: bool) -> None:
+        """Note that the platform refused a part."""
+        self._answers.append(Answer(now, chat, taken=False))
+        if bare:
+            self._bare_refused.add(chat)
+
+    def heard(self, chat: str) -> None:
+        """Note that the chat's user wrote: what was found out about its token is out of date."""
+        self._bare_refused.discard(chat)
+
+    def bare_refused(self, chat: str) -> bool:
+        """Tell whether an attempt without the token was refused since the user last wrote."""
+        return chat in self._bare_refused
+
+    def last_second(self, now: int) -> int:
+        """Count the requests of the last second."""
+        return sum(at > now - SECONDS for at in self._requests)
+
+    def last_minutes(self, now: int) -> int:
+        """Count the requests of the last five minutes."""
+        return sum(at > now - 5 * MINUTES for at in self._requests)
+
+    def others_refused(self, chat: str, since: int) -> tuple[str, ...]:
+        """Return the other chats refused since *since*, with nothing of the account taken after the refusal."""
+        found: dict[str, None] = {}
+        for answer in reversed(self._answers):
+            if answer.taken or answer.at < since:
+                break
+            if answer.chat != chat:
+                found[answer.chat] = None
+        return tuple(found)
+
+    def others_accepted(self, chat: str) -> int:
+        """Count what was taken in other chats since this chat's first refusal in a row."""
+        count = counted = 0
+        for answer in reversed(self._answers):
+            if answer.chat == chat:
+                if answer.taken:
+                    break
+                counted = count
+            elif answer.taken:
+                count += 1
+        return counted

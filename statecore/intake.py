@@ -1,0 +1,195 @@
+"""What comes in to an account: batches become receipts, receipts are handed over in the order of their chats. Pure."""
+
+from collections import OrderedDict
+from typing import Final
+
+from statecore.lanes import Lanes, LaneStore
+from statecore.machines import connection, inbound, window
+from statecore.outbox import Outbox
+from statecore.platform import Batch, Message, Policies
+from statecore.policies import backoff
+from statecore.system import System, Unit
+from statecore.units import MILLISECONDS, SECONDS
+from statecore.world import World
+
+FINGERPRINT_WITHIN: Final = 30 * SECONDS
+"""The same text that comes again under another id after longer than this is another message. Copies were seen 1 to 11
+seconds apart (Tencent/openclaw-weixin#239); longer windows swallowed people's repeated "ok" (hermes-agent#36750)."""
+
+FINGERPRINT_APART_MS: Final = 2_000
+"""Copies carry the moment at which the message was written. Texts written further apart than this, by the platform's
+own clock, are two messages however soon they arrive after one another."""
+
+FINGERPRINTS_MAX: Final = 10_000
+"""Fingerprints remembered at most; within thirty seconds no account that a person reads receives more."""
+
+Fingerprint = tuple[str, str, tuple[str, ...]]
+
+
+class Intake:
+    """The incoming half of an account."""
+
+    def __init__(self, system: System, policies: Policies, lanes: LaneStore, world: World, outbox: Outbox) -> None:
+        self._system = system
+        self._policies = policies
+        self._world = world
+        self._outbox = outbox
+        self._seen: OrderedDict[Fingerprint, tuple[int, int, str]] = OrderedDict()
+        self.lanes = Lanes(system.account, "inbound", lanes)
+        self.handling: set[str] = set()
+
+    def address(self, message_id: str) -> str:
+        """Address of the receipt of a message."""
+        return f"inbound/{self._system.account}/{message_id}"
+
+    # ---- batches -----------------------------------------------------------------------------------------------------
+
+    def batch(self, unit: Unit, batch: Batch, held: int, cause: int, idle_wait: int) -> None:
+        """Take in what a poll brought. Messages and cursor are in one unit; neither is ever without the other.
+
+        Args:
+            unit: what it is committed with.
+            batch: what came.
+            held: ns the poll took.
+            cause: position of the row that asked for the poll.
+            idle_wait: ns until the next poll if there is nothing new in it.
+        """
+        new, copies = self._sort(batch.messages, unit.now)
+        unit.secrets.update(batch.secrets)
+        tie = self._outbox.connection
+        if new:
+            event = connection.Arrived(messages=len(new), copies=len(copies), held=held)
+            self._system.feed(unit, tie, event, cause=cause)
+        else:
+            self._system.feed(unit, tie, connection.Idle(held=held, wait=idle_wait), cause=cause)
+        arrived = -len(unit.entries)
+        for address, message, by in copies:
+            self._system.feed(unit, address, inbound.Repeated(id=message.id, by=by), cause=arrived)
+            self._keep_token(unit, message)
+        for message in new:
+            self._receive(unit, message, arrived)
+
+    def _sort(self, messages: tuple[Message, ...], now: int) -> tuple[list[Message], list[tuple[str, Message, str]]]:
+        new: list[Message] = []
+        copies: list[tuple[str, Message, str]] = []
+        ids: set[str] = set()
+        for message in messages:
+            address = self.address(message.id)
+            if message.id in ids or self._system.exists(address):
+                copies.append((address, message, "id"))
+            elif (original := self._same_text(message, now)) is not None:
+                copies.append((original, message, "fingerprint"))
+            else:
+                new.append(message)
+                ids.add(message.id)
+                self.remember(message, now)
+        return new, copies
+
+    def _same_text(self, message: Message, now: int) -> str | None:
+        seen = self._seen.get(_fingerprint(message))
+        if seen is None:
+            return None
+        at, sent_at, address = seen
+        if now - at > FINGERPRINT_WITHIN:
+            return None
+        apart = abs(message.sent_at - sent_at) if message.sent_at and sent_at else 0
+        return address if apart <= FINGERPRINT_APART_MS else None
+
+    def remember(self, message: Message, at: int) -> None:
+        """Remember a message's fingerprint."""
+        key = _fingerprint(message)
+        self._seen[key] = (at, message.sent_at, self.address(message.id))
+        self._seen.move_to_end(key)
+        while len(self._seen) > FINGERPRINTS_MAX:
+            self._seen.popitem(last=False)
+
+    def _receive(self, unit: Unit, message: Message, cause: int) -> None:
+        event = inbound.Received(
+            chat=message.chat,
+            sender=message.sender,
+            id=message.id,
+            text=message.text,
+            kinds=message.kinds,
+            sent_at=message.sent_at,
+            weak_id=message.weak_id,
+            quotes=message.quotes,
+        )
+        self._system.feed(unit, self.address(message.id), event, cause=cause, chat=message.chat)
+        received = -len(unit.entries)
+        heard = window.Heard(lasts=self._policies.window.lasts, token=bool(message.token))
+        self._system.feed(unit, self._outbox.window_of(message.chat), heard, cause=received, chat=message.chat)
+        self._keep_token(unit, message)
+        self._outbox.heard(unit, message.chat, received)
+
+    def _keep_token(self, unit: Unit, message: Message) -> None:
+        if message.token:
+            unit.secrets[f"token/{message.chat}"] = message.token
+
+    # ---- handing over ------------------------------------------------------------------------------------------------
+
+    def take(self, unit: Unit) -> str | None:
+        """Hand the next message over; return the address of its receipt, or None if none is waiting."""
+        while (chat := self.lanes.take()) is not None:
+            head = self.lanes.head(chat)
+            if head is None or self._system.snapshot(head.address).state != "waiting":
+                continue
+            self._system.feed(unit, head.address, inbound.Handed(), cause=self._system.instance(head.address).seq)
+            self.handling.add(head.address)
+            self.moved(head.address)
+            return head.address
+        return None
+
+    def handled(self, unit: Unit, address: str, error: str | None) -> None:
+        """Take in how a handler ended.
+
+        Args:
+            unit: what it is committed with.
+            address: of the receipt.
+            error: what went wrong, or None.
+        """
+        held = self._system.instance(address)
+        cause = held.seq
+        self.handling.discard(address)
+        if error is None:
+            self._system.feed(unit, address, inbound.Handled(), cause=cause)
+        else:
+            attempts = held.snapshot.data.attempts
+            policy = self._policies.handling
+            wait = backoff.delay(policy.backoff, attempts, self._world.draw())
+            event = inbound.HandlerFailed(error=error, wait=wait, final=attempts >= policy.attempts)
+            self._system.feed(unit, address, event, cause=cause)
+        self.moved(address)
+
+    def moved(self, address: str) -> None:
+        """Bring the lane up to date with where a receipt is now."""
+        held = self._system.instance(address)
+        state, chat = held.snapshot.state, held.chat
+        if state in ("done", "quarantined"):
+            following = self.lanes.leave(chat, address)
+            if following is not None and following.state == "waiting":
+                self.lanes.offer(chat)
+            return
+        self.lanes.update(chat, address, state)
+        head = self.lanes.head(chat)
+        if state == "waiting" and head is not None and head.address == address:
+            self.lanes.offer(chat)
+
+
+def _fingerprint(message: Message) -> Fingerprint:
+    return message.sender, message.text, message.kinds
+
+
+def idle_wait(policies: Policies, empties: int, held: int) -> int:
+    """Choose the pause after a poll that brought nothing.
+
+    A poll that the platform held needs none to speak of. One that came back at once is repeated once a period, and a
+    peer that keeps doing that is asked ever less often.
+
+    Args:
+        policies: the account's numbers.
+        empties: polls in a row that came back at once.
+        held: ns the poll took.
+    """
+    policy = policies.polling
+    period = min(policy.period_max, policy.period * 2 ** min(empties // 30, 32))
+    return max(policy.gap, period - held) if held < period else max(policy.gap, 50 * MILLISECONDS)

@@ -1,0 +1,461 @@
+"""What leaves an account: whose turn it is, and what an answer of the platform means for everyone concerned. Pure."""
+
+from typing import Final
+
+import attrs
+
+from statecore.evidence import Recent
+from statecore.events import Broken
+from statecore.lanes import Lanes, LaneStore
+from statecore.machine import Snapshot
+from statecore.machines import circuit, connection, delivery, window
+from statecore.machines.delivery import SENDING
+from statecore.platform import Platform, Policies, Refusal, Taken, Unauthorised, Unclear, Unsent
+from statecore.policies import backoff, pacing
+from statecore.policies import circuit as circuits
+from statecore.policies import retry as retries
+from statecore.policies import window as allowance
+from statecore.reading import Evidence, Reading
+from statecore.system import NO_LANE, Entry, System, Unit
+from statecore.units import SECONDS
+from statecore.world import World
+
+IN_FLIGHT_MAX: Final = 8
+"""Requests of one account under way at once. Pacing is the real bound; this one holds when answers take long."""
+
+PROBE_WITHIN: Final = 90 * SECONDS
+"""After this long a probe's ticket is taken back. Longer than any attempt may take, so it only meets tickets orphaned
+by the end of a process."""
+
+
+@attrs.frozen
+class Crash:
+    """An attempt ended without an answer; see `statecore.events.Broken`."""
+
+    how: str
+    error: str
+
+
+SendResult = Taken | Refusal | Unsent | Unclear | Unauthorised | Crash
+
+
+class Outbox:
+    """The outgoing half of an account."""
+
+    def __init__(self, system: System, platform: Platform, policies: Policies, lanes: LaneStore, world: World) -> None:
+        self._system = system
+        self._platform = platform
+        self._policies = policies
+        self._world = world
+        self._recent = Recent()
+        self._bucket = pacing.Bucket(1.0, world.now())  # a burst after every restart would be a burst every restart
+        self._doubts = 0
+        self._account = system.account
+        self.lanes = Lanes(system.account, "delivery", lanes)
+        self.in_flight: set[str] = set()
+        self.next_turn: int | None = None
+
+    # ---- addresses ---------------------------------------------------------------------------------------------------
+
+    @property
+    def connection(self) -> str:
+        """Address of the account's connection."""
+        return f"connection/{self._account}"
+
+    @property
+    def circuit(self) -> str:
+        """Address of the account's own circuit."""
+        return f"circuit/{self._account}"
+
+    def circuit_of(self, chat: str) -> str:
+        """Address of a chat's circuit."""
+        return f"circuit/{self._account}/{chat}"
+
+    def window_of(self, chat: str) -> str:
+        """Address of a chat's window."""
+        return f"window/{self._account}/{chat}"
+
+    # ---- accepting ---------------------------------------------------------------------------------------------------
+
+    def accept(
+        self, id_: str, chat: str, text: str, *, reply_to: str, key: str, expires_at: int | None, origin: str, now: int
+    ) -> Unit:
+        """Build the unit that takes a message on. It touches nothing in memory: `adopt` does, once it is committed.
+
+        Raises:
+            NotAccepted: the platform cannot take such a text.
+        """
+        machine = delivery.delivery
+        event = delivery.Accepted(
+            chat=chat,
+            parts=self._platform.split(text),
+            expires_at=expires_at,
+            reply_to=reply_to,
+            key=key,
+            origin=origin,
+        )
+        decision = machine.step(machine.start(), event, now)
+        address = f"delivery/{self._account}/{id_}"
+        due = machine.due(decision.snapshot)
+        entry = Entry(address, machine, "new", event, decision, 0, chat, -1, live=True, due=due)
+        return Unit(self._account, now, [entry], key=key)
+
+    def adopt(self, entry: Entry, order: int) -> None:
+        """Put a delivery that is now in the journal into its lane."""
+        if entry.due is not None:
+            self._system.arm([(entry.due, entry.address)])
+        if self.lanes.add(entry.chat, entry.address, order, "queued"):
+            self.lanes.offer(entry.chat)
+
+    # ---- turns -------------------------------------------------------------------------------------------------------
+
+    def sendable(self) -> bool:
+        """Tell whether requests may leave: the platform accepts the account, or did and still answers."""
+        state, data, _, _ = self._system.snapshot(self.connection)
+        return state in ("connected", "resting") or (state == "reconnecting" and data.reachable)
+
+    def pump(self, unit: Unit) -> None:
+        """Give turns to whoever may leave now; `next_turn` says when to ask again, if time alone can change the answer."""
+        self.next_turn = None
+        if not self.sendable():
+            return
+        while len(self.in_flight) < IN_FLIGHT_MAX and self.lanes.ready:
+            account = self._system.snapshot(self.circuit)
+            if account.state in ("open", "probing"):
+                return
+            at = pacing.ready_at(self._policies.pacing, self._bucket, self._stretch(unit.now), unit.now)
+            if at > unit.now:
+                self.next_turn = at
+                return
+            chat = self._probe_first() if account.state == "half-open" else self.lanes.take()
+            if chat is not None:
+                self._turn(unit, chat, account)
+
+    def _probe_first(self) -> str | None:
+        """Choose who probes for the account: the chat that was refused least lately, so one dead chat cannot hold it."""
+        suspects = set(self._system.snapshot(self.circuit).data.suspects) | set(
+            self._recent.others_refused("", self._world.now() - self._policies.circuit.evidence)
+        )
+        for _ in range(len(self.lanes.ready)):
+            chat = self.lanes.take()
+            if chat is None or chat not in suspects:
+                return chat
+            self.lanes.offer(chat)
+        return self.lanes.take()
+
+    def _turn(self, unit: Unit, chat: str, account: Snapshot) -> None:
+        head = self.lanes.head(chat)
+        if head is None or self._system.snapshot(head.address).state != "queued":
+            return
+        own = self._system.snapshot(self.circuit_of(chat))
+        allowed = self._system.snapshot(self.window_of(chat))
+        held = self._obstacle(own, allowed, unit.now)
+        cause = self._system.instance(head.address).seq
+        if held is not None:
+            self._system.feed(unit, head.address, held, cause=cause)
+            self.lanes.update(chat, head.address, self._system.snapshot(head.address).state)
+            return
+        probe = "account" if account.state == "half-open" else "chat" if own.state == "half-open" else ""
+        left = allowance.left(self._policies.window, allowed.data.spent) - 1
+        self._system.feed(
+            unit, head.address, delivery.Turn(token=allowed.data.token, left=left, probe=probe), cause=cause
+        )
+        turn = -len(unit.entries)
+        spent = window.Spent(delivery=head.address, left=left)
+        self._system.feed(unit, self.window_of(chat), spent, cause=turn, chat=chat)
+        ticket = circuit.ProbeSent(delivery=head.address, within=PROBE_WITHIN)
+        if account.state == "half-open":
+            self._system.feed(unit, self.circuit, ticket, cause=turn)
+        if own.state == "half-open":
+            self._system.feed(unit, self.circuit_of(chat), ticket, cause=turn)
+        self._spend(unit.now)
+        self.in_flight.add(head.address)
+        self.lanes.update(chat, head.address, "sending")
+
+    def _obstacle(self, own: Snapshot, allowed: Snapshot, now: int) -> delivery.Held | None:
+        if own.state == "open":
+            return delivery.Held(by="circuit", reason=own.data.reason, wait=max(1, own.data.probe_at - now), action=WRITE)
+        if own.state == "probing":
+            return delivery.Held(by="circuit", reason="a probe is out", wait=max(1, own.data.probe_until - now))
+        if allowed.state in window.CLOSED:
+            return delivery.Held(by="window", reason=allowed.data.reason, action=WRITE)
+        if allowance.left(self._policies.window, allowed.data.spent) <= 0:
+            return delivery.Held(by="window", reason="the allowed messages are used up", action=WRITE)
+        return None
+
+    def _spend(self, now: int) -> None:
+        self._bucket = pacing.spend(self._policies.pacing, self._bucket, self._stretch(now), now)
+        self._recent.asked(now)
+
+    def _stretch(self, now: int) -> float:
+        data = self._system.snapshot(self.circuit).data
+        return pacing.stretch(self._policies.pacing, data.level, data.throttled_at, now)
+
+    # ---- answers -----------------------------------------------------------------------------------------------------
+
+    def answered(self, unit: Unit, address: str, result: SendResult, cause: int, size: int) -> None:
+        """Take in what came of sending a part.
+
+        Args:
+            unit: what it is committed with.
+            address: of the delivery.
+            result: what came of it.
+            cause: position of the row that asked for the attempt.
+            size: of the part, in bytes.
+        """
+        chat = self._system.instance(address).chat
+        match result:
+            case Taken():
+                self._taken(unit, address, chat, result, cause)
+            case Refusal() | Unauthorised():
+                self._refused(unit, address, chat, result, cause, size)
+            case Unsent():
+                self._unsent(unit, address, chat, result, cause)
+            case Unclear() | Crash():
+                self._unclear(unit, address, chat, result, cause)
+        self.moved(address)
+
+    def moved(self, address: str) -> None:
+        """Bring the lane up to date with where a delivery is now."""
+        held = self._system.instance(address)
+        state, chat = held.snapshot.state, held.chat
+        if state not in SENDING:
+            self.in_flight.discard(address)
+        head = self.lanes.head(chat)
+        if head is None or head.address != address:
+            return
+        if state in NO_LANE:
+            following = self.lanes.leave(chat, address)
+            if following is not None and following.state == "queued":
+                self.lanes.offer(chat)
+            return
+        self.lanes.update(chat, address, state)
+        if state == "queued":
+            self.lanes.offer(chat)
+
+    def _taken(self, unit: Unit, address: str, chat: str, result: Taken, cause: int) -> None:
+        state, data, _, _ = self._system.snapshot(address)
+        event = delivery.PartAccepted(message=result.message, confirmed=bool(result.message))
+        self._system.feed(unit, address, event, cause=cause)
+        index = -len(unit.entries)
+        self._doubts = 0
+        self._recent.taken(chat, unit.now)
+        if state == "sending-bare" and data.token:
+            self._system.feed(unit, self.window_of(chat), window.TokenForgotten(token=data.token), cause=index)
+            if self._system.snapshot(self.window_of(chat)).data.token == 0:
+                unit.secrets[f"token/{chat}"] = None
+        if self._holds_ticket(self.circuit_of(chat), address):
+            self._system.feed(unit, self.circuit_of(chat), circuit.ProbePassed(), cause=index)
+        if self._holds_ticket(self.circuit, address):
+            self._system.feed(unit, self.circuit, circuit.ProbePassed(), cause=index)
+            self._release(unit, ("circuit-tripped",), "account", index)
+
+    def _holds_ticket(self, address: str, holder: str) -> bool:
+        state, data, _, _ = self._system.snapshot(address)
+        return state == "probing" and data.probe == holder
+
+    def _refused(
+        self, unit: Unit, address: str, chat: str, result: Refusal | Unauthorised, cause: int, size: int
+    ) -> None:
+        state, data, _, _ = self._system.snapshot(address)
+        bare = state == "sending-bare"
+        probing = self._holds_ticket(self.circuit, address)
+        self._recent.refused(chat, unit.now, bare=bare)
+        evidence = self._evidence(chat, unit.now, size=size, bare=bare, probing=probing)
+        reading = self._read(result, evidence)
+        then = "circuit" if reading.then == "bare" and bare else reading.then
+        if then == "retry" and self._exhausted(data, unit.now):
+            then = "dead"
+        wait, failures = self._wait_after(chat, then, data, unit.now)
+        event = delivery.PartRefused(
+            code=result.code,
+            message=result.message,
+            reading=reading.says,
+            then=then,
+            evidence=evidence,
+            action=reading.action,
+            wait=wait,
+            down=self._down(unit.now),
+        )
+        self._system.feed(unit, address, event, cause=cause)
+        index = -len(unit.entries)
+        if then == "bare":
+            self._spend(unit.now)  # the experiment leaves out of turn, so the next turn waits the longer
+            return
+        self._system.feed(unit, self.window_of(chat), window.Refunded(delivery=address), cause=index)
+        said = f"{result.code} {result.message}".strip() + f": {reading.says}"
+        if then == "account":
+            self._blame_account(unit, address, chat, reading, said, wait, failures, index)
+        elif then == "circuit":
+            self._trip(unit, self.circuit_of(chat), address, said, wait, failures, index)
+            self._void(unit, self.circuit, address, index)
+        else:
+            if then == "window":
+                self._system.feed(unit, self.window_of(chat), window.Shut(reason=said), cause=index)
+            if then == "credentials":
+                self._doubts += 1
+                again = backoff.delay(self._policies.backoff, self._doubts, self._world.draw())
+                self._system.feed(unit, self.connection, connection.Doubted(reason=said, wait=again), cause=index)
+            self._void(unit, self.circuit, address, index)
+            self._void(unit, self.circuit_of(chat), address, index)
+
+    def _read(self, result: Refusal | Unauthorised, evidence: Evidence) -> Reading:
+        if isinstance(result, Refusal):
+            return self._platform.read(result, evidence)
+        if not evidence.bare and not evidence.bare_refused:
+            return Reading("bare", "the account or the chat's token is refused; one attempt without the token tells which")
+        return Reading("credentials", "the account's credentials are refused", result.action)
+
+    def _evidence(self, chat: str, now: int, *, size: int, bare: bool, probing: bool) -> Evidence:
+        data = self._system.snapshot(self.window_of(chat)).data
+        others = self._recent.others_refused(chat, now - self._policies.circuit.evidence)
+        return Evidence(
+            spent=data.spent,
+            allowed=self._policies.window.messages,
+            heard_ago=None if data.heard_at is None else now - data.heard_at,
+            size=size,
+            bare=bare,
+            bare_refused=self._recent.bare_refused(chat),
+            last_second=self._recent.last_second(now),
+            last_minutes=self._recent.last_minutes(now),
+            others_refused=len(others) if len(others) + 1 >= self._policies.circuit.chats else 0,
+            others_accepted=self._recent.others_accepted(chat),
+            probing=probing,
+        )
+
+    def _wait_after(self, chat: str, then: str, data: delivery.Delivery, now: int) -> tuple[int, int]:
+        """Choose how long a refused delivery waits, and which failure in a row of its circuit this is."""
+        policy = self._policies.circuit
+        if then == "retry":
+            return backoff.delay(self._policies.retry.backoff, data.attempts + 1, self._world.draw()), 0
+        if then not in ("circuit", "account"):
+            return 0, 0
+        address = self.circuit if then == "account" else self.circuit_of(chat)
+        first = policy.cooldown if then == "account" else policy.chat_cooldown
+        state, held, _, _ = self._system.snapshot(address)
+        if state == "open":
+            return max(1, held.probe_at - now), held.failures
+        failures = held.failures + 1 if state == "probing" else circuits.failures_now(policy, held.failures, held.closed_at, now)
+        return circuits.wait(policy, first, failures, self._world.draw()), failures
+
+    def _blame_account(
+        self, unit: Unit, address: str, chat: str, reading: Reading, said: str, wait: int, failures: int, cause: int
+    ) -> None:
+        """Trip the account's circuit, and clear the chats whose refusals are now put down to the account."""
+        others = self._recent.others_refused(chat, unit.now - self._policies.circuit.evidence)
+        level = pacing.slower(self._policies.pacing, self._stretch(unit.now)) if reading.throttled else 1.0
+        self._trip(
+            unit, self.circuit, address, said, wait, failures, cause, level=level, suspects=(*others, chat)[-16:]
+        )
+        self._void(unit, self.circuit_of(chat), address, cause)
+        for other in others:
+            if self._system.snapshot(self.circuit_of(other)).state in ("open", "half-open"):
+                self._system.feed(unit, self.circuit_of(other), circuit.Reset(by="account"), cause=cause)
+                self._release_head(unit, other, ("circuit-tripped",), "account", cause)
+
+    def _trip(
+        self,
+        unit: Unit,
+        circuit_address: str,
+        address: str,
+        said: str,
+        wait: int,
+        failures: int,
+        cause: int,
+        *,
+        level: float = 1.0,
+        suspects: tuple[str, ...] = (),
+    ) -> None:
+        state = self._system.snapshot(circuit_address).state
+        chat = self._system.instance(address).chat if circuit_address != self.circuit else ""
+        if self._holds_ticket(circuit_address, address):
+            event = circuit.ProbeFailed(reason=said, wait=wait, throttled=level > 1)
+            self._system.feed(unit, circuit_address, event, cause=cause, chat=chat)
+        elif state == "closed":
+            tripped = circuit.Tripped(reason=said, wait=wait, failures=failures, level=level, suspects=suspects)
+            self._system.feed(unit, circuit_address, tripped, cause=cause, chat=chat)
+
+    def _void(self, unit: Unit, circuit_address: str, address: str, cause: int) -> None:
+        if self._holds_ticket(circuit_address, address):
+            event = circuit.ProbeVoid(wait=self._policies.circuit.cooldown)
+            self._system.feed(unit, circuit_address, event, cause=cause)
+
+    def _unsent(self, unit: Unit, address: str, chat: str, result: Unsent, cause: int) -> None:
+        data = self._system.snapshot(address).data
+        event = delivery.NotSent(
+            stage=result.stage,
+            error=result.error,
+            wait=backoff.delay(self._policies.retry.backoff, data.attempts + 1, self._world.draw()),
+            down=self._down(unit.now),
+            final=self._exhausted(data, unit.now),
+        )
+        self._system.feed(unit, address, event, cause=cause)
+        index = -len(unit.entries)
+        self._system.feed(unit, self.window_of(chat), window.Refunded(delivery=address), cause=index)
+        self._void(unit, self.circuit, address, index)
+        self._void(unit, self.circuit_of(chat), address, index)
+
+    def _unclear(self, unit: Unit, address: str, chat: str, result: Unclear | Crash, cause: int) -> None:
+        data = self._system.snapshot(address).data
+        wait = self._policies.retry.resend_after
+        event: delivery.PartUnknown | Broken
+        if isinstance(result, Unclear):
+            event = delivery.PartUnknown(error=result.error, wait=wait, final=self._no_resend(data.unknowns))
+        else:
+            cut_off = result.how in ("interrupted", "drained")
+            final = (
+                self._platform.resends == "never" or data.interruptions + 1 > self._policies.retry.interruptions
+                if cut_off
+                else self._no_resend(data.unknowns)
+            )
+            event = Broken(how=result.how, error=result.error, wait=wait, final=final)  # type: ignore[arg-type]
+        self._system.feed(unit, address, event, cause=cause)
+        index = -len(unit.entries)
+        self._void(unit, self.circuit, address, index)
+        self._void(unit, self.circuit_of(chat), address, index)
+
+    def _no_resend(self, unknowns: int) -> bool:
+        """Tell whether the platform's policy forbids to send a part of unknown outcome once more."""
+        allowed = {"never": 0, "once": 1, "always": self._policies.retry.attempts}[self._platform.resends]
+        return unknowns + 1 > allowed
+
+    def _exhausted(self, data: delivery.Delivery, now: int) -> bool:
+        if data.failing_since is None:
+            return False
+        age = now - data.failing_since - (self._down(now) - data.down_before)
+        return retries.exhausted(self._policies.retry, data.attempts + 1, age)
+
+    def _down(self, now: int) -> int:
+        data = self._system.snapshot(self.connection).data
+        return int(data.down_total + (now - data.down_since if data.down_since is not None else 0))
+
+    # ---- releasing ---------------------------------------------------------------------------------------------------
+
+    def heard(self, unit: Unit, chat: str, cause: int) -> None:
+        """Let a chat go on whose user wrote: its circuit closes and its lane flushes, paced."""
+        self._recent.heard(chat)
+        if self._system.snapshot(self.circuit_of(chat)).state != "closed":
+            self._system.feed(unit, self.circuit_of(chat), circuit.Reset(by="inbound"), cause=cause, chat=chat)
+        self._release_head(unit, chat, ("window-closed", "circuit-tripped"), "inbound", cause)
+
+    def ready(self, unit: Unit, cause: int) -> None:
+        """Wake what waited for the account to be ready."""
+        self._release(unit, ("token-stale", "backing-off"), "ready", cause)
+
+    def _release(self, unit: Unit, states: tuple[str, ...], by: str, cause: int) -> None:
+        for chat in self.lanes.chats():
+            self._release_head(unit, chat, states, by, cause)
+
+    def _release_head(self, unit: Unit, chat: str, states: tuple[str, ...], by: str, cause: int) -> None:
+        head = self.lanes.head(chat)
+        if head is None or head.state not in states:
+            return
+        if by == "account" and self._system.snapshot(self.circuit_of(chat)).state == "open":
+            return  # it waits for its own circuit, not for the account's
+        self._system.feed(unit, head.address, delivery.Released(by=by), cause=cause)
+        self.moved(head.address)
+
+
+WRITE: Final = "the chat's user must write; their next message releases it"
+
+

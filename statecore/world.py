@@ -1,0 +1,94 @@
+"""The one port for everything that is not determined: time, chance, ids.
+
+Nothing else in statecore reads a clock or draws a number (a lint holds that line), so the runtime, a simulation and a
+replay run the same code and differ only in their world.
+
+There are two clocks. `now` is for decisions: nanoseconds that only ever go forward, at the pace of the event loop's
+monotonic clock, from an origin that continues where the journal left off. Deadlines are on it, so they survive a
+restart, and setting the wall clock moves none of them. `wall` is for records, and believed by nobody.
+"""
+
+import os
+import random
+import socket
+import time
+from typing import Protocol
+
+import trio
+
+from statecore.units import SECONDS
+
+
+class World(Protocol):
+    """What the runtime asks of the outside when it must not be asked twice."""
+
+    def now(self) -> int:
+        """Return the time for decisions, in ns."""
+
+    def wall(self) -> int:
+        """Return the time for records, in ns since 1970."""
+
+    def asleep(self) -> int:
+        """Return for how long the machine has been suspended in all, in ns."""
+
+    def draw(self) -> float:
+        """Return a uniform random number in [0, 1)."""
+
+    def new_id(self) -> str:
+        """Return an id that was never returned before, and sorts after those of earlier milliseconds."""
+
+
+class RealWorld:
+    """The world outside, on trio's clock. With a virtual trio clock, time is virtual and everything else is as given.
+
+    Args:
+        origin: what `now` is when the world begins; the gateway passes the journal's latest time or the wall clock,
+            whichever is later.
+        seed: for tests: makes chance and ids repeatable.
+    """
+
+    def __init__(self, origin: int = 0, seed: int | None = None) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - jitter and ids, not keys
+        self._trio_origin = trio.current_time()
+        self._origin = max(origin, 0 if seed is not None else time.time_ns())
+        self._slept = 0
+
+    def now(self) -> int:
+        """Return the time for decisions, in ns."""
+        return self._origin + round((trio.current_time() - self._trio_origin) * SECONDS)
+
+    def wall(self) -> int:
+        """Return the time for records, in ns since 1970."""
+        return time.time_ns()
+
+    def asleep(self) -> int:
+        """Return for how long the machine has been suspended in all, in ns.
+
+        On Linux the clock that counts suspended time and the one that does not part by exactly that. Setting the wall
+        clock moves neither.
+        """
+        if not hasattr(time, "CLOCK_BOOTTIME"):
+            return 0
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+    def forward(self, by: int) -> None:
+        """Move `now` forward, by the time the machine was suspended: deadlines that passed meanwhile have passed."""
+        self._origin += max(0, by)
+
+    def draw(self) -> float:
+        """Return a uniform random number in [0, 1)."""
+        return self._random.random()
+
+    def new_id(self) -> str:
+        """Return an id: milliseconds of `now` in base 16, and 48 random bits."""
+        return f"{self.now() // 1_000_000:011x}{self._random.getrandbits(48):012x}"
+
+
+def here() -> tuple[int, str]:
+    """Return this process's id and the name of its host."""
+    return os.getpid(), socket.gethostname()
+
+
+def wall_now() -> int:
+    """Return the wall clock in ns since 1970, for tools that read a journal and tell its age."""
+    return time.time_ns()
