@@ -1,1 +1,63 @@
-"""statecore"""
+"""statecore: an event-sourced state-machine framework and adapter runtime for chat platforms.
+
+The gateway, for programs that talk to people:
+
+    async with open_gateway("gateway.db", {"wx": Weixin(account_id="...", token="...")}) as gateway:
+        async for message in gateway.inbox():
+            async with message:
+                await gateway.send(message.account, message.chat, f"you said {message.text}", reply_to=message)
+
+The framework, for people who write machines: `statecore.machine` and `statecore.events`.
+"""
+
+from statecore.errors import (
+    CodecError,
+    ConfigError,
+    DefinitionError,
+    Fenced,
+    JournalBusy,
+    JournalCorrupt,
+    JournalError,
+    JournalFull,
+    JournalTooNew,
+    NotAccepted,
+    NotAJournal,
+    StatecoreError,
+)
+from statecore.gateway import Dead, Delivered, Expired, Gateway, Message, Options, Receipt
+from statecore.machine import STAY, Decision, Effect, Machine, Signal, Snapshot, Timer, ignore, on
+from statecore.wiring import open_gateway
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "STAY",
+    "CodecError",
+    "ConfigError",
+    "Dead",
+    "Decision",
+    "DefinitionError",
+    "Delivered",
+    "Effect",
+    "Expired",
+    "Fenced",
+    "Gateway",
+    "JournalBusy",
+    "JournalCorrupt",
+    "JournalError",
+    "JournalFull",
+    "JournalTooNew",
+    "Machine",
+    "Message",
+    "NotAJournal",
+    "NotAccepted",
+    "Options",
+    "Receipt",
+    "Signal",
+    "Snapshot",
+    "StatecoreError",
+    "Timer",
+    "ignore",
+    "on",
+    "open_gateway",
+]

@@ -21,7 +21,7 @@ from statecore.machines import MACHINES, circuit, connection, delivery, inbound
 from statecore.outbox import Crash, Outbox
 from statecore.platform import Batch, Dialled, Empty, Failure, Message, Platform, Policies, Unauthorised
 from statecore.policies import backoff
-from statecore.system import Address, Store, System, Unit
+from statecore.system import LAST, Address, Store, System, Unit
 from statecore.units import MINUTES, SECONDS
 from statecore.world import World
 
@@ -97,21 +97,21 @@ class Account:
         self._wait_for_drain = False
 
     @property
-    def connection(self) -> str:
+    def address(self) -> str:
         """Address of the connection."""
         return f"connection/{self.name}"
 
     @property
     def draining(self) -> bool:
         """Whether the account is being let go: no new turns, nothing handed over."""
-        return self.system.snapshot(self.connection).state in ("draining", "hanging-up", "closed")
+        return self.system.snapshot(self.address).state in ("draining", "hanging-up", "closed")
 
     # ---- beginning and ending ----------------------------------------------------------------------------------------
 
     def start(self, event: connection.Started) -> Unit:
         """Take the account: find what the last process left under way, and begin."""
         unit = self.system.begin(self._world.now())
-        self.system.feed(unit, self.connection, event)
+        self.system.feed(unit, self.address, event)
         started = -len(unit.entries)
         for address in self._store.in_states(self.name, "delivery", delivery.SENDING):
             crash = Crash("interrupted", "the process ended while it was being sent")
@@ -139,20 +139,20 @@ class Account:
     def stop(self, by: str, wait: int) -> Unit:
         """Begin to let go: take no new work, see to its end what is under way."""
         unit = self.system.begin(self._world.now())
-        self.system.feed(unit, self.connection, connection.StopRequested(by=by, wait=wait))
+        self.system.feed(unit, self.address, connection.StopRequested(by=by, wait=wait))
         return unit
 
     def drained(self, unit: Unit) -> None:
         """Go on with the stop if nothing is under way any more."""
-        state = self.system.snapshot(self.connection).state
+        state = self.system.snapshot(self.address).state
         if state == "draining" and not self.outbox.in_flight and not self.intake.handling:
-            cause = self.system.instance(self.connection).seq
-            self.system.feed(unit, self.connection, connection.Drained(), cause=cause)
+            cause = self.system.instance(self.address).seq
+            self.system.feed(unit, self.address, connection.Drained(), cause=cause)
 
     def cut_off(self) -> Unit:
         """Record what the stop would not wait for: sends whose outcome is unknown, handlers that did not end."""
         unit = self.system.begin(self._world.now())
-        cause = self.system.instance(self.connection).seq
+        cause = self.system.instance(self.address).seq
         for address in sorted(self.outbox.in_flight):
             self.outbox.answered(unit, address, Crash("drained", "the stop would not wait longer"), cause, 0)
         for address in sorted(self.intake.handling):
@@ -175,7 +175,7 @@ class Account:
             self.outbox.moved(address)
         elif machine == "inbound":
             self.intake.moved(address)
-        elif address == self.connection and self.system.snapshot(address).state == "hanging-up":
+        elif address == self.address and self.system.snapshot(address).state == "hanging-up":
             cause = -len(unit.entries)
             for late in sorted(self.outbox.in_flight):
                 self.outbox.answered(unit, late, Crash("drained", "the stop would not wait longer"), cause, 0)
@@ -196,7 +196,7 @@ class Account:
         unit = self.system.begin(self._world.now())
         if self.system.snapshot(address).entered != entered:
             self.system.feed(unit, address, Late(event=type(result).__name__, of=entered), cause=cause)
-        elif address == self.connection:
+        elif address == self.address:
             self._tie(unit, result, cause, unit.now - began)
         else:
             self.outbox.answered(unit, address, result, cause, size)
@@ -211,7 +211,7 @@ class Account:
     def happened(self, event: Event) -> Unit:
         """Let something from outside happen to the connection: a wake from suspend, new credentials."""
         unit = self.system.begin(self._world.now())
-        self.system.feed(unit, self.connection, event)
+        self.system.feed(unit, self.address, event)
         return unit
 
     def woke(self, slept: int) -> Unit:
@@ -222,24 +222,27 @@ class Account:
 
     def _tie(self, unit: Unit, result: Any, cause: int, held: int) -> None:
         was_up = self.outbox.sendable()
-        data: connection.Connection = self.system.snapshot(self.connection).data
+        data = self.system.snapshot(self.address).data
         if isinstance(result, Batch):
             unit.secrets.update(result.secrets)
             self.intake.batch(unit, result, held, cause, idle_wait(self._policies, data.empties, held))
         else:
             event = self._tie_event(unit, result, data, held)
-            self.system.feed(unit, self.connection, event, cause=cause)
+            self.system.feed(unit, self.address, event, cause=cause)
         if self.outbox.sendable() and not was_up:
             self.outbox.ready(unit, -1)
 
     def _tie_event(self, unit: Unit, result: Any, data: connection.Connection, held: int) -> Event:
+        wait: int
         match result:
             case Dialled():
                 unit.secrets.update(result.secrets)
                 unit.forget = result.fresh
                 return connection.Ready() if result.proved else connection.Opened()
             case Empty(silent=True) if data.silences + 1 >= SILENCES_MAX:
-                return self._lost(Failure(stage="silence", error="the platform does not answer its polls"), data, unit.now)
+                return self._lost(
+                    Failure(stage="silence", error="the platform does not answer its polls"), data, unit.now
+                )
             case Empty():
                 unit.secrets.update(result.secrets)
                 wait = idle_wait(self._policies, data.empties, held)
@@ -292,9 +295,9 @@ class Account:
             self.system.feed(unit, command.target, events[machine, command.kind])
             self._moved(unit, command.target)
         elif command.kind == "credentials":
-            self.system.feed(unit, self.connection, connection.CredentialsChanged())
+            self.system.feed(unit, self.address, connection.CredentialsChanged())
         elif command.kind == "resume":
-            address = self.outbox.circuit_of(command.target) if command.target else self.connection
+            address = self.outbox.circuit_of(command.target) if command.target else self.address
             event: Event = circuit.Reset(by="operator") if command.target else connection.Resumed()
             self.system.feed(unit, address, event)
         return unit
@@ -305,12 +308,9 @@ class Account:
         """Note that a unit is in the journal, its first entry at position *first*."""
         self.system.committed(unit, first)
         for index, entry in enumerate(unit.entries):
-            if entry.order != -1 or not entry.live:
+            if entry.order != LAST or not entry.live:
                 continue
             if entry.machine.name == "delivery":
                 self.outbox.adopt(entry, first + index)
             elif self.intake.lanes.add(entry.chat, entry.address, first + index, entry.decision.snapshot.state):
                 self.intake.lanes.offer(entry.chat)
-
-
-

@@ -125,5 +125,3 @@ def name_of(event: Event | type[Event]) -> str:
     if isinstance(event, Elapsed) and event.timer:
         return f"Elapsed({event.timer})"
     return type(event).__name__
-
-

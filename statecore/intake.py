@@ -56,7 +56,7 @@ class Intake:
         """
         new, copies = self._sort(batch.messages, unit.now)
         unit.secrets.update(batch.secrets)
-        tie = self._outbox.connection
+        tie = self._outbox.connection_address
         if new:
             event = connection.Arrived(messages=len(new), copies=len(copies), held=held)
             self._system.feed(unit, tie, event, cause=cause)

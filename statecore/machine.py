@@ -221,7 +221,7 @@ class _Rule(NamedTuple):
     effect: Effect | None
 
 
-class _RowTransition(Transition):  # type: ignore[misc]
+class _RowTransition(Transition):
     """A transition of the engine that remembers which row it was made from."""
 
     def __init__(self, *args: Any, row: Row, **kwargs: Any) -> None:
@@ -229,8 +229,8 @@ class _RowTransition(Transition):  # type: ignore[misc]
         self.row = row
 
 
-class _Engine(Engine):  # type: ignore[misc]
-    transition_cls = _RowTransition
+class _Engine(Engine):
+    transition_cls = _RowTransition  # type: ignore[mutable-override]
 
 
 class Machine:
@@ -354,18 +354,16 @@ class Machine:
                 if timers:
                     after = _clamp(after, data, timers, enters, now)
                 if effect is None and tell is None:
-                    return Decision(
-                        Snapshot(target, after, version, version if enters else snapshot[3]), (), verdict
-                    )
+                    return Decision(Snapshot(target, after, version, version if enters else snapshot[3]), (), verdict)
                 effects: tuple[Attempt | Tell, ...] = () if tell is None else tuple(tell(after, event, now))
                 if effect is not None:
                     effects = (*effects, _attempt(effect, after, version))
-                return Decision(
-                    Snapshot(target, after, version, version if enters else snapshot[3]), effects, verdict
-                )
+                return Decision(Snapshot(target, after, version, version if enters else snapshot[3]), effects, verdict)
         except Exception as error:
             raise StepError(self.name, state, name_of(event), f"{type(error).__name__}: {error}") from error
-        raise AssertionError(f"{self.name}: no row for {name_of(event)} in {state} (the proof demands an unguarded one)")
+        raise AssertionError(
+            f"{self.name}: no row for {name_of(event)} in {state} (the proof demands an unguarded one)"
+        )
 
     def _unforeseen(self, snapshot: Snapshot, event: Event) -> Decision:
         state, data, version, entered = snapshot
@@ -375,7 +373,9 @@ class Machine:
         if type(event) is Elapsed:
             return Decision(after, (), Verdict("ignored", f"no timer {event.timer!r} runs in {state!r}", ()))
         accepts = ", ".join(sorted(name_of(kind) for kind in self.events)) or "nothing"
-        return Decision(after, (), Verdict("refused", f"{name_of(event)} is no event of {self.name}, which takes {accepts}", ()))
+        return Decision(
+            after, (), Verdict("refused", f"{name_of(event)} is no event of {self.name}, which takes {accepts}", ())
+        )
 
     # ---- compiling ---------------------------------------------------------------------------------------------------
 
@@ -424,7 +424,8 @@ class Machine:
         return rules
 
     def _compile_pair(self, source: str, rows: list[Row]) -> tuple[_Rule, ...]:
-        compiled, asked = [], []
+        compiled: list[_Rule] = []
+        asked: list[str] = []
         for row in rows:
             answers: tuple[tuple[str, bool], ...] = tuple((name, False) for name in asked)
             if row.when is not None:

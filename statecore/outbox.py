@@ -16,7 +16,7 @@ from statecore.policies import circuit as circuits
 from statecore.policies import retry as retries
 from statecore.policies import window as allowance
 from statecore.reading import Evidence, Reading
-from statecore.system import NO_LANE, Entry, System, Unit
+from statecore.system import LAST, NO_LANE, Entry, System, Unit
 from statecore.units import SECONDS
 from statecore.world import World
 
@@ -58,12 +58,12 @@ class Outbox:
     # ---- addresses ---------------------------------------------------------------------------------------------------
 
     @property
-    def connection(self) -> str:
+    def connection_address(self) -> str:
         """Address of the account's connection."""
         return f"connection/{self._account}"
 
     @property
-    def circuit(self) -> str:
+    def circuit_address(self) -> str:
         """Address of the account's own circuit."""
         return f"circuit/{self._account}"
 
@@ -97,7 +97,7 @@ class Outbox:
         decision = machine.step(machine.start(), event, now)
         address = f"delivery/{self._account}/{id_}"
         due = machine.due(decision.snapshot)
-        entry = Entry(address, machine, "new", event, decision, 0, chat, -1, live=True, due=due)
+        entry = Entry(address, machine, "new", event, decision, 0, chat, LAST, live=True, due=due)
         return Unit(self._account, now, [entry], key=key)
 
     def adopt(self, entry: Entry, order: int) -> None:
@@ -110,9 +110,12 @@ class Outbox:
     # ---- turns -------------------------------------------------------------------------------------------------------
 
     def sendable(self) -> bool:
-        """Tell whether requests may leave: the platform accepts the account, or did and still answers."""
-        state, data, _, _ = self._system.snapshot(self.connection)
-        return state in ("connected", "resting") or (state == "reconnecting" and data.reachable)
+        """Tell whether requests may leave: the platform accepts the account, or did and still answers.
+
+        A poll that fails while the platform answers is no reason to keep a message back.
+        """
+        state, data, _, _ = self._system.snapshot(self.connection_address)
+        return state in ("connected", "resting", "proving") or (state == "reconnecting" and data.reachable)
 
     def pump(self, unit: Unit) -> None:
         """Give turns to whoever may leave now; `next_turn` says when to ask again, if time alone can change the answer."""
@@ -120,7 +123,7 @@ class Outbox:
         if not self.sendable():
             return
         while len(self.in_flight) < IN_FLIGHT_MAX and self.lanes.ready:
-            account = self._system.snapshot(self.circuit)
+            account = self._system.snapshot(self.circuit_address)
             if account.state in ("open", "probing"):
                 return
             at = pacing.ready_at(self._policies.pacing, self._bucket, self._stretch(unit.now), unit.now)
@@ -133,7 +136,7 @@ class Outbox:
 
     def _probe_first(self) -> str | None:
         """Choose who probes for the account: the chat that was refused least lately, so one dead chat cannot hold it."""
-        suspects = set(self._system.snapshot(self.circuit).data.suspects) | set(
+        suspects = set(self._system.snapshot(self.circuit_address).data.suspects) | set(
             self._recent.others_refused("", self._world.now() - self._policies.circuit.evidence)
         )
         for _ in range(len(self.lanes.ready)):
@@ -165,7 +168,7 @@ class Outbox:
         self._system.feed(unit, self.window_of(chat), spent, cause=turn, chat=chat)
         ticket = circuit.ProbeSent(delivery=head.address, within=PROBE_WITHIN)
         if account.state == "half-open":
-            self._system.feed(unit, self.circuit, ticket, cause=turn)
+            self._system.feed(unit, self.circuit_address, ticket, cause=turn)
         if own.state == "half-open":
             self._system.feed(unit, self.circuit_of(chat), ticket, cause=turn)
         self._spend(unit.now)
@@ -174,7 +177,9 @@ class Outbox:
 
     def _obstacle(self, own: Snapshot, allowed: Snapshot, now: int) -> delivery.Held | None:
         if own.state == "open":
-            return delivery.Held(by="circuit", reason=own.data.reason, wait=max(1, own.data.probe_at - now), action=WRITE)
+            return delivery.Held(
+                by="circuit", reason=own.data.reason, wait=max(1, own.data.probe_at - now), action=WRITE
+            )
         if own.state == "probing":
             return delivery.Held(by="circuit", reason="a probe is out", wait=max(1, own.data.probe_until - now))
         if allowed.state in window.CLOSED:
@@ -188,7 +193,7 @@ class Outbox:
         self._recent.asked(now)
 
     def _stretch(self, now: int) -> float:
-        data = self._system.snapshot(self.circuit).data
+        data = self._system.snapshot(self.circuit_address).data
         return pacing.stretch(self._policies.pacing, data.level, data.throttled_at, now)
 
     # ---- answers -----------------------------------------------------------------------------------------------------
@@ -246,8 +251,8 @@ class Outbox:
                 unit.secrets[f"token/{chat}"] = None
         if self._holds_ticket(self.circuit_of(chat), address):
             self._system.feed(unit, self.circuit_of(chat), circuit.ProbePassed(), cause=index)
-        if self._holds_ticket(self.circuit, address):
-            self._system.feed(unit, self.circuit, circuit.ProbePassed(), cause=index)
+        if self._holds_ticket(self.circuit_address, address):
+            self._system.feed(unit, self.circuit_address, circuit.ProbePassed(), cause=index)
             self._release(unit, ("circuit-tripped",), "account", index)
 
     def _holds_ticket(self, address: str, holder: str) -> bool:
@@ -259,7 +264,7 @@ class Outbox:
     ) -> None:
         state, data, _, _ = self._system.snapshot(address)
         bare = state == "sending-bare"
-        probing = self._holds_ticket(self.circuit, address)
+        probing = self._holds_ticket(self.circuit_address, address)
         self._recent.refused(chat, unit.now, bare=bare)
         evidence = self._evidence(chat, unit.now, size=size, bare=bare, probing=probing)
         reading = self._read(result, evidence)
@@ -288,22 +293,26 @@ class Outbox:
             self._blame_account(unit, address, chat, reading, said, wait, failures, index)
         elif then == "circuit":
             self._trip(unit, self.circuit_of(chat), address, said, wait, failures, index)
-            self._void(unit, self.circuit, address, index)
+            self._void(unit, self.circuit_address, address, index)
         else:
             if then == "window":
                 self._system.feed(unit, self.window_of(chat), window.Shut(reason=said), cause=index)
             if then == "credentials":
                 self._doubts += 1
                 again = backoff.delay(self._policies.backoff, self._doubts, self._world.draw())
-                self._system.feed(unit, self.connection, connection.Doubted(reason=said, wait=again), cause=index)
-            self._void(unit, self.circuit, address, index)
+                self._system.feed(
+                    unit, self.connection_address, connection.Doubted(reason=said, wait=again), cause=index
+                )
+            self._void(unit, self.circuit_address, address, index)
             self._void(unit, self.circuit_of(chat), address, index)
 
     def _read(self, result: Refusal | Unauthorised, evidence: Evidence) -> Reading:
         if isinstance(result, Refusal):
             return self._platform.read(result, evidence)
         if not evidence.bare and not evidence.bare_refused:
-            return Reading("bare", "the account or the chat's token is refused; one attempt without the token tells which")
+            return Reading(
+                "bare", "the account or the chat's token is refused; one attempt without the token tells which"
+            )
         return Reading("credentials", "the account's credentials are refused", result.action)
 
     def _evidence(self, chat: str, now: int, *, size: int, bare: bool, probing: bool) -> Evidence:
@@ -330,12 +339,16 @@ class Outbox:
             return backoff.delay(self._policies.retry.backoff, data.attempts + 1, self._world.draw()), 0
         if then not in ("circuit", "account"):
             return 0, 0
-        address = self.circuit if then == "account" else self.circuit_of(chat)
+        address = self.circuit_address if then == "account" else self.circuit_of(chat)
         first = policy.cooldown if then == "account" else policy.chat_cooldown
         state, held, _, _ = self._system.snapshot(address)
         if state == "open":
             return max(1, held.probe_at - now), held.failures
-        failures = held.failures + 1 if state == "probing" else circuits.failures_now(policy, held.failures, held.closed_at, now)
+        failures = (
+            held.failures + 1
+            if state == "probing"
+            else circuits.failures_now(policy, held.failures, held.closed_at, now)
+        )
         return circuits.wait(policy, first, failures, self._world.draw()), failures
 
     def _blame_account(
@@ -345,7 +358,15 @@ class Outbox:
         others = self._recent.others_refused(chat, unit.now - self._policies.circuit.evidence)
         level = pacing.slower(self._policies.pacing, self._stretch(unit.now)) if reading.throttled else 1.0
         self._trip(
-            unit, self.circuit, address, said, wait, failures, cause, level=level, suspects=(*others, chat)[-16:]
+            unit,
+            self.circuit_address,
+            address,
+            said,
+            wait,
+            failures,
+            cause,
+            level=level,
+            suspects=(*others, chat)[-16:],
         )
         self._void(unit, self.circuit_of(chat), address, cause)
         for other in others:
@@ -367,7 +388,7 @@ class Outbox:
         suspects: tuple[str, ...] = (),
     ) -> None:
         state = self._system.snapshot(circuit_address).state
-        chat = self._system.instance(address).chat if circuit_address != self.circuit else ""
+        chat = self._system.instance(address).chat if circuit_address != self.circuit_address else ""
         if self._holds_ticket(circuit_address, address):
             event = circuit.ProbeFailed(reason=said, wait=wait, throttled=level > 1)
             self._system.feed(unit, circuit_address, event, cause=cause, chat=chat)
@@ -392,7 +413,7 @@ class Outbox:
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)
         self._system.feed(unit, self.window_of(chat), window.Refunded(delivery=address), cause=index)
-        self._void(unit, self.circuit, address, index)
+        self._void(unit, self.circuit_address, address, index)
         self._void(unit, self.circuit_of(chat), address, index)
 
     def _unclear(self, unit: Unit, address: str, chat: str, result: Unclear | Crash, cause: int) -> None:
@@ -411,7 +432,7 @@ class Outbox:
             event = Broken(how=result.how, error=result.error, wait=wait, final=final)  # type: ignore[arg-type]
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)
-        self._void(unit, self.circuit, address, index)
+        self._void(unit, self.circuit_address, address, index)
         self._void(unit, self.circuit_of(chat), address, index)
 
     def _no_resend(self, unknowns: int) -> bool:
@@ -426,7 +447,7 @@ class Outbox:
         return retries.exhausted(self._policies.retry, data.attempts + 1, age)
 
     def _down(self, now: int) -> int:
-        data = self._system.snapshot(self.connection).data
+        data = self._system.snapshot(self.connection_address).data
         return int(data.down_total + (now - data.down_since if data.down_since is not None else 0))
 
     # ---- releasing ---------------------------------------------------------------------------------------------------
@@ -457,5 +478,3 @@ class Outbox:
 
 
 WRITE: Final = "the chat's user must write; their next message releases it"
-
-

@@ -275,6 +275,10 @@ class Client(Protocol):
     async def hang_up(self) -> str:
         """Say goodbye; return what went wrong, or nothing."""
 
+    def renewed(self) -> bool:
+        """Tell whether the credentials are others than those last used. Cheap: asked every few seconds while they are
+        refused."""
+
 
 class AccountConfig(Protocol):
     """One account, as its user writes it: `Weixin(account_id=..., token=...)`."""

@@ -62,7 +62,9 @@ def _shape(machine: "Machine") -> list[str]:
     if not attrs.has(machine.remembers):
         return [*problems, f"what it remembers, {machine.remembers!r}, is no attrs class"]
     if missing := [field.name for field in attrs.fields(machine.remembers) if field.default is attrs.NOTHING]:
-        problems.append(f"{machine.remembers.__name__}: {', '.join(missing)} has no default, so an instance cannot begin")
+        problems.append(
+            f"{machine.remembers.__name__}: {', '.join(missing)} has no default, so an instance cannot begin"
+        )
     fields = {field.name for field in attrs.fields(machine.remembers)}
     for state in machine.states:
         if state in machine.final and machine.awaits.get(state):
@@ -102,7 +104,11 @@ def _reachable(machine: "Machine") -> list[str]:
             if source == here and target not in reached:
                 reached.add(target)
                 frontier.append(target)
-    return [f"state {state!r} cannot be reached from {machine.initial!r}" for state in machine.states if state not in reached]
+    return [
+        f"state {state!r} cannot be reached from {machine.initial!r}"
+        for state in machine.states
+        if state not in reached
+    ]
 
 
 # ---- 3, 4: every pair decided, nothing from nowhere ------------------------------------------------------------------
@@ -124,14 +130,18 @@ def _decided(machine: "Machine") -> list[str]:
                 continue
             held = rows.get((state, name_of(event)), [])
             if not held:
-                problems.append(f"nobody decided on {name_of(event)} in {state!r}: write a row, or ignore it with a reason")
+                problems.append(
+                    f"nobody decided on {name_of(event)} in {state!r}: write a row, or ignore it with a reason"
+                )
                 continue
             if held[-1].when is not None:
                 problems.append(f"{name_of(event)} in {state!r} has only guarded rows; when none holds, nobody decided")
             if any(row.when is None for row in held[:-1]):
                 problems.append(f"{name_of(event)} in {state!r}: a row after an unguarded one can never apply")
             if isinstance(event, Elapsed) and any(row.ignores for row in held):
-                problems.append(f"{name_of(event)} is awaited in {state!r}, so ignoring it would await nothing, or for ever")
+                problems.append(
+                    f"{name_of(event)} is awaited in {state!r}, so ignoring it would await nothing, or for ever"
+                )
             if any(not row.ignores for row in held) and (why := _from_nowhere(machine, state, event, held)):
                 problems.append(why)
     return problems
@@ -169,7 +179,9 @@ def _from_nowhere(machine: "Machine", state: str, event: type[Event] | Elapsed, 
         if event not in (*effect.gives, Broken):
             return f"{name_of(event)} is none of the outcomes of {effect.name}, which {state!r} awaits"
         if any(row.target is None and not row.ignores for row in held):
-            return f"{name_of(event)} ends the attempt of {state!r}, so staying there would await nothing: enter a state"
+            return (
+                f"{name_of(event)} ends the attempt of {state!r}, so staying there would await nothing: enter a state"
+            )
         return None
     if issubclass(event, External):
         signals = [wait for wait in machine.awaits[state] if hasattr(wait, "kinds")]
@@ -186,16 +198,18 @@ def _from_nowhere(machine: "Machine", state: str, event: type[Event] | Elapsed, 
 
 
 def _timers(machine: "Machine") -> list[str]:
+    from statecore.machine import Effect, Timer
+
     problems = []
     for state, waits in machine.awaits.items():
         for wait in (*waits, *machine.named):
             where = f"state {state!r}"
-            if hasattr(wait, "floor"):
+            if isinstance(wait, Timer):
                 problems += _bounds(f"{where}: timer {wait.field!r}", "floor", wait.floor)
                 problems += _bounds(f"{where}: timer {wait.field!r}", "cap", wait.cap)
                 if not problems and wait.cap < wait.floor:
                     problems.append(f"{where}: timer {wait.field!r} has its cap below its floor")
-            elif _is_effect(wait):
+            elif isinstance(wait, Effect):
                 problems += _bounds(f"{where}: attempt {wait.name}", "within", wait.within)
     return list(dict.fromkeys(problems))
 

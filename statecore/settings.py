@@ -28,11 +28,12 @@ def duration(default: str, *, low: str = "1ms", high: str = "3650d") -> Any:
             raise ConfigError(field.name, str(error)) from None
         if not lowest <= ns <= highest:
             raise ConfigError(
-                field.name, f"{show_duration(ns)} is out of range: from {show_duration(lowest)} to {show_duration(highest)}"
+                field.name,
+                f"{show_duration(ns)} is out of range: from {show_duration(lowest)} to {show_duration(highest)}",
             )
         return ns
 
-    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))  # type: ignore[misc,call-overload]
+    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))
 
 
 def number(default: float, *, low: float, high: float) -> Any:
@@ -45,7 +46,7 @@ def number(default: float, *, low: float, high: float) -> Any:
             raise ConfigError(field.name, f"{value!r} is out of range: from {low:g} to {high:g}")
         return float(value)
 
-    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))  # type: ignore[misc,call-overload]
+    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))
 
 
 def count(default: int, *, low: int, high: int) -> Any:
@@ -58,7 +59,7 @@ def count(default: int, *, low: int, high: int) -> Any:
             raise ConfigError(field.name, f"{value!r} is out of range: from {low} to {high}")
         return value
 
-    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))  # type: ignore[misc,call-overload]
+    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))
 
 
 def choice(default: str, *options: str) -> Any:
@@ -69,7 +70,7 @@ def choice(default: str, *options: str) -> Any:
             raise ConfigError(field.name, f"must be one of {', '.join(options)}; got {value!r}")
         return value
 
-    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))  # type: ignore[misc,call-overload]
+    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))
 
 
 def build(kind: type[T], values: object, key: str) -> T:
@@ -92,7 +93,7 @@ def build(kind: type[T], values: object, key: str) -> T:
     for name, value in values.items():
         inner = fields[name].type
         nested = isinstance(inner, type) and attrs.has(inner) and isinstance(value, Mapping)
-        given[name] = build(inner, value, f"{key}.{name}") if nested else value  # type: ignore[arg-type]
+        given[name] = build(inner, value, f"{key}.{name}") if nested else value
     if missing := [name for name, field in fields.items() if field.default is attrs.NOTHING and name not in given]:
         raise ConfigError(f"{key}.{missing[0]}", "is missing")
     try:

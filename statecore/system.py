@@ -8,7 +8,7 @@ and turns (instance, event) into rows of a unit.
 import heapq
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import attrs
 
@@ -91,7 +91,8 @@ class Entry(NamedTuple):
         cause: what caused it: a position in the journal if above 0, 0 for nothing inside, and -(i+1) for entry i of the
             same unit.
         chat: the chat the instance belongs to.
-        order: its place in the lane; 0 for none, -1 for "at the end", which becomes its position in the journal.
+        order: its place in the lane; 0 for none, -1 for "at the end", which becomes its position in the journal, -2 for
+            "where it is", while that position is not known yet.
         live: whether it is in its lane.
         due: its earliest deadline, in ns.
     """
@@ -170,6 +171,9 @@ class Instance:
     armed: int | None = None
 
 
+LAST, PLACED = -1, -2
+"""Values of `Entry.order` that are no places."""
+
 NO_LANE = frozenset({"dead", "delivered", "expired", "purged", "done", "quarantined", "new"})
 """States in which a message is in no lane: the next of its chat is first."""
 
@@ -247,7 +251,9 @@ class System:
         while waiting:
             if len(unit.entries) > CASCADE_MAX:
                 path = " -> ".join(entry.address for entry in unit.entries[-8:])
-                raise CodecError(f"one event set off more than {CASCADE_MAX} others; they tell each other in a circle: {path}")
+                raise CodecError(
+                    f"one event set off more than {CASCADE_MAX} others; they tell each other in a circle: {path}"
+                )
             tell, told_by = waiting.pop(0)
             decision = self._apply(unit, tell.to, tell.event, told_by, chat)
             waiting += [(effect, -len(unit.entries)) for effect in decision.effects if isinstance(effect, Tell)]
@@ -264,18 +270,17 @@ class System:
         state = decision.snapshot.state
         live = machine.name in IN_LANES and state not in NO_LANE
         if live and before.state in NO_LANE:
-            held.order = -1
+            held.order = LAST
+        order = held.order
+        if order == LAST:
+            held.order = PLACED
         due = machine.due(decision.snapshot)
         if due is not None and due != held.armed:
             heapq.heappush(self._heap, (due, address))
         held.armed = due
-        unit.entries.append(
-            Entry(address, machine, before.state, event, decision, cause, held.chat, held.order, live, due)
-        )
+        unit.entries.append(Entry(address, machine, before.state, event, decision, cause, held.chat, order, live, due))
         index = len(unit.entries) - 1
-        unit.requests += [
-            Request(address, effect, index) for effect in decision.effects if isinstance(effect, Attempt)
-        ]
+        unit.requests += [Request(address, effect, index) for effect in decision.effects if isinstance(effect, Attempt)]
         return decision
 
     def committed(self, unit: Unit, first: int) -> None:
@@ -291,8 +296,8 @@ class System:
                 continue
             held.seq = first + index
             held.pending -= 1
-            if held.order == -1 and entry.order == -1:
-                held.order = held.seq
+            if entry.order == LAST:
+                held.order = first + index
             if not held.pending and held.snapshot.state in held.machine.final:
                 del self._instances[entry.address]
         while len(self._instances) > CACHED_MAX:
@@ -342,6 +347,6 @@ def revive(machine: Machine, stored: Stored) -> Instance:
         raise CodecError(
             f"{stored.address} is in state {stored.state!r}, which {machine.name} does not have; it was written by other code"
         )
-    data = codec.loads(stored.data, machine.remembers, schema=stored.schema)
+    data: Any = codec.loads(stored.data, machine.remembers, schema=stored.schema)
     snapshot = Snapshot(stored.state, data, stored.version, stored.entered)
     return Instance(machine, snapshot, stored.seq, stored.chat, stored.order)

@@ -64,7 +64,11 @@ def show_duration(ns: int) -> str:
         return f"{ns / MILLISECONDS:.3g}ms"
     if ns < MINUTES:
         return f"{ns / SECONDS:.3g}s"
-    for big, small, big_name, small_name in ((DAYS, HOURS, "d", "h"), (HOURS, MINUTES, "h", "m"), (MINUTES, SECONDS, "m", "s")):
+    for big, small, big_name, small_name in (
+        (DAYS, HOURS, "d", "h"),
+        (HOURS, MINUTES, "h", "m"),
+        (MINUTES, SECONDS, "m", "s"),
+    ):
         if ns >= big:
             rest = ns % big // small
             return f"{ns // big}{big_name}{rest}{small_name}" if rest else f"{ns // big}{big_name}"

@@ -92,3 +92,8 @@ def here() -> tuple[int, str]:
 def wall_now() -> int:
     """Return the wall clock in ns since 1970, for tools that read a journal and tell its age."""
     return time.time_ns()
+
+
+def draw_uint32() -> int:
+    """Return a random number of 32 bits, for wire fields that want a fresh one a request."""
+    return random.getrandbits(32)

@@ -1,1 +1,22 @@
-"""The event store of statecore."""
+"""The event store of statecore: journals in SQLite.
+
+`open_journal` opens one for a gateway, `submit` hands a command to whoever drives an account, `open_reader` opens one
+that may be in use and never writes to it.
+"""
+
+from statecore_journal.reader import AccountStatus, ChatStatus, Letter, LogRow, Owner, Reader, Status, open_reader
+from statecore_journal.sqlite import Journal, open_journal, submit
+
+__all__ = [
+    "AccountStatus",
+    "ChatStatus",
+    "Journal",
+    "Letter",
+    "LogRow",
+    "Owner",
+    "Reader",
+    "Status",
+    "open_journal",
+    "open_reader",
+    "submit",
+]

@@ -273,7 +273,11 @@ class HungUp(Outcome):
 def begin(was: Connection, event: Started, now: int) -> Connection:
     down_since = now if was.down_since is None else was.down_since
     return Connection(
-        generation=was.generation + 1, down_since=down_since, down_total=was.down_total, boot=event.boot, reason="dialling"
+        generation=was.generation + 1,
+        down_since=down_since,
+        down_total=was.down_total,
+        boot=event.boot,
+        reason="dialling",
     )
 
 

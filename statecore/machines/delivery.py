@@ -279,7 +279,11 @@ def refused(was: Delivery, event: PartRefused, now: int) -> Delivery:
 
 
 def failed(was: Delivery, event: NotSent | PartRefused, now: int) -> Delivery:
-    said = f"{event.stage}: {event.error}" if isinstance(event, NotSent) else f"{event.code} {event.message}: {event.reading}"
+    said = (
+        f"{event.stage}: {event.error}"
+        if isinstance(event, NotSent)
+        else f"{event.code} {event.message}: {event.reading}"
+    )
     return evolve(
         was,
         attempts=was.attempts + 1,

@@ -1,0 +1,141 @@
+"""One HTTP request, and the stage at which it failed. For every adapter.
+
+The stage is what makes a failed send safe or unsafe to repeat: until the connection stands not a byte of the request
+has left. So requests that must not be doubled go over a connection of their own, where "the peer closed it" cannot mean
+"it was idle too long and the request never arrived".
+"""
+
+import socket
+import ssl
+from typing import Final
+
+import attrs
+import httpx
+import trio
+
+from statecore.platform import Stage
+
+CONNECT_S: Final = 10.0
+"""Seconds for name, connection and TLS together; a mobile network's worst handshakes take about half of that."""
+
+UNSENT: Final = frozenset[Stage]({"resolve", "connect", "tls"})
+"""Stages at which nothing has left."""
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """What came back.
+
+    Args:
+        status: of HTTP.
+        body: all of it.
+    """
+
+    status: int
+    body: bytes
+
+
+@attrs.frozen(kw_only=True)
+class NoAnswer:
+    """Nothing that can be understood came back.
+
+    Args:
+        stage: how far the request got.
+        error: what was seen, for people; without URLs, which may hold credentials.
+        action: what a person must do, where time cannot cure it.
+        timed_out: whether the peer accepted the request and did not answer in time.
+    """
+
+    stage: Stage
+    error: str
+    action: str = ""
+    timed_out: bool = False
+
+
+async def request(
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    headers: dict[str, str],
+    content: bytes | None,
+    timeout_s: float,
+    limit: int,
+) -> Answer | NoAnswer:
+    """Make one request.
+
+    Args:
+        client: whose connections to use.
+        method: of HTTP.
+        url: where to.
+        headers: of the request.
+        content: its body.
+        timeout_s: seconds for the answer, all of it, from when the request has left.
+        limit: bytes of body that are read; a longer answer is a violation, and the rest is not read.
+    """
+    timeout = httpx.Timeout(timeout_s, connect=CONNECT_S, pool=CONNECT_S)
+    try:
+        with trio.move_on_after(timeout_s + CONNECT_S):
+            async with client.stream(method, url, headers=headers, content=content, timeout=timeout) as response:
+                body = bytearray()
+                async for piece in response.aiter_bytes():
+                    body += piece
+                    if len(body) > limit:
+                        return NoAnswer(stage="answer", error=f"the answer is longer than {limit} bytes")
+                return Answer(status=response.status_code, body=bytes(body))
+    except httpx.HTTPError as error:
+        return failed(error)
+    except (httpx.InvalidURL, ValueError, UnicodeError) as error:
+        return NoAnswer(
+            stage="resolve", error=f"the address cannot be used: {type(error).__name__}", action="correct base_url"
+        )
+    return NoAnswer(stage="receive", error=f"the answer did not end within {timeout_s:g} s", timed_out=True)
+
+
+def failed(error: httpx.HTTPError) -> NoAnswer:
+    """Tell how far a request got that raised *error*."""
+    match error:
+        case httpx.ConnectTimeout():
+            return NoAnswer(stage="connect", error="no connection within the time allowed")
+        case httpx.PoolTimeout():
+            return NoAnswer(stage="connect", error="no free connection of ours within the time allowed")
+        case httpx.ConnectError() | httpx.ProxyError():
+            return _not_connected(error)
+        case httpx.UnsupportedProtocol():
+            return NoAnswer(stage="resolve", error=str(error), action="correct base_url: it begins with http:// or https://")
+        case httpx.ReadTimeout():
+            return NoAnswer(stage="receive", error="no answer within the time allowed", timed_out=True)
+        case httpx.WriteTimeout() | httpx.WriteError():
+            return NoAnswer(stage="send", error=f"the request was cut off: {_what(error)}")
+        case _:
+            return NoAnswer(stage="receive", error=f"the answer was cut off: {_what(error)}")
+
+
+def _not_connected(error: httpx.HTTPError) -> NoAnswer:
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return NoAnswer(
+                stage="tls",
+                error=f"the certificate is not valid: {cause.verify_message}",
+                action="check the clock, the certificate store and base_url; something may stand between us and the platform",
+            )
+        if isinstance(cause, ssl.SSLError):
+            return NoAnswer(stage="tls", error=f"TLS failed: {cause.reason or type(cause).__name__}")
+        if isinstance(cause, socket.gaierror):
+            return NoAnswer(stage="resolve", error=f"the name does not resolve: {cause.strerror}")
+    return NoAnswer(stage="connect", error=_what(error))
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _what(error: Exception) -> str:
+    for cause in reversed(_causes(error)):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,156 @@
+"""WeChat, by its iLink bot API.
+
+    from statecore_adapters.weixin import Weixin
+
+    Weixin(account_id="0a1b2c3d4e5f@im.bot", token="...")
+
+protocol    bytes to values and back, and what they mean; pure
+text        cutting texts into parts; pure
+reading     what a refusal is taken to mean; pure
+client      the requests
+login       QR login
+simulator   an iLink server to run against, with its faults as knobs
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from statecore.errors import ConfigError
+from statecore.platform import Client, Platform, Policies, Polling, Refusal, Secrets
+from statecore.policies import Backoff, Circuit, Handling, Pacing, Retry, Window
+from statecore.reading import Evidence, Reading
+from statecore.settings import count
+from statecore_adapters.weixin import protocol, reading, text
+from statecore_adapters.weixin.login import load_token
+
+Source = str | Mapping[str, str]
+
+
+@attrs.frozen
+class WeixinPlatform:
+    """The pure half of the adapter.
+
+    Args:
+        chars: the longest part, in characters.
+        utf8: the longest part, in bytes of UTF-8.
+    """
+
+    chars: int
+    utf8: int
+    name: str = "weixin"
+    resends: Literal["once"] = "once"  # whether the server deduplicates client_id was never shown, so once is the most
+
+    def split(self, whole: str) -> tuple[str, ...]:
+        """Cut a text into parts."""
+        return text.split(whole, chars=self.chars, utf8=self.utf8)
+
+    def read(self, refusal: Refusal, evidence: Evidence) -> Reading:
+        """Say what a refusal is taken to mean."""
+        return reading.read(refusal, evidence)
+
+
+def _account_id(value: object, _field: object) -> str:
+    if not isinstance(value, str) or not value.strip() or any(character.isspace() for character in value):
+        raise ConfigError("account_id", f"must be the bot's id, such as 0a1b2c3d4e5f@im.bot; got {value!r}")
+    return value
+
+
+def _token(value: object, _field: object) -> Source:
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in ("env", "file"):
+        return dict(value)
+    raise ConfigError("token", 'must be the bot token, or where it is: { env = "NAME" } or { file = "PATH" }')
+
+
+def _url(value: object, field: Any) -> str:
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")) or len(value.split("/")) < 3:  # noqa: PLR2004
+        raise ConfigError(field.name, f"must be an address that begins with http:// or https://; got {value!r}")
+    return value
+
+
+def _converted(function: Any, **arguments: Any) -> Any:
+    return attrs.field(converter=attrs.Converter(function, takes_field=True), **arguments)
+
+
+@attrs.frozen(kw_only=True)
+class Weixin:
+    """One WeChat bot.
+
+    Args:
+        account_id: the bot's id, "...@im.bot", as the QR login gave it.
+        token: the bot token, or where to read it: {"env": NAME} or {"file": PATH}. A file is read afresh whenever the
+            platform refuses the token, so a new login is picked up without a restart.
+        base_url: of the API; the QR login may have named another.
+        cdn_base_url: of the media store.
+        agent: who you are, for the platform's statistics: "MyBot/1.0".
+        text_chars: the longest part of a message, in characters.
+        text_bytes: the longest part, in bytes of UTF-8; above 6000 the platform was seen to refuse Chinese texts.
+        pacing, window, circuit, backoff, retry, polling, handling: the numbers it goes by.
+
+    Raises:
+        ConfigError: a setting is missing or absurd; it names the key.
+    """
+
+    account_id: str = _converted(_account_id)
+    token: Source = _converted(_token, repr=False)
+    base_url: str = _converted(_url, default=protocol.API_BASE)
+    cdn_base_url: str = _converted(_url, default=protocol.CDN_BASE)
+    agent: str = protocol.DEFAULT_AGENT
+    text_chars: int = count(2000, low=20, high=4000)
+    text_bytes: int = count(6000, low=80, high=16_384)
+    pacing: Pacing = attrs.field(factory=Pacing)
+    window: Window = attrs.field(factory=Window)
+    circuit: Circuit = attrs.field(factory=Circuit)
+    backoff: Backoff = attrs.field(factory=Backoff)
+    retry: Retry = attrs.field(factory=Retry)
+    polling: Polling = attrs.field(factory=Polling)
+    handling: Handling = attrs.field(factory=Handling)
+
+    @property
+    def platform(self) -> Platform:
+        """The pure half."""
+        return WeixinPlatform(self.text_chars, self.text_bytes)
+
+    @property
+    def policies(self) -> Policies:
+        """The numbers it goes by."""
+        return Policies(
+            pacing=self.pacing,
+            window=self.window,
+            circuit=self.circuit,
+            backoff=self.backoff,
+            retry=self.retry,
+            polling=self.polling,
+            handling=self.handling,
+        )
+
+    @property
+    def identity(self) -> str:
+        """What one process at a time may drive."""
+        return f"weixin:{self.account_id}"
+
+    def read_token(self) -> str:
+        """Read the bot token where the configuration points; empty if there is none now."""
+        if isinstance(self.token, str):
+            return self.token
+        if "env" in self.token:
+            return os.environ.get(self.token["env"], "").strip()
+        try:
+            return load_token(Path(self.token["file"]))
+        except (OSError, ValueError):
+            return ""
+
+    def connect(self, secrets: Secrets) -> AbstractAsyncContextManager[Client]:
+        """Make the half that does I/O."""
+        from statecore_adapters.weixin.client import connect  # httpx takes a while to import, and help does not need it
+
+        return connect(self.base_url, self.read_token, self.agent, secrets)
+
+
+__all__ = ["Weixin", "WeixinPlatform"]

@@ -1,0 +1,383 @@
+"""Reading a journal that may be in use, without ever writing to it."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from statecore import codec
+from statecore.machines import circuit, connection, delivery, window
+from statecore.machines.delivery import Accepted
+from statecore.machines.inbound import Inbound, Received
+from statecore.system import Address
+from statecore.units import SECONDS
+from statecore_journal.problems import translated
+from statecore_journal.schema import inspect
+
+SILENT_AFTER: Final = 15 * SECONDS
+"""An owner that has not written its heartbeat for this long (three beats) is called silent, and nothing it said last is
+repeated as if it were so."""
+
+CHATS_SHOWN: Final = 50
+"""Chats that a status explains one by one; the others are counted."""
+
+
+@attrs.frozen(kw_only=True)
+class Owner:
+    """Who drives an account, as far as the journal knows. Times in ns since 1970."""
+
+    pid: int
+    host: str
+    boot: str
+    epoch: int
+    since: int
+    beat_age: int
+    silent: bool
+    says: str
+
+
+@attrs.frozen(kw_only=True)
+class ChatStatus:
+    """A chat with messages waiting, explained by the first of them."""
+
+    chat: str
+    waiting: int
+    first: str
+    state: str
+    reason: str
+    action: str
+    until: int | None
+    window: str
+    spent: int
+
+
+@attrs.frozen(kw_only=True)
+class AccountStatus:
+    """One account, as a fold of the journal.
+
+    Args:
+        name: of the account.
+        connected: whether the platform accepts it; None if nobody can know, because its owner is silent or gone.
+        state: of its connection.
+        since: when that last changed, on the gateway's clock.
+        reason: why.
+        action: what a person must do, if anything.
+        until: when the connection moves by itself, on the gateway's clock.
+        owner: who drives it.
+        circuit: state of the account's own circuit.
+        circuit_reason: why it is not closed.
+        circuit_until: when the next probe may leave.
+        deliveries: how many are in each state.
+        messages: how many of those that came in are in each state.
+        chats: those with messages waiting, explained; at most `CHATS_SHOWN`.
+        chats_waiting: how many there are in all.
+        commands: how many commands nobody has carried out.
+        trouble: what the process that was asked says of itself, if it drives it.
+    """
+
+    name: str
+    connected: bool | None
+    state: str
+    since: int
+    reason: str
+    action: str
+    until: int | None
+    owner: Owner | None
+    circuit: str
+    circuit_reason: str
+    circuit_until: int | None
+    deliveries: Mapping[str, int]
+    messages: Mapping[str, int]
+    chats: tuple[ChatStatus, ...]
+    chats_waiting: int
+    commands: int
+    trouble: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Status:
+    """A journal, as it stands."""
+
+    path: str
+    events: int
+    now: int
+    accounts: tuple[AccountStatus, ...]
+
+
+@attrs.frozen(kw_only=True)
+class LogRow:
+    """One row of `events`."""
+
+    seq: int
+    at: int
+    wall: int
+    machine: str
+    version: int
+    event: str
+    source: str
+    target: str
+    outcome: str | None
+    data: str
+    guards: str | None
+    cause: int | None
+    epoch: int
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Return the event's fields; those at their defaults are left out."""
+        found = json.loads(self.data)
+        return found if isinstance(found, dict) else {}
+
+
+@attrs.frozen(kw_only=True)
+class Letter:
+    """A dead delivery, or a message that was set aside."""
+
+    address: str
+    account: str
+    chat: str
+    state: str
+    at: int
+    reason: str
+    action: str
+    attempts: int
+    sent: int
+    parts: int
+    text: str
+
+
+class Reader:
+    """Reads one journal; made by `open_reader`."""
+
+    def __init__(self, path: Path, connection_: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection_
+
+    def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with translated(self.path):
+            return self._connection.execute(sql, values).fetchall()
+
+    # ---- status ------------------------------------------------------------------------------------------------------
+
+    def status(self, wall: int, troubles: Mapping[str, str] | None = None) -> Status:
+        """Fold the journal into where everything is.
+
+        Args:
+            wall: the wall clock now, in ns since 1970.
+            troubles: what the asking process says of itself, by account.
+        """
+        ((events, at),) = self._all("select coalesce(max(seq), 0), coalesce(max(at), 0) from events")
+        written = self._all("select wall from events order by seq desc limit 1")
+        now = at + max(0, wall - written[0][0]) if written else wall
+        names = [name for (name,) in self._all("select distinct account from instances union select account from leases")]
+        for (name,) in self._all("select distinct account from commands where done is null"):
+            if name not in names:
+                names.append(name)
+        names += [name for name in troubles or {} if name not in names]
+        found = tuple(self._account(name, wall, (troubles or {}).get(name, "")) for name in sorted(names))
+        return Status(path=str(self.path), events=events, now=now, accounts=found)
+
+    def _account(self, name: str, wall: int, trouble: str) -> AccountStatus:
+        owner = self._owner(name, wall)
+        state, at, tie = self._instance(f"connection/{name}", connection.Connection)
+        shut, _, own = self._instance(f"circuit/{name}", circuit.Circuit)
+        counts: dict[str, dict[str, int]] = {"delivery": {}, "inbound": {}}
+        for machine, where, count in self._all(
+            "select machine, state, count(*) from instances where account = ? and machine in ('delivery', 'inbound')"
+            " group by machine, state",
+            name,
+        ):
+            counts[machine][where] = count
+        chats = self._all(
+            "select chat, count(*), min(ord), address from instances where account = ? and machine = 'delivery' and live = 1"
+            " group by chat order by count(*) desc",
+            name,
+        )
+        ((commands,),) = self._all("select count(*) from commands where account = ? and done is null", name)
+        deadlines = [due for due in (tie.retry_at, tie.probe_at, tie.drain_until) if due is not None]
+        return AccountStatus(
+            name=name,
+            connected=self._connected(state or "closed", owner),
+            state=state or "closed",
+            since=at,
+            reason=tie.reason,
+            action=tie.action,
+            until=min(deadlines, default=None),
+            owner=owner,
+            circuit=shut or "closed",
+            circuit_reason=own.reason,
+            circuit_until=own.probe_at,
+            deliveries=counts["delivery"],
+            messages=counts["inbound"],
+            chats=tuple(self._chat(name, *row) for row in chats[:CHATS_SHOWN]),
+            chats_waiting=len(chats),
+            commands=commands,
+            trouble=trouble,
+        )
+
+    def _connected(self, state: str, owner: Owner | None) -> bool | None:
+        if owner is None or state == "closed" or owner.says == "stopped":
+            return False
+        return None if owner.silent else state in ("connected", "resting")
+
+    def _owner(self, name: str, wall: int) -> Owner | None:
+        rows = self._all("select pid, host, boot, epoch, since, beat, status from leases where account = ?", name)
+        if not rows:
+            return None
+        pid, host, boot, epoch, since, beat, says = rows[0]
+        age = wall - beat
+        return Owner(
+            pid=pid,
+            host=host,
+            boot=boot,
+            epoch=epoch,
+            since=since,
+            beat_age=age,
+            silent=says != "stopped" and age > SILENT_AFTER,
+            says=says,
+        )
+
+    def _instance(self, address: str, kind: type[Any]) -> tuple[str | None, int, Any]:
+        rows = self._all("select state, at, data, schema from instances where address = ?", address)
+        if not rows:
+            return None, 0, kind()
+        state, at, data, schema = rows[0]
+        return state, at, codec.loads(data, kind, schema=schema)
+
+    def _chat(self, account: str, chat: str, waiting: int, _order: int, address: str) -> ChatStatus:
+        state, _, first = self._instance(address, delivery.Delivery)
+        allowed, _, held = self._instance(f"window/{account}/{chat}", window.Window)
+        deadlines = [due for due in (first.until, first.retry_at, first.resend_at, first.next_at) if due is not None]
+        return ChatStatus(
+            chat=chat,
+            waiting=waiting,
+            first=address,
+            state=state or "?",
+            reason=first.reason,
+            action=first.action,
+            until=min(deadlines, default=None),
+            window=allowed or "unseen",
+            spent=held.spent,
+        )
+
+    # ---- log ---------------------------------------------------------------------------------------------------------
+
+    def log(
+        self,
+        *,
+        after: int = 0,
+        last: int | None = None,
+        machine: str | None = None,
+        account: str | None = None,
+        chat: str | None = None,
+        event: str | None = None,
+        state: str | None = None,
+    ) -> Iterator[LogRow]:
+        """Yield rows in their order.
+
+        Args:
+            after: only rows behind this position.
+            last: only the last so many of those that fit.
+            machine: only instances whose address begins with this: "delivery", "connection/wx".
+            account: only this account.
+            chat: only instances of this chat.
+            event: only this event.
+            state: only rows that leave or enter this state.
+        """
+        wanted, values = ["seq > ?"], [after]
+        conditions: list[tuple[str, Sequence[Any]]] = []
+        if machine is not None:
+            conditions.append(("(machine = ? or machine glob ?)", (machine, _glob(machine) + "/*")))
+        if account is not None:
+            conditions.append(("(machine glob ? or machine glob ?)", (f"*/{_glob(account)}", f"*/{_glob(account)}/*")))
+        if chat is not None:
+            conditions.append(("machine in (select address from instances where chat = ?)", (chat,)))
+        if event is not None:
+            conditions.append(("event = ?", (event,)))
+        if state is not None:
+            conditions.append(("(source = ? or target = ?)", (state, state)))
+        for sql, given in conditions:
+            wanted.append(sql)
+            values += given
+        columns = "seq, at, wall, machine, version, event, source, target, outcome, data, guards, cause, epoch"
+        sql = f"select {columns} from events where {' and '.join(wanted)}"  # noqa: S608 - every value is bound
+        if last is not None:
+            sql = f"select * from ({sql} order by seq desc limit {int(last)}) order by seq"  # noqa: S608
+        else:
+            sql += " order by seq"
+        names = columns.split(", ")
+        with translated(self.path):
+            for row in self._connection.execute(sql, values):
+                yield LogRow(**dict(zip(names, row, strict=True)))
+
+    # ---- dead letters ------------------------------------------------------------------------------------------------
+
+    def dead(self, account: str | None = None) -> list[Letter]:
+        """Return the deliveries that died and the messages that were set aside, oldest first."""
+        sql = (
+            "select address from instances where ((machine = 'delivery' and state = 'dead')"
+            " or (machine = 'inbound' and state = 'quarantined'))"
+        )
+        values = () if account is None else (account,)
+        rows = self._all(sql + ("" if account is None else " and account = ?") + " order by seq", *values)
+        return [letter for (address,) in rows if (letter := self.letter(address)) is not None]
+
+    def letter(self, address: str) -> Letter | None:
+        """Return one delivery or message with its text, or None if there is none."""
+        rows = self._all("select account, chat, state, at, data, schema from instances where address = ?", address)
+        if not rows:
+            return None
+        account, chat, state, at, text, schema = rows[0]
+        common = {"address": address, "account": account, "chat": chat, "state": state, "at": at}
+        ((first, first_schema),) = self._all("select data, schema from events where machine = ? and version = 1", address)
+        if Address.parse(address).machine == "inbound":
+            message = codec.loads(text, Inbound, schema=schema)
+            received = codec.loads(first, Received, schema=first_schema)
+            return Letter(
+                **common, reason=message.reason, action=message.action, attempts=message.attempts, sent=0, parts=1,
+                text=received.text,
+            )  # fmt: skip
+        data = codec.loads(text, delivery.Delivery, schema=schema)
+        accepted = codec.loads(first, Accepted, schema=first_schema)
+        return Letter(
+            **common, reason=data.reason, action=data.action, attempts=data.attempts + data.unknowns + data.interruptions,
+            sent=data.part, parts=data.parts, text="".join(accepted.parts),
+        )  # fmt: skip
+
+    def find(self, id_: str) -> list[str]:
+        """Return the addresses of deliveries and messages whose id is, or begins with, *id_*."""
+        if "/" in id_:
+            return [id_] if self.letter(id_) is not None else []
+        rows = self._all(
+            "select address from instances where machine in ('delivery', 'inbound') and address glob ?", f"*/*/{_glob(id_)}*"
+        )
+        return [address for (address,) in rows]
+
+
+def _glob(text: str) -> str:
+    """Escape what `glob` would read as a pattern."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in text)
+
+
+@contextmanager
+def open_reader(path: str | Path) -> Iterator[Reader]:
+    """Open a journal for reading. The file is not changed, and a gateway may be writing it.
+
+    Raises:
+        NotAJournal, JournalTooNew, JournalCorrupt, JournalError: see there.
+    """
+    file = Path(path)
+    inspect(file)
+    # With no WAL beside it nobody has the file open, and SQLite can be kept from making one just to read it.
+    in_use = file.with_name(file.name + "-wal").exists()
+    uri = f"{file.resolve().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"
+    with translated(file):
+        connection_ = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
+    try:
+        yield Reader(file, connection_)
+    finally:
+        connection_.close()

@@ -1,0 +1,166 @@
+"""A journal in SQLite."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from statecore import codec
+from statecore.account import Command
+
+from statecore.system import Unit
+from statecore.units import SECONDS
+from statecore_journal.problems import translated
+from statecore_journal.reader import Status, open_reader
+from statecore_journal.schema import connect, prepare
+from statecore_journal.store import SqliteStore
+from statecore_journal.writer import Existing, Placed, Writer
+
+BUSY_NS: Final = 5 * SECONDS
+"""How long a write waits for a lock that another process holds, before the machines concerned are paused."""
+
+
+@attrs.frozen
+class Secrets:
+    """One account's secrets, read when they are needed and kept nowhere."""
+
+    _store: SqliteStore
+    _account: str
+
+    def get(self, name: str) -> str | None:
+        """Return the newest value, or None."""
+        return self._store.secret(self._account, name)
+
+
+class Journal:
+    """An open journal: one writer, and reads on the trio thread. Made by `open_journal`."""
+
+    def __init__(self, path: Path, store: SqliteStore, writer: Writer, wall: Callable[[], int]) -> None:
+        self.path = path
+        self.store = store
+        self._writer = writer
+        self._wall = wall
+
+    def secrets(self, account: str) -> Secrets:
+        """Return an account's secrets."""
+        return Secrets(self.store, account)
+
+    def status(self, troubles: Mapping[str, str] | None = None) -> Status:
+        """Return where every account is; see `Reader.status`."""
+        with open_reader(self.path) as reader:
+            return reader.status(self._wall(), troubles)
+
+    async def append(self, units: Sequence[Unit], placed: Placed | None = None) -> list[int | Existing]:
+        """Append units; see `Writer.append`."""
+        return await self._writer.append(units, placed)
+
+    async def take(self, account: str, boot: str, pid: int, host: str) -> int:
+        """Take the lease of an account, whoever held it. Call it only while holding the account's lock.
+
+        Returns:
+            The new epoch. From now on an append under an older one is refused.
+        """
+        wall = self._wall()
+
+        def take(connection: sqlite3.Connection) -> int:
+            row = connection.execute("select epoch from leases where account = ?", (account,)).fetchone()
+            epoch = (row[0] if row else 0) + 1
+            connection.execute(
+                "insert or replace into leases values (?, ?, ?, ?, ?, ?, ?, 'running')",
+                (account, epoch, boot, pid, host, wall, wall),
+            )
+            return epoch
+
+        epoch: int = await self._writer.run(take)
+        self._writer.hold(account, epoch)
+        return epoch
+
+    async def beat(self, statuses: dict[str, tuple[int, str]]) -> None:
+        """Write the heartbeat of the accounts this process drives.
+
+        Args:
+            statuses: (epoch, what the owner says of itself) by account.
+        """
+        wall = self._wall()
+
+        def beat(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "update leases set beat = ?, status = ? where account = ? and epoch = ?",
+                [(wall, status, account, epoch) for account, (epoch, status) in statuses.items()],
+            )
+
+        await self._writer.run(beat)
+
+    async def ask(self, account: str, command: Command) -> int:
+        """Record a command for whoever drives the account; return its id."""
+        wall = self._wall()
+        number: int = await self._writer.run(lambda connection: insert_command(connection, account, command, wall))
+        return number
+
+    async def finish(self, command: int, result: str) -> None:
+        """Mark a command as carried out without a unit, as one that was refused."""
+        await self._writer.run(
+            lambda connection: connection.execute("update commands set done = ? where id = ?", (result, command))
+        )
+
+
+def insert_command(connection: sqlite3.Connection, account: str, command: Command, wall: int) -> int:
+    """Insert a command, in a transaction of the caller's."""
+    cursor = connection.execute(
+        "insert into commands (account, kind, target, body, wall) values (?, ?, ?, '', ?)",
+        (account, command.kind, command.target, wall),
+    )
+    number = cursor.lastrowid
+    assert number is not None, "an insert has a rowid"
+    body = codec.dumps(attrs.evolve(command, id=number))
+    connection.execute("update commands set body = ? where id = ?", (body, number))
+    return number
+
+
+@asynccontextmanager
+async def open_journal(path: str | Path, *, wall: Callable[[], int], busy_ns: int = BUSY_NS) -> AsyncIterator[Journal]:
+    """Open a journal for a gateway; it is made if it does not exist.
+
+    Args:
+        path: the file; its folder must exist.
+        wall: the wall clock, in ns since 1970.
+        busy_ns: how long a write waits for a lock that another process holds.
+
+    Raises:
+        NotAJournal, JournalTooNew, JournalCorrupt, JournalBusy, JournalError: see there; the file was not changed.
+    """
+    file = Path(path)
+    prepare(file, busy_ns=busy_ns)
+    with translated(file):
+        writer = Writer(file, busy_ns=busy_ns, wall=wall)
+    store = SqliteStore(file)
+    try:
+        yield Journal(file, store, writer, wall)
+    finally:
+        await writer.close()
+        store.close()
+
+
+def submit(path: str | Path, account: str, command: Command, *, wall: int, busy_ns: int = BUSY_NS) -> int:
+    """Record a command from a process that runs no gateway. When this returns, it is durable.
+
+    Returns:
+        Its id.
+
+    Raises:
+        JournalError: as for `open_journal`.
+    """
+    file = Path(path)
+    prepare(file, busy_ns=busy_ns)
+    with translated(file):
+        connection = connect(file, busy_ns=busy_ns)
+        try:
+            connection.execute("begin immediate")
+            number = insert_command(connection, account, command, wall)
+            connection.execute("commit")
+        finally:
+            connection.close()
+    return number

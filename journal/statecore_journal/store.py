@@ -1,0 +1,147 @@
+"""What is read from a journal while deciding: on the trio thread, by primary key or a partial index, committed rows only."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from statecore import codec
+from statecore.account import Command
+from statecore.lanes import Head
+from statecore.machines.inbound import Received
+from statecore.system import Stored
+from statecore_journal.problems import translated
+
+
+class SqliteStore:
+    """Reads of a gateway; serves `statecore.account.AccountStore`.
+
+    Args:
+        path: the journal, made by `schema.prepare`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with translated(path):
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+            self._connection.execute("pragma query_only = on")
+            self._connection.execute("pragma cache_size = -2048")
+        self._version = self._data_version()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with translated(self._path):
+            return self._connection.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        with translated(self._path):
+            row: tuple[Any, ...] | None = self._connection.execute(sql, values).fetchone()
+            return row
+
+    # ---- for an account ----------------------------------------------------------------------------------------------
+
+    def load(self, address: str) -> Stored | None:
+        """Return an instance, or None if nothing ever happened to it."""
+        row = self._one(
+            "select address, state, data, version, entered, seq, chat, ord, schema from instances where address = ?",
+            address,
+        )
+        return None if row is None else Stored(*row)
+
+    def heads(self, account: str, machine: str) -> list[tuple[str, Head]]:
+        """Return (chat, head) of every lane that is not empty."""
+        rows = self._all(
+            "select chat, address, min(ord), state from instances where account = ? and machine = ? and live = 1 group by chat",
+            account,
+            machine,
+        )
+        return [(chat, Head(address, order, state)) for chat, address, order, state in rows]
+
+    def following(self, account: str, machine: str, chat: str, after: int) -> Head | None:
+        """Return the first of a lane whose place is after *after*."""
+        row = self._one(
+            "select address, ord, state from instances where account = ? and machine = ? and chat = ? and live = 1 and ord > ?"
+            " order by ord limit 1",
+            account,
+            machine,
+            chat,
+            after,
+        )
+        return None if row is None else Head(*row)
+
+    def due(self, account: str) -> list[tuple[int, str]]:
+        """Return (deadline in ns, address) of every instance that awaits a timer."""
+        return self._all("select due, address from instances where account = ? and due is not null", account)
+
+    def in_states(self, account: str, machine: str, states: Sequence[str]) -> list[str]:
+        """Return the addresses of the instances in these states, oldest first."""
+        marks = ", ".join("?" * len(states))
+        rows = self._all(
+            f"select address from instances where account = ? and machine = ? and state in ({marks}) order by seq",  # noqa: S608
+            account,
+            machine,
+            *states,
+        )
+        return [address for (address,) in rows]
+
+    def recently_received(self, account: str, since: int) -> list[tuple[int, Received]]:
+        """Return (when in ns, what) of the messages that came in since *since*."""
+        (last,) = self._one("select coalesce(max(seq), 0) from events") or (0,)
+        rows = self._all(
+            "select at, data, schema from events where seq > ? and event = 'Received' and at >= ? and machine glob ? order by seq",
+            last - 5000,
+            since,
+            f"inbound/{account}/*",
+        )
+        return [(at, codec.loads(data, Received, schema=schema)) for at, data, schema in rows]
+
+    def first_event(self, address: str, kind: type[Any]) -> Any:
+        """Return the event that an instance began with, as *kind*."""
+        row = self._one("select data, schema from events where machine = ? and version = 1", address)
+        if row is None:
+            raise KeyError(address)
+        return codec.loads(row[0], kind, schema=row[1])
+
+    # ---- for a gateway -----------------------------------------------------------------------------------------------
+
+    def secret(self, account: str, name: str) -> str | None:
+        """Return a secret's newest committed value."""
+        row = self._one("select value from secrets where account = ? and name = ?", account, name)
+        return None if row is None else row[0]
+
+    def _data_version(self) -> int:
+        row = self._one("pragma data_version")
+        assert row is not None, "the pragma always answers"
+        return int(row[0])
+
+    def changed(self) -> bool:
+        """Tell whether another connection has committed since the last time this was asked."""
+        before, self._version = self._version, self._data_version()
+        return before != self._version
+
+    def commands(self, account: str, most: int = 256) -> list[Command]:
+        """Return the oldest commands that are not carried out yet."""
+        rows = self._all(
+            "select id, kind, target, body from commands where account = ? and done is null order by id limit ?",
+            account,
+            most,
+        )
+        return [codec.loads(body, Command) for id_, kind, target, body in rows]
+
+    def latest_at(self) -> int:
+        """Return the gateway clock of the newest row, in ns; 0 if there is none."""
+        row = self._one("select at from events order by seq desc limit 1")
+        return 0 if row is None else int(row[0])
+
+    def state_of(self, address: str) -> tuple[str, str] | None:
+        """Return (state, data) of an instance."""
+        row = self._one("select state, data from instances where address = ?", address)
+        return None if row is None else (row[0], row[1])
+
+    def keyed(self, account: str, key: str) -> str | None:
+        """Return the address of the delivery with the sender's own key."""
+        row = self._one("select address from keys where account = ? and key = ?", account, key)
+        return None if row is None else row[0]

@@ -1,0 +1,380 @@
+"""The driver: the only loop over I/O.
+
+    await what the states name -> step -> commit -> perform
+
+It wakes when an attempt has come back, a timer is due, or someone asked for something; lets all of that happen to the
+machines; commits the units; and only then makes the attempts they ask for. A crash between commit and attempt leaves a
+row that says that the attempt was about to be made, and the next start treats its outcome as unknown.
+
+While the journal cannot be written nothing else happens: the loop stands at its commit, tries again each second, and no
+machine moves, no effect leaves and no message is handed over until what was decided is durable.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, Protocol
+
+import attrs
+import trio
+
+from statecore.account import Account, AccountStore, Command
+from statecore.errors import JournalBusy, JournalFull, NotAccepted
+from statecore.governor import Budgets, Governor
+from statecore.machines.connection import Dial, HangUp, Receive, Started
+from statecore.machines.delivery import Accepted, SendPart
+from statecore.machines.inbound import Received
+from statecore.outbox import Crash
+from statecore.platform import AccountConfig, Client, Outgoing, Secrets
+from statecore.system import Request, Unit
+from statecore.units import SECONDS, show_duration
+from statecore.world import World
+
+log = logging.getLogger("statecore")
+
+JOURNAL_RETRY: Final = 1 * SECONDS
+"""How often a commit that failed is tried again while the journal is locked or its disk is full."""
+
+POSTED_AT_ONCE: Final = 256
+"""Happenings taken into one commit; the rest go into the next, so that nobody waits for a batch without end."""
+
+
+class JournalPort(Protocol):
+    """What the driver asks of a journal."""
+
+    @property
+    def store(self) -> Any:
+        """Return the half that is read while deciding; see `AccountStore`."""
+
+    def secrets(self, account: str) -> Secrets:
+        """Return an account's secrets."""
+
+    async def append(self, units: list[Unit], placed: Any = None) -> Any:
+        """Append units and return the seq of each one's first row."""
+
+    async def finish(self, command: int, result: str) -> None:
+        """Mark a command as carried out."""
+
+
+@attrs.frozen
+class Handed:
+    """A message that was handed over.
+
+    Args:
+        address: of its receipt.
+        received: what came in.
+    """
+
+    address: str
+    received: Received
+
+
+@attrs.define
+class Hooks:
+    """What a driver tells its gateway.
+
+    Args:
+        hungry: how many more messages the gateway's consumers can take now; taking one lowers it.
+        hand: takes a message that was handed over and committed.
+        settled: told of every delivery that ended or died.
+        moved: told of every committed unit; for monitors and displays.
+    """
+
+    hungry: Callable[[], int]
+    hand: Callable[[Handed], None]
+    settled: Callable[[str], None]
+    moved: Callable[[Unit, int], None]
+
+
+class Driver:
+    """Drives one account for as long as this process holds its lease.
+
+    Args:
+        name: what the account's user calls it.
+        config: the account.
+        journal: where everything is recorded.
+        world: time, chance, ids.
+        governor: the bound on transitions.
+        hooks: the gateway's side.
+    """
+
+    def __init__(
+        self, name: str, config: AccountConfig, journal: JournalPort, world: World, governor: Governor, hooks: Hooks
+    ) -> None:
+        store: AccountStore = journal.store
+        self.name = name
+        self.account = Account(name, config.platform, config.policies, store, world)
+        self.paused = ""
+        self._config = config
+        self._journal = journal
+        self._world = world
+        self._budgets = Budgets(governor)
+        self._hooks = hooks
+        self._posted: deque[Callable[[], Unit | None]] = deque()
+        self._wake = trio.Event()
+        self._attempts: dict[str, tuple[int, trio.CancelScope]] = {}
+        self._sizes: dict[str, int] = {}
+        self._commands: set[int] = set()
+        self._handing: list[str] = []
+        self._done: list[trio.Event] = []
+        self._waiters: set[trio.Event] = set()
+        self.ended = False
+
+    # ---- what others ask for -----------------------------------------------------------------------------------------
+
+    def post(self, happening: Callable[[], Unit | None]) -> None:
+        """Have something happen to the account in the next turn of the loop."""
+        self._posted.append(happening)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the loop look around."""
+        self._wake.set()
+
+    def stop(self, by: str, wait: int) -> None:
+        """Let the account go: see to its end what is under way, for at most *wait* ns."""
+        self.post(lambda: self.account.stop(by, wait))
+
+    async def accept(
+        self, id_: str, chat: str, text: str, *, reply_to: str, key: str, expires_at: int | None, origin: str, command: int = 0
+    ) -> str:
+        """Take a message on; when this returns it is durable.
+
+        Returns:
+            The address of its delivery; of the earlier one, if there is one with this key.
+
+        Raises:
+            NotAccepted: the platform cannot take such a text.
+            JournalError: it could not be recorded, so it was not accepted.
+        """
+        unit = self.account.outbox.accept(
+            id_, chat, text, reply_to=reply_to, key=key, expires_at=expires_at, origin=origin, now=self._world.now()
+        )
+        if command:
+            unit.done.append(command)
+        (result,) = await self._journal.append([unit], self._adopt)
+        return unit.entries[0].address if isinstance(result, int) else str(result.address)
+
+    def _adopt(self, placed: list[tuple[Unit, int]]) -> None:
+        for unit, first in placed:
+            self.account.outbox.adopt(unit.entries[0], first)
+            self._hooks.moved(unit, first)
+        self.wake()
+
+    async def handled(self, address: str, error: str | None) -> None:
+        """Record how a handler ended; return when that is durable, or when the account was let go."""
+        if self.ended:
+            return
+        done = trio.Event()
+        self._waiters.add(done)
+
+        def happening() -> Unit | None:
+            unit = self.account.system.begin(self._world.now())
+            if address in self.account.intake.handling:  # else a stop has already said what became of it
+                self.account.intake.handled(unit, address, error)
+            self._done.append(done)
+            return unit
+
+        self.post(happening)
+        try:
+            await done.wait()
+        finally:
+            self._waiters.discard(done)
+
+    def carry_out(self, commands: list[Command]) -> list[Command]:
+        """Carry out what other processes asked for; return those that are messages to accept."""
+        sends = []
+        for command in commands:
+            if command.id in self._commands:
+                continue
+            self._commands.add(command.id)
+            if command.kind == "send":
+                sends.append(command)
+            elif command.kind == "stop":
+                self.post(lambda command=command: self._stop_asked(command))  # type: ignore[misc]
+            else:
+                self.post(lambda command=command: self.account.command(command))  # type: ignore[misc]
+        return sends
+
+    def _stop_asked(self, command: Command) -> Unit:
+        unit = self.account.stop("command", 10 * SECONDS)
+        unit.done.append(command.id)
+        return unit
+
+    async def accept_command(self, command: Command) -> None:
+        """Accept a message that another process asked for."""
+        try:
+            await self.accept(
+                command.delivery,
+                command.target,
+                command.text,
+                reply_to="",
+                key=command.key,
+                expires_at=command.expires_at,
+                origin="command",
+                command=command.id,
+            )
+        except NotAccepted as error:
+            await self._journal.finish(command.id, f"refused: {error}")
+        except (JournalBusy, JournalFull) as error:
+            log.warning("%s: a message that was asked for waits: %s", self.name, error)
+            self._commands.discard(command.id)
+
+    # ---- the loop ----------------------------------------------------------------------------------------------------
+
+    async def run(self, started: Started) -> None:
+        """Drive the account until it is closed.
+
+        Raises:
+            Fenced: another process took it.
+            JournalError, StepError: see there; what is committed is safe, and the next start goes on from it.
+        """
+        try:
+            async with self._config.connect(self._journal.secrets(self.name)) as client, trio.open_nursery() as nursery:
+                self._client: Client = client
+                await self._commit([self.account.start(started)], nursery)
+                while self.account.system.snapshot(self.account.address).state != "closed":
+                    await self._next_happening()
+                    units = self._decide()
+                    if units:
+                        await self._commit(units, nursery)
+                nursery.cancel_scope.cancel()
+        finally:
+            self.ended = True
+            for waiter in self._waiters:
+                waiter.set()
+
+    async def _next_happening(self) -> None:
+        if self._posted:
+            await trio.lowlevel.checkpoint()
+            return
+        dues = [due for due in (self.account.system.next_due(), self.account.outbox.next_turn) if due is not None]
+        bound: AbstractContextManager[Any] = nullcontext()
+        if dues:
+            bound = trio.move_on_after(max(0, min(dues) - self._world.now()) / SECONDS)
+        with bound:
+            await self._wake.wait()
+        self._wake = trio.Event()
+
+    def _decide(self) -> list[Unit]:
+        """Let everything happen that has come up. Pure but for the deque."""
+        units = []
+        for _ in range(min(len(self._posted), POSTED_AT_ONCE)):
+            unit = self._posted.popleft()()
+            if unit is not None and (unit.entries or unit.done):
+                units.append(unit)
+        unit = self.account.system.begin(self._world.now())
+        if self.account.elapse(unit):
+            self.wake()
+        if not self.account.draining:
+            while self._hooks.hungry() and (address := self.account.intake.take(unit)) is not None:
+                self._handing.append(address)
+            self.account.outbox.pump(unit)
+        self.account.drained(unit)
+        if unit.entries:
+            units.append(unit)
+        return units
+
+    async def _commit(self, units: list[Unit], nursery: trio.Nursery) -> None:
+        placed = await self._append(units)
+        for unit, first in zip(units, placed, strict=True):
+            self.account.committed(unit, first)
+            if unit.entries:
+                self._budgets.charge(unit.entries[0].address, len(unit.entries), unit.now)
+            self._hooks.moved(unit, first)
+            for entry in unit.entries:
+                if entry.machine.name == "delivery" and entry.decision.snapshot.state in ENDED:
+                    self._hooks.settled(entry.address)
+        for unit, first in zip(units, placed, strict=True):
+            self._end_attempts(unit)
+            for request in unit.requests:
+                if self.account.system.snapshot(request.address).entered == request.attempt.entered:
+                    nursery.start_soon(self._attempt, request, first + request.entry)
+        for address in self._handing:
+            self._hooks.hand(Handed(address, self._journal.store.first_event(address, Received)))
+        self._handing.clear()
+        for done in self._done:
+            done.set()
+        self._done.clear()
+
+    async def _append(self, units: list[Unit]) -> list[int]:
+        while True:
+            try:
+                placed: list[int] = await self._journal.append(units)
+            except (JournalBusy, JournalFull) as error:
+                if not self.paused:
+                    log.error("%s: everything waits, because the journal cannot be written: %s", self.name, error)  # noqa: TRY400
+                self.paused = str(error)
+                await trio.sleep(JOURNAL_RETRY / SECONDS)
+            else:
+                if self.paused:
+                    log.warning("%s: the journal can be written again", self.name)
+                self.paused = ""
+                return placed
+
+    # ---- attempts ----------------------------------------------------------------------------------------------------
+
+    def _end_attempts(self, unit: Unit) -> None:
+        """Cancel the attempts of states that were left."""
+        for entry in unit.entries:
+            under_way = self._attempts.get(entry.address)
+            if under_way is not None and entry.decision.snapshot.entered != under_way[0]:
+                under_way[1].cancel()
+
+    async def _attempt(self, request: Request, cause: int) -> None:
+        """Make one attempt, and post what came of it."""
+        address, attempt, _ = request
+        with trio.CancelScope() as scope:
+            self._attempts[address] = (attempt.entered, scope)
+            await self._hold_back(address)
+            began = self._world.now()
+            result: Any = Crash("overdue", f"no outcome within {show_duration(attempt.within)}")
+            with trio.move_on_after(attempt.within / SECONDS):
+                result = await self._guarded(address, attempt.effect)
+        if self._attempts.get(address, (None,))[0] == attempt.entered:
+            del self._attempts[address]
+        if not scope.cancelled_caught:
+            size = self._sizes.pop(address, 0)
+            self.post(
+                lambda: self.account.came_of(address, attempt.entered, result, cause=cause, began=began, size=size)
+            )
+
+    async def _hold_back(self, address: str) -> None:
+        held = self._budgets.hold(address, self._world.now())
+        if held:
+            rows = round(held / SECONDS * self._budgets.policy.rows_per_second)
+            self.post(lambda: self.account.governed(address, held, rows))
+            await trio.sleep(held / SECONDS)
+
+    async def _guarded(self, address: str, effect: Any) -> Any:
+        """Make an attempt; what it raises is an outcome too, so a child's death is a transition of its instance."""
+        try:
+            return await self._perform(address, effect)
+        except Exception as error:
+            log.exception("%s: an attempt raised; adapters must return what came of it", address)
+            return Crash("died", f"{type(error).__name__}: {error}")
+
+    async def _perform(self, address: str, effect: Any) -> Any:
+        match effect:
+            case Dial():
+                return await self._client.dial()
+            case Receive():
+                return await self._client.receive()
+            case HangUp():
+                return await self._client.hang_up()
+            case SendPart():
+                return await self._client.send(self._outgoing(address, effect))
+        raise TypeError(f"no adapter knows how to {effect!r}")
+
+    def _outgoing(self, address: str, effect: SendPart) -> Outgoing:
+        """Fetch what a part needs at the last moment, so that it carries the newest token."""
+        accepted: Accepted = self._journal.store.first_event(address, Accepted)
+        text = accepted.parts[effect.part]
+        self._sizes[address] = len(text.encode())
+        token = self._journal.secrets(self.name).get(f"token/{accepted.chat}") if effect.token else None
+        key = f"sc-{address.rpartition('/')[2]}-{effect.part}"
+        return Outgoing(chat=accepted.chat, text=text, key=key, token=token or "")
+
+
+ENDED: Final = frozenset({"delivered", "dead", "expired", "purged"})

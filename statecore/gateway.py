@@ -1,0 +1,561 @@
+"""The gateway: one journal, many accounts, and the program that uses them."""
+
+import logging
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import attrs
+import trio
+
+from statecore import codec
+from statecore.account import Command
+from statecore.driver import ENDED, Driver, Handed, Hooks
+from statecore.errors import ConfigError, Fenced, NotAccepted, StatecoreError
+from statecore.governor import Governor
+from statecore.lease import ASK_EVERY, Lock, lock_folder
+from statecore.machines.connection import ClockStepped, Started
+from statecore.machines.delivery import Delivery
+from statecore.machines.inbound import Received
+from statecore.platform import AccountConfig
+from statecore.policies import Backoff, backoff
+from statecore.settings import duration
+from statecore.system import Unit
+from statecore.units import MILLISECONDS, SECONDS, parse_duration
+from statecore.world import RealWorld, here
+
+log = logging.getLogger("statecore")
+
+LOOK_EVERY: Final = 250 * MILLISECONDS
+"""How often the gateway looks whether another process has asked for something, and whether the machine was suspended."""
+
+BEAT_EVERY: Final = 5 * SECONDS
+"""How often the heartbeat is written. A reader calls an owner silent after three missed beats."""
+
+STEP_NOTED: Final = 2 * SECONDS
+"""A wall clock that moves by more than this against the monotonic one was set."""
+
+TEXT_BYTES_MAX: Final = 16 * 1024 * 1024
+"""A longer text is refused: it would be thousands of messages, and is a slip of some program."""
+
+
+@attrs.frozen
+class Delivered:
+    """The platform took every part.
+
+    Args:
+        message: its id of the last part; empty if it gave none.
+        doubled: parts (from 0) that may have arrived twice, because the answer to the first attempt was lost.
+        unconfirmed: parts the platform accepted without saying under which id; they may not be shown.
+    """
+
+    message: str
+    doubled: tuple[int, ...] = ()
+    unconfirmed: int = 0
+
+
+@attrs.frozen
+class Dead:
+    """It was given up, and a person can have it tried again.
+
+    Args:
+        reason: why.
+        action: what to do.
+    """
+
+    reason: str
+    action: str
+
+
+@attrs.frozen
+class Expired:
+    """Its time ran out, or it was purged, before every part was sent."""
+
+    reason: str
+
+
+@attrs.frozen
+class Options:
+    """How a gateway runs.
+
+    Args:
+        drain: how long a stop waits for what is under way.
+        busy: how long a write waits for a lock that another process holds on the journal.
+        governor: the bound on transitions of one instance.
+        lock_folder: where account locks are; all programs of a machine that could share an account must agree on it.
+    """
+
+    drain: int = duration("10s", low="50ms", high="1h")
+    busy: int = duration("5s", low="50ms", high="10m")
+    governor: Governor = attrs.field(factory=Governor)
+    lock_folder: Path = attrs.field(factory=lock_folder, converter=Path)
+
+
+class Receipt:
+    """What `send` returns: the message is in the journal, and this is how to learn what becomes of it.
+
+    Attributes:
+        account: the account it leaves by.
+        id: its delivery's id, as `statecore log` and `statecore dead` show it.
+    """
+
+    def __init__(self, gateway: "Gateway", account: str, address: str) -> None:
+        self._gateway = gateway
+        self._address = address
+        self.account = account
+        self.id = address.rpartition("/")[2]
+
+    def __repr__(self) -> str:
+        return f"<Receipt {self.id} of {self.account}>"
+
+    async def settled(self) -> Delivered | Dead | Expired:
+        """Wait until the message was delivered, given up, or expired."""
+        return await self._gateway._settled(self._address)  # noqa: SLF001 - two halves of one thing
+
+
+class Message:
+    """A message that came in. It is yours until `async with message:` ends.
+
+    If that ends well, the message is done. If it raises, the failure is recorded, and the message is handed over again
+    after a backoff, and set aside for a person after a few times; the exception goes no further, so that one bad message
+    does not end the loop that takes them.
+
+    Attributes:
+        account: the account it came by.
+        chat: what `send` takes to answer.
+        sender: who wrote it.
+        id: the platform's id.
+        text: what was written; empty where there is none.
+        kinds: the kinds of its items.
+        sent_at_ms: when it was written by the platform's clock, in ms since 1970; 0 if it did not say.
+    """
+
+    def __init__(self, driver: Driver, handed: Handed) -> None:
+        received = handed.received
+        self._driver = driver
+        self.address = handed.address
+        self.account = driver.name
+        self.chat = received.chat
+        self.sender = received.sender
+        self.id = received.id
+        self.text = received.text
+        self.kinds = received.kinds
+        self.sent_at_ms = received.sent_at
+        self.received: Received = received
+        self._entered = False
+        self._ended = False
+
+    def __repr__(self) -> str:
+        return f"<Message {self.id} of {self.account}/{self.chat}>"
+
+    async def __aenter__(self) -> Self:
+        self._entered = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._ended = True
+        if error is None:
+            await self._driver.handled(self.address, None)
+            return False
+        if not isinstance(error, Exception):  # cancelled, or the program is ending: it has not been handled
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await self._driver.handled(self.address, f"{type(error).__name__}")
+            return False
+        log.error("%s: its handler raised; it is handed over again later", self.address, exc_info=error)
+        await self._driver.handled(self.address, f"{type(error).__name__}: {error}")
+        return True
+
+    async def abandoned(self) -> None:
+        """Record that nobody handled it, unless somebody did."""
+        if not self._ended:
+            await self._driver.handled(self.address, "it was taken and never entered: use `async with message:`")
+
+
+class Gateway:
+    """A running gateway; made by `open_gateway`."""
+
+    def __init__(self, journal: Any, accounts: Mapping[str, AccountConfig], world: RealWorld, options: Options) -> None:
+        self._journal = journal
+        self._configs = dict(accounts)
+        self._world = world
+        self._options = options
+        self._boot = world.new_id()
+        self._drivers: dict[str, Driver] = {}
+        self._epochs: dict[str, int] = {}
+        self._waiting_for: dict[str, dict[str, Any]] = {}
+        self._troubles: dict[str, str] = {}
+        self._inbox: deque[Message] = deque()
+        self._hungry = 0
+        self._fed = trio.Event()
+        self._settlers: dict[str, trio.Event] = {}
+        self._watchers: list[Callable[[Unit, int], None]] = []
+        self.stopping = False
+        self._stop = trio.Event()
+        self._let_go = trio.Event()
+
+    # ---- public ------------------------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        """The journal's file."""
+        path: Path = self._journal.path
+        return path
+
+    async def send(
+        self,
+        account: str,
+        chat: str,
+        text: str,
+        *,
+        reply_to: Message | None = None,
+        key: str | None = None,
+        expires: float | str | None = None,
+    ) -> Receipt:
+        """Take a message on for delivery. When this returns it is durable: it will be delivered, or die with a reason.
+
+        It does not wait for the platform, and it works while the account is down, or driven by another process.
+
+        Args:
+            account: the name of the account, as the gateway was opened with.
+            chat: where to; `Message.chat`, or a platform id.
+            text: what. It is cut into as many parts as the platform needs.
+            reply_to: the message it answers.
+            key: your own idempotency key: a second `send` with the same key returns the first one's receipt.
+            expires: give it up after this long: seconds, or text like "10m".
+
+        Raises:
+            NotAccepted: there is no such account, or it cannot send such a text. Nothing was recorded.
+            JournalError: it could not be recorded, so it was not accepted; JournalFull and JournalBusy say why.
+        """
+        self._check(account, chat, text)
+        expires_at = None if expires is None else self._world.now() + _expiry(expires)
+        id_ = self._world.new_id()
+        driver = self._drivers.get(account)
+        if driver is not None and not driver.ended:
+            address = await driver.accept(
+                id_,
+                chat,
+                text,
+                reply_to=reply_to.address if reply_to is not None else "",
+                key=key or "",
+                expires_at=expires_at,
+                origin="api",
+            )
+            return Receipt(self, account, address)
+        self._configs[account].platform.split(text)  # what can never be sent is refused here and not later
+        if key and (existing := self._journal.store.keyed(account, key)) is not None:
+            return Receipt(self, account, existing)
+        command = Command(id=0, kind="send", target=chat, delivery=id_, text=text, key=key or "", expires_at=expires_at)
+        await self._journal.ask(account, command)
+        return Receipt(self, account, f"delivery/{account}/{id_}")
+
+    def _check(self, account: str, chat: str, text: str) -> None:
+        if account not in self._configs:
+            raise NotAccepted(f"there is no account {account!r}; there are {', '.join(sorted(self._configs))}")
+        if not isinstance(chat, str) or not chat.strip():
+            raise NotAccepted(f"a chat is the platform's id of it, got {chat!r}")
+        if not isinstance(text, str):
+            raise NotAccepted(f"a text is a str, got {type(text).__name__}")
+        if len(text) > TEXT_BYTES_MAX or len(text.encode(errors="surrogatepass")) > TEXT_BYTES_MAX:
+            raise NotAccepted(f"the text is longer than {TEXT_BYTES_MAX // 2**20} MiB; send it in pieces, or as a file")
+        try:
+            f"{chat}{text}".encode()
+        except UnicodeEncodeError as error:
+            raise NotAccepted(f"the text cannot be written as UTF-8: {error.reason} at {error.start}") from None
+
+    async def inbox(self) -> AsyncIterator[Message]:
+        """Yield messages as they come in, the oldest of each chat first, at least once each.
+
+        A chat's next message comes only after its last one was handled, so several tasks may take messages at once. The
+        iteration ends when the gateway is asked to stop.
+        """
+        while not self.stopping:
+            message = await self._next_message()
+            if message is None:
+                return
+            try:
+                yield message
+            finally:
+                await message.abandoned()
+
+    async def _next_message(self) -> Message | None:
+        self._hungry += 1
+        taken = False
+        try:
+            while not self._inbox:
+                if self.stopping:
+                    return None
+                for driver in self._drivers.values():
+                    driver.wake()
+                fed = self._fed
+                await fed.wait()
+            taken = True
+            return self._inbox.popleft()
+        finally:
+            if not taken and self._hungry > 0:
+                self._hungry -= 1
+
+    def status(self) -> Any:
+        """Return where every account is; see `statecore_journal.Status`."""
+        return self._journal.status(troubles=self.troubles())
+
+    def troubles(self) -> dict[str, str]:
+        """Return what keeps this process from driving an account, by account."""
+        found = dict(self._troubles)
+        for name, driver in self._drivers.items():
+            if driver.paused:
+                found[name] = f"paused: {driver.paused}"
+        return found
+
+    def stop(self, by: str = "program") -> None:
+        """Begin to stop: take no new work, see to its end what is under way. `open_gateway` waits for that on leaving."""
+        if not self.stopping:
+            self.stopping = True
+            self._stop.set()
+            for driver in self._drivers.values():
+                driver.stop(by, self._options.drain)
+            self._feed()
+
+    def watch(self, watcher: Callable[[Unit, int], None]) -> None:
+        """Have *watcher* called with every committed unit and the seq of its first row. It must be quick."""
+        self._watchers.append(watcher)
+
+    # ---- hooks of the drivers ----------------------------------------------------------------------------------------
+
+    def _hooks(self) -> Hooks:
+        def hungry() -> int:
+            return self._hungry
+
+        return Hooks(hungry=hungry, hand=self._hand, settled=self._settle, moved=self._moved)
+
+    def _hand(self, handed: Handed) -> None:
+        account = handed.address.split("/")[1]
+        self._inbox.append(Message(self._drivers[account], handed))
+        self._feed()
+
+    def _feed(self) -> None:
+        self._fed.set()
+        self._fed = trio.Event()
+
+    def _moved(self, unit: Unit, first: int) -> None:
+        for watcher in self._watchers:
+            watcher(unit, first)
+
+    def _settle(self, address: str) -> None:
+        if (event := self._settlers.pop(address, None)) is not None:
+            event.set()
+
+    async def _settled(self, address: str) -> Delivered | Dead | Expired:
+        while (outcome := self._outcome(address)) is None:
+            await self._settlers.setdefault(address, trio.Event()).wait()
+        return outcome
+
+    def _outcome(self, address: str) -> Delivered | Dead | Expired | None:
+        found = self._journal.store.state_of(address)
+        if found is None or found[0] not in ENDED:
+            return None
+        state, text = found
+        data = codec.loads(text, Delivery)
+        if state == "delivered":
+            return Delivered(data.message, data.doubled, data.unconfirmed)
+        return Dead(data.reason, data.action) if state == "dead" else Expired(data.reason or state)
+
+    # ---- accounts ----------------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Drive every account until `stop`, each independently of the others."""
+        async with trio.open_nursery() as background:
+            background.start_soon(self._look)
+            background.start_soon(self._beat)
+            async with trio.open_nursery() as accounts:
+                for name, config in self._configs.items():
+                    accounts.start_soon(self._supervise, name, config)
+                task_status.started()
+            background.cancel_scope.cancel()
+        self._let_go.set()
+
+    async def _supervise(self, name: str, config: AccountConfig) -> None:
+        """Drive one account, whatever happens to it: a fault in one never touches another."""
+        lock = Lock(config.identity, self._options.lock_folder)
+        failures = 0
+        while not self.stopping:
+            try:
+                if not await self._wait_for(name, lock):
+                    return
+                await self._drive(name, config)
+                if self.stopping or self._closed_by_command(name):
+                    return
+            except Fenced as error:
+                log.warning("%s", error)
+                self._troubles[name] = str(error)
+            except Exception as error:
+                log.exception("account %s failed; it is taken up again from the journal", name)
+                self._troubles[name] = f"{type(error).__name__}: {_first(error)}"
+            finally:
+                lock.release()
+                self._drivers.pop(name, None)
+                self._epochs.pop(name, None)
+            failures += 1
+            with trio.move_on_after(backoff.delay(Backoff(), failures, self._world.draw()) / SECONDS):
+                await self._stop.wait()
+
+    def _closed_by_command(self, name: str) -> bool:
+        driver = self._drivers.get(name)
+        return driver is not None and driver.ended
+
+    async def _wait_for(self, name: str, lock: Lock) -> bool:
+        """Wait for the account's lock, however long; return False if the gateway stops first."""
+        pid, host = here()
+        about = {"account": name, "pid": pid, "host": host, "boot": self._boot, "since": self._world.wall()}
+        while not lock.try_acquire(about):
+            if name not in self._waiting_for:
+                holder = lock.holder()
+                self._waiting_for[name] = holder
+                log.warning("account %s is driven by process %s; waiting for it", name, holder.get("pid", "?"))
+                self._troubles[name] = f"waiting for process {holder.get('pid', '?')}, which drives it"
+            with trio.move_on_after(ASK_EVERY / SECONDS):
+                await self._stop.wait()
+            if self.stopping:
+                return False
+        self._waiting_for.pop(name, None)
+        self._troubles.pop(name, None)
+        return True
+
+    async def _drive(self, name: str, config: AccountConfig) -> None:
+        pid, host = here()
+        epoch = await self._journal.take(name, self._boot, pid, host)
+        driver = Driver(name, config, self._journal, self._world, self._options.governor, self._hooks())
+        self._epochs[name] = epoch
+        self._drivers[name] = driver
+        if self.stopping:
+            return
+        self._take_commands()
+        await driver.run(Started(boot=self._boot, pid=pid, host=host, epoch=epoch))
+        await self._journal.beat({name: (epoch, "stopped")})
+
+    # ---- background --------------------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Notice what other processes ask for, and what the machine went through."""
+        slept = self._world.asleep()
+        drift = self._world.wall() - self._world.now()
+        while True:
+            await trio.sleep(LOOK_EVERY / SECONDS)
+            if self._journal.store.changed():
+                self._take_commands()
+                for address in list(self._settlers):
+                    if self._outcome(address) is not None:
+                        self._settle(address)
+            now_slept = self._world.asleep()
+            if now_slept - slept > STEP_NOTED:
+                self._woke(now_slept - slept)
+            slept = now_slept
+            stepped = self._world.wall() - self._world.now() - drift
+            if abs(stepped) > STEP_NOTED:
+                log.warning("the wall clock was set by %+.1f s; no decision depends on it", stepped / SECONDS)
+                self._post_all(ClockStepped(by=stepped))
+                drift += stepped
+
+    def _woke(self, slept: int) -> None:
+        log.warning("the machine was suspended for %.0f s; every connection is asked again", slept / SECONDS)
+        self._world.forward(slept)
+        for driver in self._drivers.values():
+            driver.post(lambda driver=driver: driver.account.woke(slept))  # type: ignore[misc]
+
+    def _post_all(self, event: ClockStepped) -> None:
+        for driver in self._drivers.values():
+            driver.post(lambda driver=driver: driver.account.happened(event))  # type: ignore[misc]
+
+    def _take_commands(self) -> None:
+        for name, driver in self._drivers.items():
+            if driver.ended:
+                continue
+            sends = driver.carry_out(self._journal.store.commands(name))
+            if sends:
+                self._sends(driver, sends)
+
+    def _sends(self, driver: Driver, sends: Iterable[Command]) -> None:
+        async def accept() -> None:
+            for command in sends:
+                await driver.accept_command(command)
+
+        assert self._nursery is not None, "commands are taken only while the gateway runs"
+        self._nursery.start_soon(accept)
+
+    _nursery: trio.Nursery | None = None
+
+    async def _beat(self) -> None:
+        while True:
+            await trio.sleep(BEAT_EVERY / SECONDS)
+            statuses = {
+                name: (self._epochs[name], f"paused: {driver.paused}" if driver.paused else "running")
+                for name, driver in self._drivers.items()
+                if name in self._epochs
+            }
+            if statuses:
+                try:
+                    await self._journal.beat(statuses)
+                except StatecoreError as error:
+                    log.warning("the heartbeat could not be written: %s", error)
+
+
+def _first(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
+
+
+def _expiry(expires: float | str) -> int:
+    if isinstance(expires, float) and not math.isfinite(expires):
+        raise NotAccepted(f"expires must be finite, got {expires!r}")
+    try:
+        return parse_duration(expires)
+    except ValueError as error:
+        raise NotAccepted(f"expires: {error}") from None
+
+
+@asynccontextmanager
+async def run_gateway(
+    journal: Any, accounts: Mapping[str, AccountConfig], world: RealWorld, options: Options, *, signals: tuple[int, ...]
+) -> AsyncIterator[Gateway]:
+    """Run a gateway over an open journal; leaving the context drains it.
+
+    Args:
+        journal: see `statecore_journal.Journal`.
+        accounts: by name.
+        world: time, chance, ids.
+        options: how it runs.
+        signals: signals on which it stops by itself.
+    """
+    for name in accounts:
+        if not name or "/" in name or not name.isprintable():
+            raise ConfigError(f"accounts.{name}", "a name of an account must not be empty or hold a slash")
+    gateway = Gateway(journal, accounts, world, options)
+    async with trio.open_nursery() as nursery:
+        gateway._nursery = nursery  # noqa: SLF001 - the gateway's own tasks live in it
+        if signals:
+            await nursery.start(_stop_on, gateway, signals)
+        await nursery.start(gateway.run)
+        try:
+            yield gateway
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + options.drain / SECONDS + 15):
+                gateway.stop()
+                await gateway._let_go.wait()  # noqa: SLF001
+            nursery.cancel_scope.cancel()
+
+
+async def _stop_on(
+    gateway: Gateway, signals: tuple[int, ...], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(*signals) as received:
+        task_status.started()
+        async for number in received:
+            log.warning("signal %d: letting go", number)
+            gateway.stop(f"signal {number}")
