@@ -22,7 +22,7 @@ import trio
 from statecore.account import Account, AccountStore, Command
 from statecore.errors import JournalBusy, JournalFull, NotAccepted
 from statecore.governor import Budgets, Governor
-from statecore.machines.connection import Dial, HangUp, Receive, Started
+from statecore.machines.connection import CredentialsChanged, Dial, HangUp, Receive, Started
 from statecore.machines.delivery import Accepted, SendPart
 from statecore.machines.inbound import Received
 from statecore.outbox import Crash
@@ -119,6 +119,7 @@ class Driver:
         self._handing: list[str] = []
         self._done: list[trio.Event] = []
         self._waiters: set[trio.Event] = set()
+        self._client: Client | None = None
         self.ended = False
 
     # ---- what others ask for -----------------------------------------------------------------------------------------
@@ -135,6 +136,12 @@ class Driver:
     def stop(self, by: str, wait: int) -> None:
         """Let the account go: see to its end what is under way, for at most *wait* ns."""
         self.post(lambda: self.account.stop(by, wait))
+
+    def look_for_credentials(self) -> None:
+        """End the wait for new credentials if there are some."""
+        state = self.account.system.snapshot(self.account.address).state
+        if state in ("token-stale", "tripped") and self._client is not None and self._client.renewed():
+            self.post(lambda: self.account.happened(CredentialsChanged()))
 
     async def accept(
         self, id_: str, chat: str, text: str, *, reply_to: str, key: str, expires_at: int | None, origin: str, command: int = 0
@@ -232,7 +239,7 @@ class Driver:
         """
         try:
             async with self._config.connect(self._journal.secrets(self.name)) as client, trio.open_nursery() as nursery:
-                self._client: Client = client
+                self._client = client
                 await self._commit([self.account.start(started)], nursery)
                 while self.account.system.snapshot(self.account.address).state != "closed":
                     await self._next_happening()
@@ -356,15 +363,17 @@ class Driver:
             return Crash("died", f"{type(error).__name__}: {error}")
 
     async def _perform(self, address: str, effect: Any) -> Any:
+        client = self._client
+        assert client is not None, "attempts are made only while the account is driven"
         match effect:
             case Dial():
-                return await self._client.dial()
+                return await client.dial()
             case Receive():
-                return await self._client.receive()
+                return await client.receive()
             case HangUp():
-                return await self._client.hang_up()
+                return await client.hang_up()
             case SendPart():
-                return await self._client.send(self._outgoing(address, effect))
+                return await client.send(self._outgoing(address, effect))
         raise TypeError(f"no adapter knows how to {effect!r}")
 
     def _outgoing(self, address: str, effect: SendPart) -> Outgoing:

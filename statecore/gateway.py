@@ -26,12 +26,15 @@ from statecore.policies import Backoff, backoff
 from statecore.settings import duration
 from statecore.system import Unit
 from statecore.units import MILLISECONDS, SECONDS, parse_duration
-from statecore.world import RealWorld, here
+from statecore.world import World, here
 
 log = logging.getLogger("statecore")
 
 LOOK_EVERY: Final = 250 * MILLISECONDS
 """How often the gateway looks whether another process has asked for something, and whether the machine was suspended."""
+
+CREDENTIALS_EVERY_LOOKS: Final = 8
+"""While credentials are refused, every so many looks it is checked whether there are others."""
 
 BEAT_EVERY: Final = 5 * SECONDS
 """How often the heartbeat is written. A reader calls an owner silent after three missed beats."""
@@ -180,7 +183,7 @@ class Message:
 class Gateway:
     """A running gateway; made by `open_gateway`."""
 
-    def __init__(self, journal: Any, accounts: Mapping[str, AccountConfig], world: RealWorld, options: Options) -> None:
+    def __init__(self, journal: Any, accounts: Mapping[str, AccountConfig], world: World, options: Options) -> None:
         self._journal = journal
         self._configs = dict(accounts)
         self._world = world
@@ -445,8 +448,13 @@ class Gateway:
         """Notice what other processes ask for, and what the machine went through."""
         slept = self._world.asleep()
         drift = self._world.wall() - self._world.now()
+        looks = 0
         while True:
             await trio.sleep(LOOK_EVERY / SECONDS)
+            looks += 1
+            if looks % CREDENTIALS_EVERY_LOOKS == 0:
+                for driver in self._drivers.values():
+                    driver.look_for_credentials()
             if self._journal.store.changed():
                 self._take_commands()
                 for address in list(self._settlers):
@@ -522,7 +530,7 @@ def _expiry(expires: float | str) -> int:
 
 @asynccontextmanager
 async def run_gateway(
-    journal: Any, accounts: Mapping[str, AccountConfig], world: RealWorld, options: Options, *, signals: tuple[int, ...]
+    journal: Any, accounts: Mapping[str, AccountConfig], world: World, options: Options, *, signals: tuple[int, ...]
 ) -> AsyncIterator[Gateway]:
     """Run a gateway over an open journal; leaving the context drains it.
 

@@ -22,6 +22,9 @@ from statecore.units import SECONDS
 class World(Protocol):
     """What the runtime asks of the outside when it must not be asked twice."""
 
+    def forward(self, by: int) -> None:
+        """Move `now` forward by the time, in ns, that the machine was suspended."""
+
     def now(self) -> int:
         """Return the time for decisions, in ns."""
 
@@ -81,6 +84,58 @@ class RealWorld:
 
     def new_id(self) -> str:
         """Return an id: milliseconds of `now` in base 16, and 48 random bits."""
+        return f"{self.now() // 1_000_000:011x}{self._random.getrandbits(48):012x}"
+
+
+class VirtualWorld:
+    """A world for tests and simulations: trio's clock (a virtual one, as a rule), a seed, and clocks that can be bent.
+
+    Args:
+        seed: decides chance and ids.
+        origin: what `now` and `wall` are when the world begins, in ns.
+    """
+
+    def __init__(self, seed: int = 0, origin: int = 1_790_000_000 * SECONDS) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self._trio_origin = trio.current_time()
+        self._origin = origin
+        self._wall = origin
+        self._asleep = 0
+
+    def _elapsed(self) -> int:
+        return round((trio.current_time() - self._trio_origin) * SECONDS)
+
+    def now(self) -> int:
+        """Return the time for decisions, in ns."""
+        return self._origin + self._elapsed()
+
+    def wall(self) -> int:
+        """Return the time for records, in ns since 1970."""
+        return self._wall + self._elapsed()
+
+    def asleep(self) -> int:
+        """Return for how long the machine has been suspended in all, in ns."""
+        return self._asleep
+
+    def forward(self, by: int) -> None:
+        """Move `now` forward by the time, in ns, that the machine was suspended."""
+        self._origin += max(0, by)
+
+    def step_wall(self, by: int) -> None:
+        """Set the wall clock by *by* ns, as a person or a time server would."""
+        self._wall += by
+
+    def suspend(self, length: int) -> None:
+        """Suspend the machine for *length* ns: no task notices, the wall clock moves on, the monotonic one stands."""
+        self._asleep += length
+        self._wall += length
+
+    def draw(self) -> float:
+        """Return a uniform random number in [0, 1)."""
+        return self._random.random()
+
+    def new_id(self) -> str:
+        """Return an id that sorts after those of earlier milliseconds."""
         return f"{self.now() // 1_000_000:011x}{self._random.getrandbits(48):012x}"
 
 

@@ -121,13 +121,16 @@ def insert_command(connection: sqlite3.Connection, account: str, command: Comman
 
 
 @asynccontextmanager
-async def open_journal(path: str | Path, *, wall: Callable[[], int], busy_ns: int = BUSY_NS) -> AsyncIterator[Journal]:
+async def open_journal(
+    path: str | Path, *, wall: Callable[[], int], busy_ns: int = BUSY_NS, threaded: bool = True
+) -> AsyncIterator[Journal]:
     """Open a journal for a gateway; it is made if it does not exist.
 
     Args:
         path: the file; its folder must exist.
         wall: the wall clock, in ns since 1970.
         busy_ns: how long a write waits for a lock that another process holds.
+        threaded: whether the writer has a thread of its own; only under a virtual clock it has not.
 
     Raises:
         NotAJournal, JournalTooNew, JournalCorrupt, JournalBusy, JournalError: see there; the file was not changed.
@@ -135,7 +138,7 @@ async def open_journal(path: str | Path, *, wall: Callable[[], int], busy_ns: in
     file = Path(path)
     prepare(file, busy_ns=busy_ns)
     with translated(file):
-        writer = Writer(file, busy_ns=busy_ns, wall=wall)
+        writer = Writer(file, busy_ns=busy_ns, wall=wall, threaded=threaded)
     store = SqliteStore(file)
     try:
         yield Journal(file, store, writer, wall)

@@ -63,18 +63,22 @@ class Writer:
         path: the file.
         busy_ns: how long to wait for a lock another process holds.
         wall: the wall clock, in ns.
+        threaded: whether it has its thread. Without, each append is committed on the spot: a virtual clock cannot see
+            that a thread is busy, and would run ahead of it.
     """
 
-    def __init__(self, path: Path, *, busy_ns: int, wall: Callable[[], int]) -> None:
+    def __init__(self, path: Path, *, busy_ns: int, wall: Callable[[], int], threaded: bool = True) -> None:
         self._path = path
         self._wall = wall
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._epochs: dict[str, int] = {}
         self._token = trio.lowlevel.current_trio_token()
         self._connection = connect(path, busy_ns=busy_ns)
-        self._thread = threading.Thread(target=self._run, name="statecore-journal", daemon=True)
-        self._thread.start()
         self._closed = False
+        self._thread: threading.Thread | None = None
+        if threaded:
+            self._thread = threading.Thread(target=self._run, name="statecore-journal", daemon=True)
+            self._thread.start()
 
     # ---- the trio side -----------------------------------------------------------------------------------------------
 
@@ -110,9 +114,14 @@ class Writer:
         if self._closed:
             raise JournalError(f"{self._path} is closed")
         await trio.lowlevel.checkpoint_if_cancelled()
-        job.task = trio.lowlevel.current_task()
-        self._jobs.put(job)
-        await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+        if self._thread is None:
+            self._write([job])
+            self._announce([job])
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        else:
+            job.task = trio.lowlevel.current_task()
+            self._jobs.put(job)
+            await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
         if job.error is not None:
             raise job.error
         return job.result
