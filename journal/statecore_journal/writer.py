@@ -128,18 +128,24 @@ class Writer:
 
     async def close(self) -> None:
         """Write what is waiting, and end the thread."""
-        if not self._closed:
-            self._closed = True
-            self._jobs.put(None)
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._thread.join)
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread is None:
+            self._connection.close()
+            return
+        self._jobs.put(None)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._thread.join)
 
-    def _deliver(self, jobs: list[_Job]) -> None:
+    def _announce(self, jobs: list[_Job]) -> None:
         for job in jobs:
             if job.placed is not None and job.error is None:
-                job.placed(
-                    [(rows.unit, at) for rows, at in zip(job.rows, job.result, strict=True) if isinstance(at, int)]
-                )
+                pairs = zip(job.rows, job.result, strict=True)
+                job.placed([(rows.unit, at) for rows, at in pairs if isinstance(at, int)])
+
+    def _deliver(self, jobs: list[_Job]) -> None:
+        self._announce(jobs)
         for job in jobs:
             assert job.task is not None, "every job comes from a task that waits for it"
             trio.lowlevel.reschedule(job.task)
