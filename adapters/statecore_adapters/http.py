@@ -74,14 +74,14 @@ async def request(
         limit: bytes of body that are read; a longer answer is a violation, and the rest is not read.
     """
     timeout = httpx.Timeout(timeout_s, connect=CONNECT_S, pool=CONNECT_S)
+    body = bytearray()
     try:
-        with trio.move_on_after(timeout_s + CONNECT_S):
+        with trio.move_on_after(timeout_s + CONNECT_S) as scope:
             async with client.stream(method, url, headers=headers, content=content, timeout=timeout) as response:
-                body = bytearray()
                 async for piece in response.aiter_bytes():
                     body += piece
                     if len(body) > limit:
-                        return NoAnswer(stage="answer", error=f"the answer is longer than {limit} bytes")
+                        scope.cancel()  # and not `return`: the generators inside httpx must unwind by themselves
                 return Answer(status=response.status_code, body=bytes(body))
     except httpx.HTTPError as error:
         return failed(error)
@@ -89,6 +89,8 @@ async def request(
         return NoAnswer(
             stage="resolve", error=f"the address cannot be used: {type(error).__name__}", action="correct base_url"
         )
+    if len(body) > limit:
+        return NoAnswer(stage="answer", error=f"the answer is longer than {limit} bytes")
     return NoAnswer(stage="receive", error=f"the answer did not end within {timeout_s:g} s", timed_out=True)
 
 

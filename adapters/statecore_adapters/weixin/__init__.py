@@ -26,7 +26,6 @@ from statecore.policies import Backoff, Circuit, Handling, Pacing, Retry, Window
 from statecore.reading import Evidence, Reading
 from statecore.settings import count
 from statecore_adapters.weixin import protocol, reading, text
-from statecore_adapters.weixin.login import load_token
 
 Source = str | Mapping[str, str]
 
@@ -141,6 +140,8 @@ class Weixin:
             return self.token
         if "env" in self.token:
             return os.environ.get(self.token["env"], "").strip()
+        from statecore_adapters.weixin.login import load_token  # it brings what a login needs, which a gateway does not
+
         try:
             return load_token(Path(self.token["file"]))
         except (OSError, ValueError):
