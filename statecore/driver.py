@@ -116,6 +116,7 @@ class Driver:
         self._attempts: dict[str, tuple[int, trio.CancelScope]] = {}
         self._sizes: dict[str, int] = {}
         self._commands: set[int] = set()
+        self._accepting = trio.Lock()  # it is fair, so those who wait for it go on in their order
         self._handing: list[str] = []
         self._done: list[trio.Event] = []
         self._waiters: set[trio.Event] = set()
@@ -144,7 +145,16 @@ class Driver:
             self.post(lambda: self.account.happened(CredentialsChanged()))
 
     async def accept(
-        self, id_: str, chat: str, text: str, *, reply_to: str, key: str, expires_at: int | None, origin: str, command: int = 0
+        self,
+        id_: str,
+        chat: str,
+        text: str,
+        *,
+        reply_to: str,
+        key: str,
+        expires_at: int | None,
+        origin: str,
+        command: int = 0,
     ) -> str:
         """Take a message on; when this returns it is durable.
 
@@ -209,8 +219,18 @@ class Driver:
         unit.done.append(command.id)
         return unit
 
-    async def accept_command(self, command: Command) -> None:
-        """Accept a message that another process asked for."""
+    async def accept_commands(self, commands: list[Command]) -> None:
+        """Accept messages that other processes asked for, in the order in which they did."""
+        async with self._accepting:
+            for index, command in enumerate(commands):
+                try:
+                    await self._accept_command(command)
+                except (JournalBusy, JournalFull) as error:
+                    log.warning("%s: %d messages that were asked for wait: %s", self.name, len(commands) - index, error)
+                    self._commands.difference_update(waiting.id for waiting in commands[index:])
+                    return
+
+    async def _accept_command(self, command: Command) -> None:
         try:
             await self.accept(
                 command.delivery,
@@ -224,9 +244,6 @@ class Driver:
             )
         except NotAccepted as error:
             await self._journal.finish(command.id, f"refused: {error}")
-        except (JournalBusy, JournalFull) as error:
-            log.warning("%s: a message that was asked for waits: %s", self.name, error)
-            self._commands.discard(command.id)
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -240,7 +240,7 @@ class Gateway:
         expires_at = None if expires is None else self._world.now() + _expiry(expires)
         id_ = self._world.new_id()
         driver = self._drivers.get(account)
-        if driver is not None and not driver.ended:
+        if driver is not None and not driver.ended and not self._journal.store.sends_wait(account):
             address = await driver.accept(
                 id_,
                 chat,
@@ -324,6 +324,10 @@ class Gateway:
             for driver in self._drivers.values():
                 driver.stop(by, self._options.drain)
             self._feed()
+
+    async def wait_for_stop(self) -> None:
+        """Wait until the gateway is asked to stop."""
+        await self._stop.wait()
 
     def watch(self, watcher: Callable[[Unit, int], None]) -> None:
         """Have *watcher* called with every committed unit and the seq of its first row. It must be quick."""
@@ -486,15 +490,8 @@ class Gateway:
                 continue
             sends = driver.carry_out(self._journal.store.commands(name))
             if sends:
-                self._sends(driver, sends)
-
-    def _sends(self, driver: Driver, sends: Iterable[Command]) -> None:
-        async def accept() -> None:
-            for command in sends:
-                await driver.accept_command(command)
-
-        assert self._nursery is not None, "commands are taken only while the gateway runs"
-        self._nursery.start_soon(accept)
+                assert self._nursery is not None, "commands are taken only while the gateway runs"
+                self._nursery.start_soon(driver.accept_commands, sends)
 
     _nursery: trio.Nursery | None = None
 

@@ -24,7 +24,7 @@ from transitions.core import Machine as Engine
 from transitions.core import Transition
 
 from statecore.errors import StepError
-from statecore.events import BUILT_IN, IGNORED_ALWAYS, Elapsed, Event, Tell, name_of
+from statecore.events import BUILT_IN, IGNORED_ALWAYS, Broken, Elapsed, Event, Tell, name_of
 from statecore.evolve import evolve
 
 Do: TypeAlias = Callable[[Any, Any, int], Any]
@@ -216,8 +216,9 @@ class _Rule(NamedTuple):
     target: str
     verdict: Verdict
     enters: bool
-    timers: tuple[tuple[str, int, int, bool], ...]  # (field, floor, cap, is named) of those awaited where it ends up
+    timers: tuple[tuple[str, int, int, bool, bool], ...]  # those awaited where it ends up; see `_clamp`
     ended: tuple[str, ...]  # fields of timers that end with the state left
+    fired: str  # field of the named timer the rule is for, which is over unless it is set anew
     effect: Effect | None
 
 
@@ -245,7 +246,7 @@ class Machine:
         awaits: what each state awaits: a wait, or several.
         final: states that await nothing, because all is done.
         named: timers that outlive states. They run in every state that is not final, from when their field is set until
-            it is set to None.
+            it is set to None, or until they fire and nobody sets them anew.
         version: the definition's version, written to every row it makes.
 
     Raises:
@@ -344,15 +345,17 @@ class Machine:
         if rules is None:
             return self._unforeseen(snapshot, event)
         try:
-            for when, do, tell, target, verdict, enters, timers, ended, effect in rules:
+            for when, do, tell, target, verdict, enters, timers, ended, fired, effect in rules:
                 if when is not None and not when(data, event):
                     continue
                 version += 1
                 after = data if do is None else do(data, event, now)
                 if ended:
                     after = _end(after, ended)
+                if fired and getattr(after, fired) == getattr(data, fired):
+                    after = evolve(after, **{fired: None})
                 if timers:
-                    after = _clamp(after, data, timers, enters, now)
+                    after = _clamp(after, data, timers, now)
                 if effect is None and tell is None:
                     return Decision(Snapshot(target, after, version, version if enters else snapshot[3]), (), verdict)
                 effects: tuple[Attempt | Tell, ...] = () if tell is None else tuple(tell(after, event, now))
@@ -372,6 +375,8 @@ class Machine:
             return Decision(after, (), Verdict("ignored", IGNORED_ALWAYS[type(event)], ()))
         if type(event) is Elapsed:
             return Decision(after, (), Verdict("ignored", f"no timer {event.timer!r} runs in {state!r}", ()))
+        if type(event) is Broken:
+            return Decision(after, (), Verdict("ignored", f"no attempt is under way in {state!r}", ()))
         accepts = ", ".join(sorted(name_of(kind) for kind in self.events)) or "nothing"
         return Decision(
             after, (), Verdict("refused", f"{name_of(event)} is no event of {self.name}, which takes {accepts}", ())
@@ -383,8 +388,11 @@ class Machine:
         own = tuple(wait for wait in self.awaits.get(state, ()) if isinstance(wait, Timer))
         return own if state in self.final else (*own, *self.named)
 
-    def _held(self, state: str) -> tuple[tuple[str, int, int, bool], ...]:
-        return tuple((timer.field, timer.floor, timer.cap, timer in self.named) for timer in self._timers_of(state))
+    def _held(self, state: str, *, anew: bool) -> tuple[tuple[str, int, int, bool, bool], ...]:
+        return tuple(
+            (timer.field, timer.floor, timer.cap, timer not in self.named, timer not in self.named and anew)
+            for timer in self._timers_of(state)
+        )
 
     def _build_engine(self) -> Any:
         """Build the machine on `transitions`: it holds and validates the states, the triggers and the conditions."""
@@ -420,12 +428,15 @@ class Machine:
         rules: dict[str, dict[type | str, tuple[_Rule, ...]]] = {state: {} for state in self.states}
         for trigger, event in self.engine.events.items():
             for source, held in event.transitions.items():
-                rules[source][keys[trigger]] = self._compile_pair(source, [transition.row for transition in held])
+                key = keys[trigger]
+                rules[source][key] = self._compile_pair(source, key, [transition.row for transition in held])
         return rules
 
-    def _compile_pair(self, source: str, rows: list[Row]) -> tuple[_Rule, ...]:
+    def _compile_pair(self, source: str, key: type | str, rows: list[Row]) -> tuple[_Rule, ...]:
         compiled: list[_Rule] = []
         asked: list[str] = []
+        elapsed = key if isinstance(key, str) else ""
+        named = any(timer.field == elapsed for timer in self.named)
         for row in rows:
             answers: tuple[tuple[str, bool], ...] = tuple((name, False) for name in asked)
             if row.when is not None:
@@ -444,8 +455,9 @@ class Machine:
                     target=target,
                     verdict=Verdict(kind, row.because or "", answers),
                     enters=enters,
-                    timers=() if row.ignores else self._held(target),
+                    timers=() if row.ignores else self._held(target, anew=enters or (elapsed != "" and not named)),
                     ended=tuple(sorted(own - kept)) if enters else (),
+                    fired=elapsed if named else "",
                     effect=self.effect(target) if enters else None,
                 )
             )
@@ -492,16 +504,23 @@ def _end(data: Any, fields: tuple[str, ...]) -> Any:
     return evolve(data, **armed) if armed else data
 
 
-def _clamp(after: Any, before: Any, timers: tuple[tuple[str, int, int, bool], ...], enters: bool, now: int) -> Any:
-    """Hold every deadline that was set by this step between its floor and its cap."""
+def _clamp(after: Any, before: Any, timers: tuple[tuple[str, int, int, bool, bool], ...], now: int) -> Any:
+    """Hold every deadline that was set by this step between its floor and its cap.
+
+    Args:
+        after: what is remembered from now on.
+        before: what was remembered.
+        timers: (field, floor, cap, whether nobody setting it sets it, whether it begins with this step) of each.
+        now: ns.
+    """
     moved: dict[str, int] = {}
-    for field, floor, cap, named in timers:
+    for field, floor, cap, own, begins in timers:
         deadline = getattr(after, field)
         if deadline is None:
-            if not named:
+            if own:
                 moved[field] = now + cap  # a timer nobody set fires at its cap: no state is left without its wait
             continue
-        if not (enters and not named) and deadline == getattr(before, field):
+        if not begins and deadline == getattr(before, field):
             continue
         if deadline < now + floor:
             moved[field] = now + floor

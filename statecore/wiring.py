@@ -41,7 +41,9 @@ async def open_gateway(
     from statecore_journal import open_journal  # it imports the core, whose front door this is
 
     options = options if options is not None else Options()
-    watched = (signal.SIGTERM, signal.SIGINT) if signals and threading.current_thread() is threading.main_thread() else ()
+    watched = (
+        (signal.SIGTERM, signal.SIGINT) if signals and threading.current_thread() is threading.main_thread() else ()
+    )
     boot = RealWorld()
     async with open_journal(journal, wall=boot.wall, busy_ns=options.busy) as opened:
         world = RealWorld(origin=opened.store.latest_at())

@@ -152,3 +152,8 @@ def wall_now() -> int:
 def draw_uint32() -> int:
     """Return a random number of 32 bits, for wire fields that want a fresh one a request."""
     return random.getrandbits(32)
+
+
+def random_id() -> str:
+    """Return an id for something a process without a gateway asks for; like those of `World.new_id`."""
+    return f"{time.time_ns() // 1_000_000:011x}{random.getrandbits(48):012x}"

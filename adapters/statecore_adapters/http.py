@@ -82,7 +82,8 @@ async def request(
                     body += piece
                     if len(body) > limit:
                         scope.cancel()  # and not `return`: the generators inside httpx must unwind by themselves
-                return Answer(status=response.status_code, body=bytes(body))
+                if len(body) <= limit:
+                    return Answer(status=response.status_code, body=bytes(body))
     except httpx.HTTPError as error:
         return failed(error)
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:

@@ -16,7 +16,7 @@ from statecore.machines.inbound import Inbound, Received
 from statecore.system import Address
 from statecore.units import SECONDS
 from statecore_journal.problems import translated
-from statecore_journal.schema import inspect
+from statecore_journal.schema import inspect, read_only
 
 SILENT_AFTER: Final = 15 * SECONDS
 """An owner that has not written its heartbeat for this long (three beats) is called silent, and nothing it said last is
@@ -348,6 +348,16 @@ class Reader:
             sent=data.part, parts=data.parts, text="".join(accepted.parts),
         )  # fmt: skip
 
+    def command_result(self, number: int) -> str | None:
+        """Return what came of a command, or None while nobody has carried it out."""
+        rows = self._all("select done from commands where id = ?", number)
+        return rows[0][0] if rows else None
+
+    def keyed(self, account: str, key: str) -> str | None:
+        """Return the address of the delivery with the sender's own key."""
+        rows = self._all("select address from keys where account = ? and key = ?", account, key)
+        return rows[0][0] if rows else None
+
     def find(self, id_: str) -> list[str]:
         """Return the addresses of deliveries and messages whose id is, or begins with, *id_*."""
         if "/" in id_:
@@ -372,11 +382,8 @@ def open_reader(path: str | Path) -> Iterator[Reader]:
     """
     file = Path(path)
     inspect(file)
-    # With no WAL beside it nobody has the file open, and SQLite can be kept from making one just to read it.
-    in_use = file.with_name(file.name + "-wal").exists()
-    uri = f"{file.resolve().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"
     with translated(file):
-        connection_ = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
+        connection_ = read_only(file)
     try:
         yield Reader(file, connection_)
     finally:

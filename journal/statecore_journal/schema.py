@@ -22,6 +22,9 @@ APPLICATION_ID: Final = 0x53544A31
 SCHEMA_VERSION: Final = 1
 """Raised by every migration. A file with a higher one was written by a newer statecore, and is left alone."""
 
+SQLITE_BYTES_MIN: Final = 512
+"""The smallest page, and so the smallest database, that SQLite knows."""
+
 MIGRATIONS: Final = Migrations("statecore")
 
 TABLES: Final = """
@@ -166,50 +169,49 @@ def prepare(path: Path, *, busy_ns: int) -> None:
             connection.close()
 
 
+def read_only(path: Path) -> sqlite3.Connection:
+    """Open a connection that cannot write.
+
+    With no WAL beside it nobody has the file open, and SQLite is kept from making one just to read it.
+
+    Only SQLite may open the file. Closing any other descriptor of it, in any thread, would drop the locks that this
+    process's own connections hold: https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_
+    """
+    in_use = path.with_name(path.name + "-wal").exists()
+    uri = f"{path.resolve().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
+
+
 def inspect(path: Path) -> None:
     """Refuse what is no journal that this code can use, without changing a byte of it.
 
     Raises:
         NotAJournal, JournalTooNew, JournalCorrupt: see there.
     """
-    try:
-        with path.open("rb") as file:
-            header = file.read(100)
-            size = path.stat().st_size
-    except OSError as error:
-        raise JournalError(f"{path} cannot be read: {error.strerror}") from error
-    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
-        raise NotAJournal(
-            f"{path} is not a journal of statecore (it is not even an SQLite database); name another file, or move this one away"
-        )
-    if int.from_bytes(header[68:72]) != APPLICATION_ID:
-        # a crash between creating the file and its first checkpoint leaves the mark in the WAL: ask SQLite itself
-        _ask(path)
-    elif int.from_bytes(header[60:64]) > SCHEMA_VERSION:
+    if not path.is_file():
+        raise JournalError(f"there is no journal at {path}")
+    size = path.stat().st_size
+    if size < SQLITE_BYTES_MIN:
+        raise NotAJournal(f"{path} holds {size} bytes, so it is no journal; name another file, or move this one away")
+    with translated(path):
+        connection = read_only(path)
+        try:
+            mark = connection.execute("pragma application_id").fetchone()[0]
+            version = connection.execute("pragma user_version").fetchone()[0]
+            pages = connection.execute("pragma page_count").fetchone()[0]
+            page = connection.execute("pragma page_size").fetchone()[0]
+            tables = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
+        finally:
+            connection.close()
+    if mark != APPLICATION_ID and tables - {"_sqlite_migrations"} and not {"events", "instances", "leases"} <= tables:
+        raise NotAJournal(f"{path} is an SQLite database of something else; name another file for the journal")
+    if version > SCHEMA_VERSION:
         raise JournalTooNew(
-            f"{path} was written by a newer statecore (schema {int.from_bytes(header[60:64])}, this one knows up to "
-            f"{SCHEMA_VERSION}); update statecore, or use another journal"
+            f"{path} was written by a newer statecore (schema {version}, this one knows up to {SCHEMA_VERSION}); "
+            "update statecore, or use another journal"
         )
-    page = int.from_bytes(header[16:18])
-    page = 65536 if page == 1 else page
-    pages = int.from_bytes(header[28:32])
     if size < page * pages and not path.with_name(path.name + "-wal").exists():
         raise JournalCorrupt(
             f"{path} is torn: it should hold {page * pages} bytes and holds {size}. Keep the file; restore a copy of it, "
             "or save what can be read with: sqlite3 FILE .recover"
         )
-
-
-def _ask(path: Path) -> None:
-    with translated(path):
-        connection = sqlite3.connect(path, isolation_level=None)
-        try:
-            mark = connection.execute("pragma application_id").fetchone()[0]
-            version = connection.execute("pragma user_version").fetchone()[0]
-            tables = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
-        finally:
-            connection.close()
-    if mark != APPLICATION_ID and tables - {"_sqlite_migrations"} and "events" not in tables:
-        raise NotAJournal(f"{path} is an SQLite database of something else; name another file for the journal")
-    if mark == APPLICATION_ID and version > SCHEMA_VERSION:
-        raise JournalTooNew(f"{path} was written by a newer statecore (schema {version}); update statecore")

@@ -131,6 +131,11 @@ class SqliteStore:
         )
         return [codec.loads(body, Command) for id_, kind, target, body in rows]
 
+    def sends_wait(self, account: str) -> bool:
+        """Tell whether messages that were asked for are not accepted yet; those that come later must not overtake them."""
+        row = self._one("select 1 from commands where account = ? and done is null and kind = 'send' limit 1", account)
+        return row is not None
+
     def latest_at(self) -> int:
         """Return the gateway clock of the newest row, in ns; 0 if there is none."""
         row = self._one("select at from events order by seq desc limit 1")

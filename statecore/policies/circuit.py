@@ -29,7 +29,7 @@ class Circuit:
     cap: int = duration("30m", low="1s", high="7d")
     factor: float = number(2.0, low=1.1, high=10)
     jitter: float = number(0.1, low=0, high=0.5)
-    forget: int = duration("5m", low="1s", high="7d")
+    forget: int = duration("30s", low="1s", high="7d")
     chats: int = count(2, low=2, high=1000)
     evidence: int = duration("60s", low="1s", high="24h")
 

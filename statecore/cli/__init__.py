@@ -1,0 +1,50 @@
+"""The command line. Each command is a module; this one only lists them, so that help comes up quickly."""
+
+import importlib
+from typing import Any, Final
+
+import click
+
+from statecore.cli.common import failing_clearly
+
+COMMANDS: Final = {
+    "demo": ("statecore.cli.demo", "demo", "See it work: four incidents against a simulated WeChat."),
+    "run": ("statecore.cli.run", "run", "Run a gateway."),
+    "send": ("statecore.cli.send", "send", "Send a message, from any process."),
+    "status": ("statecore.cli.read", "status", "Show where everything is, and why."),
+    "log": ("statecore.cli.read", "log", "Show what happened, a line an event."),
+    "dead": ("statecore.cli.dead", "dead", "List, show, retry and purge what was given up."),
+    "login": ("statecore.cli.login", "login", "Log in to a platform."),
+}
+
+
+class _Lazy(click.Group):
+    """A group that imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, name, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, _, about) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with failing_clearly():
+            return super().invoke(ctx)
+
+
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with `statecore demo`. Exit status: 0 it worked, 1 it did not, 2 the command line makes no sense.",
+)
+@click.version_option(package_name="statecore", message="statecore %(version)s")
+def main() -> None:
+    """Chat connections and deliveries as state machines, journaled before anything acts on them."""

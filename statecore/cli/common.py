@@ -1,0 +1,103 @@
+"""What the commands share: how errors, times and states look."""
+
+import datetime as dt
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, NoReturn
+
+import attrs
+import click
+from rich.console import Console
+from rich.text import Text
+
+from statecore.errors import StatecoreError
+from statecore.units import show_duration
+
+JOURNAL = click.argument("journal", type=click.Path(dir_okay=False))
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+COLOURS: Final = {
+    "connected": "green", "resting": "green", "delivered": "green", "done": "green", "closed": "white",
+    "dead": "red", "token-stale": "red", "tripped": "red", "quarantined": "red", "expired": "red",
+    "circuit-tripped": "yellow", "window-closed": "yellow", "backing-off": "yellow", "unknown": "magenta",
+    "reconnecting": "yellow", "suspect": "yellow", "open": "yellow", "half-open": "yellow", "probing": "cyan",
+    "sending": "cyan", "sending-bare": "cyan", "dialling": "cyan", "proving": "cyan", "queued": "white",
+}  # fmt: skip
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return where to print; in colour only on a terminal (and never with NO_COLOR)."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def fail(message: str) -> NoReturn:
+    """End with what went wrong."""
+    click.echo(f"statecore: {message}", err=True)
+    sys.exit(1)
+
+
+@contextmanager
+def failing_clearly() -> Iterator[None]:
+    """Turn errors a person can act on into one sentence and exit status 1."""
+    try:
+        yield
+    except StatecoreError as error:
+        fail(str(error))
+    except BaseExceptionGroup as group:
+        known, rest = group.split(StatecoreError)
+        if known is None or rest is not None:
+            raise
+        fail("; ".join(str(error) for error in _leaves(known)))
+    except BrokenPipeError:  # a reader like `head` had enough
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def printable(text: str, most: int | None = None) -> str:
+    """Make text from outside safe to show on one line of a terminal."""
+    shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\n", "⏎").replace("\t", " "))
+    return shown if most is None or len(shown) <= most else shown[: most - 1] + "…"
+
+
+def paint(state: str) -> Text:
+    """Return a state in its colour."""
+    return Text(state, style=COLOURS.get(state, "white"))
+
+
+def clock(wall: int) -> str:
+    """Show a wall clock time (ns since 1970), local, to the millisecond."""
+    moment = dt.datetime.fromtimestamp(wall / 1e9).astimezone()
+    return moment.strftime("%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
+
+
+def ago(then: int, now: int) -> str:
+    """Show how long ago, or how long until, a moment is."""
+    return f"{show_duration(now - then)} ago" if now >= then else f"in {show_duration(then - now)}"
+
+
+def plain(value: Any) -> Any:
+    """Turn attrs values into what json can print."""
+    if attrs.has(type(value)):
+        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))

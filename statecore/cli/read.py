@@ -1,0 +1,185 @@
+"""`statecore status` and `statecore log`."""
+
+import json
+import sys
+from typing import Any
+
+import click
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from statecore.cli.common import AS_JSON, JOURNAL, ago, clock, console, paint, plain, print_json, printable
+from statecore.units import SECONDS, show_duration
+from statecore.world import wall_now
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  statecore status gateway.db
+  statecore status gateway.db --json | jq '.accounts[].connected'
+  statecore status gateway.db --check || page someone
+"""
+)
+@JOURNAL
+@AS_JSON
+@click.option(
+    "--check", is_flag=True, help="Exit with 1 unless every account is connected and nothing waits for a person."
+)
+def status(journal: str, *, as_json: bool, check: bool) -> None:
+    """Show where every account of JOURNAL is, what waits, why, and what to do.
+
+    It is a fold of the journal, with the age of the owner's heartbeat: what a dead process said last is not repeated as
+    if it were so.
+    """
+    from statecore_journal import open_reader
+
+    with open_reader(journal) as reader:
+        found = reader.status(wall_now())
+    if as_json:
+        print_json(found)
+    else:
+        out = console()
+        out.print(f"{found.path}: {found.events} events", markup=False)
+        if not found.accounts:
+            out.print("no account has been driven yet")
+        for account in found.accounts:
+            out.print(render_account(account, found.now))
+    if check and any(not fine(account) for account in found.accounts):
+        sys.exit(1)
+
+
+def fine(account: Any) -> bool:
+    """Tell whether an account needs nobody."""
+    stuck = account.deliveries.get("dead", 0) + account.messages.get("quarantined", 0)
+    return account.connected is True and not account.action and not stuck
+
+
+def render_account(account: Any, now: int) -> Group:
+    """Lay an account out for people."""
+    known = {True: "connected", False: "not connected", None: "unknown"}[account.connected]
+    head = Text(f"\n{account.name}: ", style="bold")
+    head.append(known, style={True: "green", False: "red", None: "magenta"}[account.connected])
+    head.append(f" ({account.state} since {ago(account.since, now)})" if account.since else f" ({account.state})")
+    lines: list[Any] = [head]
+
+    def say(label: str, text: str) -> None:
+        if text:
+            lines.append(Text(f"  {label:<10}{printable(text)}"))
+
+    until = f"; next attempt {ago(account.until, now)}" if account.until is not None else ""
+    say("why", account.reason + until if account.reason else "")
+    say("what to do", f" {account.action}" if account.action else "")
+    say("trouble", account.trouble)
+    owner = account.owner
+    if owner is not None:
+        age = (
+            f"heartbeat {show_duration(max(0, owner.beat_age) // SECONDS * SECONDS)} ago"
+            if owner.beat_age >= SECONDS
+            else "alive"
+        )
+        say("owner", f"process {owner.pid} on {owner.host}, epoch {owner.epoch}, {'SILENT, ' if owner.silent else ''}"
+            f"{age}, says {owner.says}")  # fmt: skip
+    if account.circuit != "closed":
+        until = f"; next probe {ago(account.circuit_until, now)}" if account.circuit_until else ""
+        say("circuit", f"{account.circuit}: {account.circuit_reason}{until}")
+    say("out", ", ".join(f"{count} {state}" for state, count in sorted(account.deliveries.items())) or "nothing yet")
+    say("in", ", ".join(f"{count} {state}" for state, count in sorted(account.messages.items())) or "nothing yet")
+    say("commands", f"{account.commands} not carried out yet" if account.commands else "")
+    if account.chats:
+        lines.append(_chats(account, now))
+        if account.chats_waiting > len(account.chats):
+            lines.append(Text(f"  and {account.chats_waiting - len(account.chats)} more chats with messages waiting"))
+    if account.deliveries.get("dead") or account.messages.get("quarantined"):
+        lines.append(Text("  some need a person: statecore dead list JOURNAL", style="red"))
+    return Group(*lines)
+
+
+def _chats(account: Any, now: int) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2), show_edge=False)
+    for title in ("  waiting", "chat", "first is", "why", "what to do"):
+        table.add_column(title, overflow="fold")
+    for chat in account.chats:
+        until = f" ({ago(chat.until, now)})" if chat.until is not None else ""
+        why = printable(chat.reason, 120)
+        if not why and chat.state == "queued":
+            why = f"the account is {account.state}" if account.connected is not True else "its turn comes"
+        table.add_row(
+            f"  {chat.waiting}", printable(chat.chat, 40), paint(chat.state), why + until, printable(chat.action)
+        )
+    return table
+
+
+# ---- log -------------------------------------------------------------------------------------------------------------
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  statecore log gateway.db --last 50
+  statecore log gateway.db --machine connection
+  statecore log gateway.db --machine delivery/wx/1a1fc0e440bff621427e6ca
+  statecore log gateway.db --chat o9cq80abc@im.wechat --event PartRefused --json
+\b
+A line is: time, position, instance, the state before and after, the event and its fields, and the position of its cause.
+"""
+)
+@JOURNAL
+@click.option("--last", type=click.IntRange(min=1), help="Only the last N rows that fit.")
+@click.option("--after", type=click.IntRange(min=0), default=0, help="Only rows behind this position.")
+@click.option("--machine", help="Only instances whose address begins with this: delivery, connection/wx.")
+@click.option("--account", help="Only this account.")
+@click.option("--chat", help="Only this chat.")
+@click.option("--event", help="Only this event: Lost, PartRefused, ...")
+@click.option("--state", help="Only rows that leave or enter this state.")
+@AS_JSON
+def log(
+    journal: str, *, last: int | None, after: int, machine: str | None, account: str | None, chat: str | None,
+    event: str | None, state: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Show what happened in JOURNAL, one dense line an event; with --json one object a line."""
+    from statecore_journal import open_reader
+
+    out = console()
+    with open_reader(journal) as reader:
+        rows = reader.log(after=after, last=last, machine=machine, account=account, chat=chat, event=event, state=state)
+        for row in rows:
+            if as_json:
+                click.echo(json.dumps({**plain(row), "data": row.fields}, ensure_ascii=False))
+            else:
+                out.print(render_row(row))
+
+
+def render_row(row: Any) -> Text:
+    """Lay one row out on one line."""
+    line = Text(f"{clock(row.wall)} ", style="dim")
+    line.append(f"#{row.seq:<6}", style="bold")
+    line.append(f" {printable(row.machine)}  ")
+    line.append_text(paint(row.source))
+    if row.target != row.source or row.outcome is None:
+        line.append(" → ")
+        line.append_text(paint(row.target))
+    line.append(f"  {row.event}", style="bold")
+    if row.outcome:
+        line.append(f" [{printable(row.outcome, 80)}]", style="dim")
+    for name, value in row.fields.items():
+        line.append(f" {name}={_shown(name, value)}", style="dim")
+    if row.guards:
+        line.append(f" ?{row.guards}", style="dim")
+    if row.cause is not None:
+        line.append(f"  ←#{row.cause}", style="dim")
+    return line
+
+
+_DURATIONS = frozenset({"wait", "held", "within", "lasts", "slept", "heard_ago", "by", "down"})
+
+
+def _shown(name: str, value: Any) -> str:
+    if name in _DURATIONS and isinstance(value, int) and value >= 1000:  # noqa: PLR2004 - shorter ones are counts
+        return show_duration(value)
+    if isinstance(value, dict):
+        return "{" + " ".join(f"{key}={_shown(key, item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_shown("", item) for item in value[:3]) + (", …]" if len(value) > 3 else "]")  # noqa: PLR2004
+    return printable(json.dumps(value, ensure_ascii=False), 80)
