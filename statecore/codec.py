@@ -24,6 +24,15 @@ T = TypeVar("T")
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 
 _converter: Final = make_converter(forbid_extra_keys=True, omit_if_default=True)
+
+
+@_converter.register_unstructure_hook
+def _finite(value: float) -> float:
+    if not math.isfinite(value):  # JSON has no such number, and would say null
+        raise ValueError(f"{value!r} is not finite")
+    return value
+
+
 _upcasters: Final[dict[tuple[str, int], Upcast]] = {}
 
 
@@ -108,17 +117,23 @@ def _short(text: str | bytes) -> str:
 # ---- does a type survive? --------------------------------------------------------------------------------------------
 
 
-def objection(kind: type) -> str | None:
+def objection(kind: type, within: tuple[type, ...] = ()) -> str | None:
     """Return why values of *kind* would not survive the journal, or None.
 
     The types of the fields are checked first, then a sample with awkward values makes the round trip.
+
+    Args:
+        kind: the class.
+        within: the classes of whose fields it is the type.
     """
     if not attrs.has(kind):
         return f"{kind.__name__} is no attrs class"
+    if kind in within:
+        return f"{kind.__name__} holds itself, so there is no bound on what is recorded"
     try:
         hints = typing.get_type_hints(kind)
         for field in attrs.fields(kind):
-            if why := _type_objection(hints[field.name]):
+            if why := _type_objection(hints[field.name], (*within, kind)):
                 return f"{kind.__name__}.{field.name}: {why}"
         sample = _sample(kind)
         hash_before = repr(sample)
@@ -127,11 +142,22 @@ def objection(kind: type) -> str | None:
         return f"{kind.__name__}: {error}"
     if back != sample or repr(back) != hash_before:
         return f"{kind.__name__}: {sample!r} came back as {back!r}"
-    frozen = kind.__setattr__ is not object.__setattr__
-    return None if frozen else f"{kind.__name__} is not frozen, so what is recorded could change afterwards"
+    return None if _frozen(sample) else f"{kind.__name__} is not frozen, so what is recorded could change afterwards"
 
 
-def _type_objection(hint: Any) -> str | None:
+def _frozen(value: Any) -> bool:
+    """Try it: a class that is not frozen may have a `__setattr__` all the same, for its validators."""
+    names = [field.name for field in attrs.fields(type(value))] or ["schema"]
+    try:
+        setattr(value, names[0], getattr(value, names[0], None))
+    except attrs.exceptions.FrozenInstanceError:
+        return True
+    except AttributeError:
+        return False
+    return False
+
+
+def _type_objection(hint: Any, within: tuple[type, ...]) -> str | None:
     origin = typing.get_origin(hint)
     if hint in (bool, int, float, str, type(None)) or origin is Literal:
         return None
@@ -139,17 +165,20 @@ def _type_objection(hint: Any) -> str | None:
         several = [part for part in typing.get_args(hint) if part is not type(None)]
         if len(several) > 1:
             return f"{hint} is ambiguous in JSON; one type, or one type and None"
-        return _type_objection(several[0])
+        return _type_objection(several[0], within)
     if origin is tuple:
-        return next((why for part in typing.get_args(hint) if part is not ... and (why := _type_objection(part))), None)
+        parts = (part for part in typing.get_args(hint) if part is not ...)
+        return next((why for part in parts if (why := _type_objection(part, within))), None)
     if origin in (Mapping, typing.Mapping) or hint is Mapping:
         arguments = typing.get_args(hint)
-        return _type_objection(arguments[1]) if arguments and arguments[0] is str else "a mapping must have str keys"
+        if not arguments or arguments[0] is not str:
+            return "a mapping must have str keys"
+        return _type_objection(arguments[1], within)
     if isinstance(hint, type):
         if issubclass(hint, enum.Enum):
             return None
         if attrs.has(hint):
-            return objection(hint)
+            return objection(hint, within)
     return f"{hint} does not survive JSON; use bool, int, float, str, tuples, str-keyed Mappings, enums or frozen attrs"
 
 

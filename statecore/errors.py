@@ -73,7 +73,7 @@ class ConfigError(StatecoreError):
         return f"{self.key}: {self.why}"
 
 
-class NotAccepted(StatecoreError):  # noqa: N818 - it reads as what happened
+class NotAccepted(StatecoreError):
     """`send` did not take the text. Nothing was recorded, so nothing will be sent."""
 
 
@@ -101,12 +101,12 @@ class JournalTooNew(JournalError):
     """The journal was written by a newer version of statecore."""
 
 
-class Conflict(JournalError):  # noqa: N818 - it reads as what happened
+class Conflict(JournalError):
     """Another writer appended to the same instance first. The append changed nothing."""
 
 
 @attrs.frozen
-class Fenced(JournalError):  # noqa: N818 - it reads as what happened
+class Fenced(JournalError):
     """This process lost the account: another one took it, with a newer epoch. The append changed nothing."""
 
     account: str

@@ -4,10 +4,15 @@ The proof of a table excludes loops that wait for nothing. It cannot exclude a p
 for the next attempt. So each instance has a budget of rows, and an attempt does not begin while its instance is over it.
 """
 
+from typing import Final
+
 import attrs
 
 from statecore.settings import number
 from statecore.units import SECONDS
+
+KEPT: Final = 1024
+"""Budgets kept before those that are full again are forgotten: most instances move a few times and never again."""
 
 
 @attrs.frozen
@@ -32,6 +37,7 @@ class Budgets:
 
     policy: Governor
     _left: dict[str, tuple[float, int]] = attrs.field(factory=dict)
+    _sweep_at: int = KEPT
 
     def _now_left(self, address: str, now: int) -> float:
         left, at = self._left.get(address, (self.policy.burst, now))
@@ -40,6 +46,9 @@ class Budgets:
     def charge(self, address: str, rows: int, now: int) -> None:
         """Take *rows* from an instance's budget; it may go below zero."""
         self._left[address] = (self._now_left(address, now) - rows, now)
+        if len(self._left) > self._sweep_at:
+            self._left = {name: held for name, held in self._left.items() if self._now_left(name, now) < self.policy.burst}
+            self._sweep_at = max(KEPT, 2 * len(self._left))
 
     def hold(self, address: str, now: int) -> int:
         """Return for how many ns the instance must be held back."""

@@ -96,13 +96,14 @@ class Lanes:
 
     def take(self) -> str | None:
         """Take the chat whose turn it is."""
-        while self.ready:
-            chat = self.ready.popleft()
-            if chat in self._queued:
-                self._queued.discard(chat)
-                return chat
-        return None
+        if not self.ready:
+            return None
+        chat = self.ready.popleft()
+        self._queued.discard(chat)
+        return chat
 
     def withdraw(self, chat: str) -> None:
         """Take a chat out of turn."""
-        self._queued.discard(chat)
+        if chat in self._queued:
+            self._queued.discard(chat)
+            self.ready.remove(chat)

@@ -388,10 +388,11 @@ class Machine:
         own = tuple(wait for wait in self.awaits.get(state, ()) if isinstance(wait, Timer))
         return own if state in self.final else (*own, *self.named)
 
-    def _held(self, state: str, *, anew: bool) -> tuple[tuple[str, int, int, bool, bool], ...]:
+    def _held(self, state: str, *, enters: bool, elapsed: str) -> tuple[tuple[str, int, int, bool, bool], ...]:
         return tuple(
-            (timer.field, timer.floor, timer.cap, timer not in self.named, timer not in self.named and anew)
+            (timer.field, timer.floor, timer.cap, own, own and (enters or timer.field == elapsed))
             for timer in self._timers_of(state)
+            for own in (timer not in self.named,)
         )
 
     def _build_engine(self) -> Any:
@@ -455,7 +456,7 @@ class Machine:
                     target=target,
                     verdict=Verdict(kind, row.because or "", answers),
                     enters=enters,
-                    timers=() if row.ignores else self._held(target, anew=enters or (elapsed != "" and not named)),
+                    timers=() if row.ignores else self._held(target, enters=enters, elapsed=elapsed),
                     ended=tuple(sorted(own - kept)) if enters else (),
                     fired=elapsed if named else "",
                     effect=self.effect(target) if enters else None,

@@ -4,8 +4,8 @@ from typing import Final
 
 import attrs
 
-from statecore.evidence import Recent
 from statecore.events import Broken
+from statecore.evidence import Recent
 from statecore.lanes import Lanes, LaneStore
 from statecore.machine import Snapshot
 from statecore.machines import circuit, connection, delivery, window

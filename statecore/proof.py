@@ -3,10 +3,12 @@
 The checks, in the order in which they are reported:
 
 1. the table speaks of states and fields that exist;
-2. every state can be reached, and every state awaits something or is final;
+2. every state can be reached, and every state awaits something that can move it or is final; the first one awaits a
+   signal, because before anything has happened no timer is armed and no attempt asked for;
 3. every (state, event) pair is decided: a row, or `ignore` with its reason; and where rows have guards, the last one
    has none;
 4. nothing comes from nowhere: an outcome needs an attempt in that state, a timer needs a `Timer`, a signal a `Signal`;
+   and nothing awaited is ignored;
 5. every timer has a floor above zero and a finite cap;
 6. every cycle is paid for by a timer's floor, a signal, or an arrival. What is left is a cycle of bare outcomes, which
    a peer that answers at once turns into a loop that burns a core. Two-state and longer cycles count like self-loops;
@@ -22,7 +24,7 @@ import attrs
 
 from statecore import codec
 from statecore.errors import DefinitionError
-from statecore.events import Arrival, Broken, Elapsed, Event, External, Outcome, name_of
+from statecore.events import BUILT_IN, Arrival, Broken, Elapsed, Event, External, Outcome, name_of
 from statecore.units import LONGEST_NS
 
 if TYPE_CHECKING:
@@ -50,39 +52,69 @@ def prove(machine: "Machine") -> None:
 
 
 def _shape(machine: "Machine") -> list[str]:
+    from statecore.machine import Signal
+
     known = set(machine.states)
     problems = []
     if machine.initial not in known:
         problems.append(f"the initial state {machine.initial!r} awaits nothing and is not final")
+    elif not any(isinstance(wait, Signal) for wait in machine.awaits.get(machine.initial, ())):
+        problems.append(
+            f"the initial state {machine.initial!r} awaits no Signal(): before anything has happened, no timer is armed "
+            "and no attempt is asked for"
+        )
     for row in machine.table:
         for state in (*row.sources, *([] if row.target is None else [row.target])):
             if state not in known:
                 known.add(state)  # named once is enough
                 problems.append(f"state {state!r} awaits nothing and is not final: give it an entry in awaits")
+        problems += [
+            f"{name_of(event)} is ignored in every state, so no row may speak of it"
+            for event in row.events
+            if event in BUILT_IN
+        ]
     if not attrs.has(machine.remembers):
         return [*problems, f"what it remembers, {machine.remembers!r}, is no attrs class"]
     if missing := [field.name for field in attrs.fields(machine.remembers) if field.default is attrs.NOTHING]:
         problems.append(
             f"{machine.remembers.__name__}: {', '.join(missing)} has no default, so an instance cannot begin"
         )
-    fields = {field.name for field in attrs.fields(machine.remembers)}
     for state in machine.states:
-        if state in machine.final and machine.awaits.get(state):
-            problems.append(f"state {state!r} is final and yet awaits something")
-        if state not in machine.final and not machine.awaits.get(state):
-            problems.append(f"state {state!r} awaits nothing and is not final")
-        if len([wait for wait in machine.awaits.get(state, ()) if _is_effect(wait)]) > 1:
-            problems.append(f"state {state!r} asks for two attempts at once; make them two states or two machines")
-        problems += [
-            f"timer {timer.field!r} of state {state!r} is no field of {machine.remembers.__name__}"
-            for timer in machine._timers_of(state)  # noqa: SLF001 - the proof is the definition's other half
-            if timer.field not in fields
-        ]
+        problems += _waits(machine, state)
     return problems
 
 
-def _is_effect(wait: object) -> bool:
-    return hasattr(wait, "gives")
+def _waits(machine: "Machine", state: str) -> list[str]:
+    from statecore.machine import Effect
+
+    problems = []
+    waits = machine.awaits.get(state, ())
+    if state in machine.final and waits:
+        problems.append(f"state {state!r} is final and yet awaits something")
+    if state not in machine.final and not waits:
+        problems.append(f"state {state!r} awaits nothing and is not final")
+    effects = [wait for wait in waits if isinstance(wait, Effect)]
+    if len(effects) > 1:
+        problems.append(f"state {state!r} asks for two attempts at once; make them two states or two machines")
+    problems += [
+        f"the attempt {effect.name} of state {state!r} gives {name_of(kind)}, which is no Outcome"
+        for effect in effects
+        for kind in effect.gives
+        if not issubclass(kind, Outcome)
+    ]
+    fields = {field.name for field in attrs.fields(machine.remembers)}
+    named = [timer.field for timer in machine._timers_of(state)]  # noqa: SLF001 - the proof is the definition's other half
+    problems += [
+        f"timer {field!r} of state {state!r} is no field of {machine.remembers.__name__}"
+        for field in named
+        if field not in fields
+    ]
+    problems += [
+        f"state {state!r} has two timers {field!r}, and one deadline for both"
+        for field in dict.fromkeys(named)
+        if named.count(field) > 1
+    ]
+    return problems
 
 
 def _edges(machine: "Machine") -> list[tuple[str, Event | type[Event], str, "Row"]]:
@@ -119,31 +151,48 @@ def _decided(machine: "Machine") -> list[str]:
     problems = []
     for row in machine.table:
         for source in row.sources:
-            for event in machine.expand(row, source):
+            events = machine.expand(row, source)
+            if Elapsed in row.events and not any(isinstance(event, Elapsed) for event in events):
+                problems.append(f"there is a row for Elapsed in {source!r}, where no timer runs")
+            for event in events:
                 rows.setdefault((source, name_of(event)), []).append(row)
     for state in machine.states:
         if state in machine.final:
             problems += _after_the_end(machine, state, rows)
             continue
         for event in machine.events:
-            if not _can_happen(machine, state, event):
-                continue
             held = rows.get((state, name_of(event)), [])
-            if not held:
-                problems.append(
-                    f"nobody decided on {name_of(event)} in {state!r}: write a row, or ignore it with a reason"
-                )
-                continue
-            if held[-1].when is not None:
-                problems.append(f"{name_of(event)} in {state!r} has only guarded rows; when none holds, nobody decided")
-            if any(row.when is None for row in held[:-1]):
-                problems.append(f"{name_of(event)} in {state!r}: a row after an unguarded one can never apply")
-            if isinstance(event, Elapsed) and any(row.ignores for row in held):
-                problems.append(
-                    f"{name_of(event)} is awaited in {state!r}, so ignoring it would await nothing, or for ever"
-                )
-            if any(not row.ignores for row in held) and (why := _from_nowhere(machine, state, event, held)):
-                problems.append(why)
+            if held or _can_happen(machine, state, event):
+                problems += _pair(machine, state, event, held)
+        held = [row for (source, _), found in rows.items() if source == state for row in found]
+        if held and all(row.ignores for row in held):
+            problems.append(f"everything is ignored in {state!r}, so nothing it awaits can move it")
+    return problems
+
+
+def _pair(machine: "Machine", state: str, event: type[Event] | Elapsed, held: list["Row"]) -> list[str]:
+    pair = f"{name_of(event)} in {state!r}"
+    if not held:
+        return [f"nobody decided on {pair}: write a row, or ignore it with a reason"]
+    if not _can_happen(machine, state, event):
+        missing = "no such timer runs there" if isinstance(event, Elapsed) else "no attempt is made there"
+        return [f"there is a row for {pair}, and {missing}"]
+    problems = []
+    if all(row.when is not None for row in held):
+        problems.append(f"{pair} has only guarded rows; when none holds, nobody decided")
+    if any(row.when is None for row in held[:-1]):
+        problems.append(f"{pair}: a row after an unguarded one can never apply")
+    if any(row.ignores for row in held):
+        if isinstance(event, Elapsed):
+            problems.append(
+                f"{name_of(event)} is awaited in {state!r}, so ignoring it would await nothing, or for ever"
+            )
+        elif (effect := machine.effect(state)) is not None and event in (*effect.gives, Broken):
+            problems.append(
+                f"{name_of(event)} ends the attempt of {state!r}, so ignoring it there would await nothing: enter a state"
+            )
+    if any(not row.ignores for row in held) and (why := _from_nowhere(machine, state, event, held)):
+        problems.append(why)
     return problems
 
 
@@ -207,15 +256,19 @@ def _timers(machine: "Machine") -> list[str]:
             if isinstance(wait, Timer):
                 problems += _bounds(f"{where}: timer {wait.field!r}", "floor", wait.floor)
                 problems += _bounds(f"{where}: timer {wait.field!r}", "cap", wait.cap)
-                if not problems and wait.cap < wait.floor:
+                if _number(wait.floor) and _number(wait.cap) and wait.cap < wait.floor:
                     problems.append(f"{where}: timer {wait.field!r} has its cap below its floor")
             elif isinstance(wait, Effect):
                 problems += _bounds(f"{where}: attempt {wait.name}", "within", wait.within)
     return list(dict.fromkeys(problems))
 
 
+def _number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _bounds(what: str, name: str, value: object) -> list[str]:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if not isinstance(value, int) or isinstance(value, bool):
         shown = "is not finite" if isinstance(value, float) and not math.isfinite(value) else "is no whole number of ns"
         return [f"{what}: {name} {value!r} {shown}"]
     if value <= 0:

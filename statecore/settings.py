@@ -40,7 +40,9 @@ def number(default: float, *, low: float, high: float) -> Any:
     """Make a field that holds a finite number between *low* and *high*, both included."""
 
     def convert(value: object, field: "attrs.Attribute[Any]") -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(field.name, f"must be a finite number, got {value!r}")
+        if isinstance(value, float) and not math.isfinite(value):  # of a long int, isfinite knows nothing
             raise ConfigError(field.name, f"must be a finite number, got {value!r}")
         if not low <= value <= high:
             raise ConfigError(field.name, f"{value!r} is out of range: from {low:g} to {high:g}")
@@ -92,7 +94,7 @@ def build(kind: type[T], values: object, key: str) -> T:
     given = {}
     for name, value in values.items():
         inner = fields[name].type
-        nested = isinstance(inner, type) and attrs.has(inner) and isinstance(value, Mapping)
+        nested = isinstance(inner, type) and attrs.has(inner) and not isinstance(value, inner)
         given[name] = build(inner, value, f"{key}.{name}") if nested else value
     if missing := [name for name, field in fields.items() if field.default is attrs.NOTHING and name not in given]:
         raise ConfigError(f"{key}.{missing[0]}", "is missing")

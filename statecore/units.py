@@ -35,20 +35,20 @@ def parse_duration(value: object) -> int:
     True
     """
     if isinstance(value, bool):
-        raise ValueError("a duration is a number of seconds or text like '10s', not true or false")
+        raise ValueError("a duration is a number of seconds or text like '10s', not true or false")  # noqa: TRY004
     if isinstance(value, int | float):
-        seconds = float(value)
-        if not math.isfinite(seconds):
+        if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"a duration must be finite, got {value!r}")
-        result = round(seconds * SECONDS)
+        ns = value * SECONDS
     elif isinstance(value, str) and (match := _PATTERN.fullmatch(value)):
-        result = round(float(match[1]) * _UNITS[match[2]])
+        ns = float(match[1]) * _UNITS[match[2]]
     else:
         raise ValueError(f"{value!r} is no duration; write seconds as a number, or '250ms', '10s', '5m', '24h', '7d'")
+    if ns > LONGEST_NS:  # before rounding: it may have become infinite
+        raise ValueError(f"{value!r} is longer than ten years, which cannot be meant")
+    result = round(ns)
     if result <= 0:
         raise ValueError(f"a duration must be above zero, got {value!r}")
-    if result > LONGEST_NS:
-        raise ValueError(f"{value!r} is longer than ten years, which cannot be meant")
     return result
 
 
@@ -60,7 +60,9 @@ def show_duration(ns: int) -> str:
     """
     if ns < 0:
         return f"-{show_duration(-ns)}"
-    if ns < SECONDS:
+    if 0 < ns < MICROSECONDS:
+        return f"{ns}ns"
+    if ns < 999_500_000:  # what would round up to 1000 ms is a second
         return f"{ns / MILLISECONDS:.3g}ms"
     if ns < MINUTES:
         return f"{ns / SECONDS:.3g}s"

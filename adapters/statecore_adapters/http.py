@@ -105,7 +105,9 @@ def failed(error: httpx.HTTPError) -> NoAnswer:
         case httpx.ConnectError() | httpx.ProxyError():
             return _not_connected(error)
         case httpx.UnsupportedProtocol():
-            return NoAnswer(stage="resolve", error=str(error), action="correct base_url: it begins with http:// or https://")
+            return NoAnswer(
+                stage="resolve", error=str(error), action="correct base_url: it begins with http:// or https://"
+            )
         case httpx.ReadTimeout():
             return NoAnswer(stage="receive", error="no answer within the time allowed", timed_out=True)
         case httpx.WriteTimeout() | httpx.WriteError():

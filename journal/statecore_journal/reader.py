@@ -173,7 +173,9 @@ class Reader:
         ((events, at),) = self._all("select coalesce(max(seq), 0), coalesce(max(at), 0) from events")
         written = self._all("select wall from events order by seq desc limit 1")
         now = at + max(0, wall - written[0][0]) if written else wall
-        names = [name for (name,) in self._all("select distinct account from instances union select account from leases")]
+        names = [
+            name for (name,) in self._all("select distinct account from instances union select account from leases")
+        ]
         for (name,) in self._all("select distinct account from commands where done is null"):
             if name not in names:
                 names.append(name)
@@ -333,7 +335,9 @@ class Reader:
             return None
         account, chat, state, at, text, schema = rows[0]
         common = {"address": address, "account": account, "chat": chat, "state": state, "at": at}
-        ((first, first_schema),) = self._all("select data, schema from events where machine = ? and version = 1", address)
+        ((first, first_schema),) = self._all(
+            "select data, schema from events where machine = ? and version = 1", address
+        )
         if Address.parse(address).machine == "inbound":
             message = codec.loads(text, Inbound, schema=schema)
             received = codec.loads(first, Received, schema=first_schema)
@@ -363,7 +367,8 @@ class Reader:
         if "/" in id_:
             return [id_] if self.letter(id_) is not None else []
         rows = self._all(
-            "select address from instances where machine in ('delivery', 'inbound') and address glob ?", f"*/*/{_glob(id_)}*"
+            "select address from instances where machine in ('delivery', 'inbound') and address glob ?",
+            f"*/*/{_glob(id_)}*",
         )
         return [address for (address,) in rows]
 

@@ -85,7 +85,7 @@ def _event_row(entry: Entry, now: int) -> EventRow:
         name_of(event),
         entry.source,
         decision.snapshot.state,
-        _SHOWN[kind] if kind in _SHOWN else f"{kind}: {reason}",
+        _SHOWN.get(kind, f"{kind}: {reason}"),
         codec.dumps(event),
         ",".join(f"{name}={int(held)}" for name, held in guards) if guards else None,
         entry.cause,

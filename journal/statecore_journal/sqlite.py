@@ -10,7 +10,6 @@ import attrs
 
 from statecore import codec
 from statecore.account import Command
-
 from statecore.system import Unit
 from statecore.units import SECONDS
 from statecore_journal.problems import translated

@@ -91,7 +91,8 @@ class SqliteStore:
         """Return (when in ns, what) of the messages that came in since *since*."""
         (last,) = self._one("select coalesce(max(seq), 0) from events") or (0,)
         rows = self._all(
-            "select at, data, schema from events where seq > ? and event = 'Received' and at >= ? and machine glob ? order by seq",
+            "select at, data, schema from events"
+            " where seq > ? and event = 'Received' and at >= ? and machine glob ? order by seq",
             last - 5000,
             since,
             f"inbound/{account}/*",

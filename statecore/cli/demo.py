@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -169,7 +168,7 @@ async def _play(path: Path, brief: bool, quiet: bool) -> list[Scene]:
                 sim.say(bot, user, "hello")
             acts: tuple[Callable[[Stage, Gateway], Awaitable[Scene]], ...] = (_storm, _outlast, _stale)
             for act in acts:
-                scenes.append(await act(stage, gateway))  # noqa: PERF401 - one after the other, as they are shown
+                scenes.append(await act(stage, gateway))
                 for user in USERS:
                     sim.say(bot, user, "go on")
         scenes.append(await _handover(stage))
@@ -250,27 +249,25 @@ async def _handover(stage: Stage) -> Scene:
         async with open_gateway(stage.path, {"wx": stage.config()}, options=Options(), signals=False) as first:
             command = [sys.executable, "-m", "statecore", "run", str(config), "--quiet"]
             with (stage.path.parent / "second.log").open("wb") as log:
-                second = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220,S603 - it only begins
+                second = await trio.lowlevel.open_process(command, stdout=log, stderr=log)
             await trio.sleep(seconds / 2)
             await _send(first, scene, 1, "before")
             await trio.sleep(seconds / 2)
             stage.sim.script("sendmessage", REFUSAL, until=trio.current_time() + 1)
             await _send(first, scene, 2, "during")
         left = trio.current_time()
+        expected = stage.display.delivered_before + scene.accepted
         try:
             with trio.move_on_after(60):
-                while len(stage.bot.delivered) < stage.display.delivered_before + scene.accepted:
-                    await trio.sleep(0.1)
+                await stage.sim.wait_until(lambda: len(stage.bot.delivered) >= expected)
             scene.note = (
-                f"the second process delivered what the first had left, {trio.current_time() - left:.1f} s after it"
+                f"the second process had delivered the rest {trio.current_time() - left:.1f} s after the first left"
             )
         finally:
-            second.send_signal(signal.SIGTERM)
-            with trio.move_on_after(20):
-                while second.poll() is None:
-                    await trio.sleep(0.05)
+            with trio.CancelScope(shield=True), trio.move_on_after(20):
+                second.send_signal(signal.SIGTERM)
+                await second.wait()
             second.kill()
-            second.wait()
     return scene
 
 

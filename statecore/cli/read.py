@@ -176,10 +176,10 @@ _DURATIONS = frozenset({"wait", "held", "within", "lasts", "slept", "heard_ago",
 
 
 def _shown(name: str, value: Any) -> str:
-    if name in _DURATIONS and isinstance(value, int) and value >= 1000:  # noqa: PLR2004 - shorter ones are counts
+    if name in _DURATIONS and isinstance(value, int) and value >= 1000:
         return show_duration(value)
     if isinstance(value, dict):
         return "{" + " ".join(f"{key}={_shown(key, item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_shown("", item) for item in value[:3]) + (", …]" if len(value) > 3 else "]")  # noqa: PLR2004
+        return "[" + ", ".join(_shown("", item) for item in value[:3]) + (", …]" if len(value) > 3 else "]")
     return printable(json.dumps(value, ensure_ascii=False), 80)

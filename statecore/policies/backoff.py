@@ -2,8 +2,9 @@
 
 import attrs
 
+from statecore.errors import ConfigError
 from statecore.settings import duration, number
-from statecore.units import HOURS
+from statecore.units import HOURS, show_duration
 
 HINT_NS_MAX = 6 * HOURS
 """A server's own hint is obeyed when it is longer than ours, up to this: a slip there must not park an account for days."""
@@ -25,6 +26,10 @@ class Backoff:
     cap: int = duration("60s", low="50ms", high="24h")
     factor: float = number(2.0, low=1.1, high=10)
     steady: int = duration("60s", low="1s", high="24h")
+
+    def __attrs_post_init__(self) -> None:
+        if self.cap < self.floor:
+            raise ConfigError("cap", f"{show_duration(self.cap)} is below the floor, {show_duration(self.floor)}")
 
 
 def delay(policy: Backoff, failures: int, draw: float, hint: int | None = None) -> int:

@@ -54,7 +54,7 @@ def stretch(policy: Pacing, level: float, throttled_at: int | None, now: int) ->
     """
     if throttled_at is None or level <= 1:
         return 1.0
-    return 1.0 + (min(level, policy.slowdown_max) - 1.0) * math.exp2(-(now - throttled_at) / policy.recovery)
+    return 1.0 + (min(level, policy.slowdown_max) - 1.0) * math.exp2(-max(0, now - throttled_at) / policy.recovery)
 
 
 def slower(policy: Pacing, stretched: float) -> float:
@@ -72,7 +72,7 @@ def ready_at(policy: Pacing, bucket: Bucket, stretched: float, now: int) -> int:
     """Return when the next request may leave, in ns; *now* if at once."""
     bucket = refill(policy, bucket, stretched, now)
     missing = 1.0 - bucket.tokens
-    if missing <= 1e-9:  # noqa: PLR2004 - a rounding error is no reason to wait
+    if missing <= 1e-9:
         return now
     return now + math.ceil(missing * stretched / policy.per_second * SECONDS)
 

@@ -118,7 +118,9 @@ class WeixinClient:
         if isinstance(updates.refused, Unauthorised):
             return updates.refused
         if updates.refused is not None:
-            return Failure(stage="answer", error=f"{updates.refused.code} {updates.refused.message}".strip(), reachable=True)
+            return Failure(
+                stage="answer", error=f"{updates.refused.code} {updates.refused.message}".strip(), reachable=True
+            )
         self._hold_ms = updates.hold_ms
         secrets = {"cursor": updates.cursor} if updates.cursor and updates.cursor != cursor else {}
         return Batch(messages=updates.messages, secrets=secrets) if updates.messages else Empty(secrets=secrets)
