@@ -304,13 +304,16 @@ class Account:
 
     # ---- after the commit --------------------------------------------------------------------------------------------
 
-    def committed(self, unit: Unit, first: int) -> None:
-        """Note that a unit is in the journal, its first entry at position *first*."""
+    def committed(self, unit: Unit, first: int) -> bool:
+        """Note that a unit is in the journal, its first entry at position *first*; return whether a message joined a lane."""
         self.system.committed(unit, first)
+        joined = False
         for index, entry in enumerate(unit.entries):
             if entry.order != LAST or not entry.live:
                 continue
+            joined = True
             if entry.machine.name == "delivery":
                 self.outbox.adopt(entry, first + index)
             elif self.intake.lanes.add(entry.chat, entry.address, first + index, entry.decision.snapshot.state):
                 self.intake.lanes.offer(entry.chat)
+        return joined

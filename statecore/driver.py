@@ -303,7 +303,8 @@ class Driver:
     async def _commit(self, units: list[Unit], nursery: trio.Nursery) -> None:
         placed = await self._append(units)
         for unit, first in zip(units, placed, strict=True):
-            self.account.committed(unit, first)
+            if self.account.committed(unit, first):
+                self.wake()
             if unit.entries:
                 self._budgets.charge(unit.entries[0].address, len(unit.entries), unit.now)
             self._hooks.moved(unit, first)

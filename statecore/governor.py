@@ -47,7 +47,9 @@ class Budgets:
         """Take *rows* from an instance's budget; it may go below zero."""
         self._left[address] = (self._now_left(address, now) - rows, now)
         if len(self._left) > self._sweep_at:
-            self._left = {name: held for name, held in self._left.items() if self._now_left(name, now) < self.policy.burst}
+            self._left = {
+                name: held for name, held in self._left.items() if self._now_left(name, now) < self.policy.burst
+            }
             self._sweep_at = max(KEPT, 2 * len(self._left))
 
     def hold(self, address: str, now: int) -> int:

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from statecore.cli.common import AS_JSON, JOURNAL, ago, clock, console, paint, plain, print_json, printable
@@ -88,7 +87,7 @@ def render_account(account: Any, now: int) -> Group:
     say("in", ", ".join(f"{count} {state}" for state, count in sorted(account.messages.items())) or "nothing yet")
     say("commands", f"{account.commands} not carried out yet" if account.commands else "")
     if account.chats:
-        lines.append(_chats(account, now))
+        lines += _chats(account, now)
         if account.chats_waiting > len(account.chats):
             lines.append(Text(f"  and {account.chats_waiting - len(account.chats)} more chats with messages waiting"))
     if account.deliveries.get("dead") or account.messages.get("quarantined"):
@@ -96,19 +95,24 @@ def render_account(account: Any, now: int) -> Group:
     return Group(*lines)
 
 
-def _chats(account: Any, now: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2), show_edge=False)
-    for title in ("  waiting", "chat", "first is", "why", "what to do"):
-        table.add_column(title, overflow="fold")
+def _chats(account: Any, now: int) -> list[Text]:
+    lines = []
     for chat in account.chats:
-        until = f" ({ago(chat.until, now)})" if chat.until is not None else ""
-        why = printable(chat.reason, 120)
+        line = Text(f"  waiting   {chat.waiting} to {printable(chat.chat, 60)}; the first is ")
+        line.append_text(paint(chat.state))
+        if chat.until is not None:
+            line.append(f" ({ago(chat.until, now)})")
+        why = chat.reason
         if not why and chat.state == "queued":
-            why = f"the account is {account.state}" if account.connected is not True else "its turn comes"
-        table.add_row(
-            f"  {chat.waiting}", printable(chat.chat, 40), paint(chat.state), why + until, printable(chat.action)
-        )
-    return table
+            why = "its turn comes" if account.connected else f"the account is {account.state}"
+            if account.circuit != "closed":
+                why = f"the account's circuit is {account.circuit}"
+        lines.append(line)
+        if why:
+            lines.append(Text(f"            why: {printable(why)}", style="dim"))
+        if chat.action:
+            lines.append(Text(f"            what to do: {printable(chat.action)}"))
+    return lines
 
 
 # ---- log -------------------------------------------------------------------------------------------------------------
@@ -164,6 +168,8 @@ def render_row(row: Any) -> Text:
     if row.outcome:
         line.append(f" [{printable(row.outcome, 80)}]", style="dim")
     for name, value in row.fields.items():
+        if row.event.startswith("Elapsed") and name == "timer":
+            continue  # it stands in the event's name
         line.append(f" {name}={_shown(name, value)}", style="dim")
     if row.guards:
         line.append(f" ?{row.guards}", style="dim")
