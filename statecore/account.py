@@ -108,8 +108,13 @@ class Account:
 
     # ---- beginning and ending ----------------------------------------------------------------------------------------
 
-    def start(self, event: connection.Started) -> Unit:
-        """Take the account: find what the last process left under way, and begin."""
+    def start(self, event: connection.Started, offline: int = 0) -> Unit:
+        """Take the account: find what the last process left under way, and begin.
+
+        Args:
+            event: who takes it.
+            offline: for how long nobody drove it, in ns.
+        """
         unit = self.system.begin(self._world.now())
         self.system.feed(unit, self.address, event)
         started = -len(unit.entries)
@@ -126,7 +131,9 @@ class Account:
                 self.outbox.moved(entry.address)
             elif entry.machine.name == "inbound":
                 self.intake.moved(entry.address)
-        self.system.arm(self._store.due(self.name))
+        due = self._store.due(self.name)
+        self.system.arm(due)
+        self.system.came_back(unit, [address for _, address in due], offline)
         since = unit.now - 60 * SECONDS
         for at, received in self._store.recently_received(self.name, since):
             known = Message(
@@ -148,16 +155,6 @@ class Account:
         if state == "draining" and not self.outbox.in_flight and not self.intake.handling:
             cause = self.system.instance(self.address).seq
             self.system.feed(unit, self.address, connection.Drained(), cause=cause)
-
-    def cut_off(self) -> Unit:
-        """Record what the stop would not wait for: sends whose outcome is unknown, handlers that did not end."""
-        unit = self.system.begin(self._world.now())
-        cause = self.system.instance(self.address).seq
-        for address in sorted(self.outbox.in_flight):
-            self.outbox.answered(unit, address, Crash("drained", "the stop would not wait longer"), cause, 0)
-        for address in sorted(self.intake.handling):
-            self.intake.handled(unit, address, "the process stopped while it was handled")
-        return unit
 
     # ---- what the driver brings --------------------------------------------------------------------------------------
 

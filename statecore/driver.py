@@ -244,11 +244,16 @@ class Driver:
             )
         except NotAccepted as error:
             await self._journal.finish(command.id, f"refused: {error}")
+        self._commands.discard(command.id)
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
 
-    async def run(self, started: Started) -> None:
+    async def run(self, started: Started, offline: int) -> None:
         """Drive the account until it is closed.
+
+        Args:
+            started: who drives it.
+            offline: for how long nobody did, in ns.
 
         Raises:
             Fenced: another process took it.
@@ -257,7 +262,7 @@ class Driver:
         try:
             async with self._config.connect(self._journal.secrets(self.name)) as client, trio.open_nursery() as nursery:
                 self._client = client
-                await self._commit([self.account.start(started)], nursery)
+                await self._commit([self.account.start(started, offline)], nursery)
                 while self.account.system.snapshot(self.account.address).state != "closed":
                     await self._next_happening()
                     units = self._decide()
@@ -312,6 +317,7 @@ class Driver:
                 if entry.machine.name == "delivery" and entry.decision.snapshot.state in ENDED:
                     self._hooks.settled(entry.address)
         for unit, first in zip(units, placed, strict=True):
+            self._commands.difference_update(unit.done)
             self._end_attempts(unit)
             for request in unit.requests:
                 if self.account.system.snapshot(request.address).entered == request.attempt.entered:

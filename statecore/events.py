@@ -97,6 +97,17 @@ class Governed(Event):
 
 
 @attrs.frozen(kw_only=True)
+class Offline(Event):
+    """Nobody drove the machine for a while. Timers that keep what was left to wait are moved by that; see `Timer`.
+
+    Args:
+        length: for how long, in ns.
+    """
+
+    length: int
+
+
+@attrs.frozen(kw_only=True)
 class Tell:
     """One transition's event to another instance, committed in the same transaction, with the teller as its cause.
 
@@ -109,8 +120,8 @@ class Tell:
     event: Event
 
 
-BUILT_IN: tuple[type[Event], ...] = (Late, Governed)
-"""Ignored by every machine in every state, with nothing to declare."""
+BUILT_IN: tuple[type[Event], ...] = (Late, Governed, Offline)
+"""Known to every machine in every state, with nothing to declare."""
 
 IGNORED_ALWAYS = {
     Late: "belongs to an attempt that this machine has left",

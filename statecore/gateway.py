@@ -15,7 +15,7 @@ import trio
 from statecore import codec
 from statecore.account import Command
 from statecore.driver import ENDED, Driver, Handed, Hooks
-from statecore.errors import ConfigError, Fenced, NotAccepted, StatecoreError
+from statecore.errors import ConfigError, NotAccepted, StatecoreError
 from statecore.governor import Governor
 from statecore.lease import ASK_EVERY, Lock, lock_folder
 from statecore.machines.connection import ClockStepped, Started
@@ -398,12 +398,13 @@ class Gateway:
                 await self._drive(name, config)
                 if self.stopping or self._closed_by_command(name):
                     return
-            except Fenced as error:
-                log.warning("%s", error)
-                self._troubles[name] = str(error)
             except Exception as error:
-                log.exception("account %s failed; it is taken up again from the journal", name)
-                self._troubles[name] = f"{type(error).__name__}: {_first(error)}"
+                first = _first(error)
+                if isinstance(first, StatecoreError):
+                    log.error("account %s: %s; it is taken up again from the journal", name, first)  # noqa: TRY400
+                else:
+                    log.exception("account %s failed; it is taken up again from the journal", name)
+                self._troubles[name] = f"{type(first).__name__}: {first}"
             finally:
                 lock.release()
                 self._drivers.pop(name, None)
@@ -436,14 +437,14 @@ class Gateway:
 
     async def _drive(self, name: str, config: AccountConfig) -> None:
         pid, host = here()
-        epoch = await self._journal.take(name, self._boot, pid, host)
+        epoch, offline = await self._journal.take(name, self._boot, pid, host)
         driver = Driver(name, config, self._journal, self._world, self._options.governor, self._hooks())
         self._epochs[name] = epoch
         self._drivers[name] = driver
         if self.stopping:
             return
         self._take_commands()
-        await driver.run(Started(boot=self._boot, pid=pid, host=host, epoch=epoch))
+        await driver.run(Started(boot=self._boot, pid=pid, host=host, epoch=epoch), offline)
         await self._journal.beat({name: (epoch, "stopped")})
 
     # ---- background --------------------------------------------------------------------------------------------------
@@ -510,10 +511,10 @@ class Gateway:
                     log.warning("the heartbeat could not be written: %s", error)
 
 
-def _first(error: BaseException) -> str:
+def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    return error
 
 
 def _expiry(expires: float | str) -> int:
@@ -542,18 +543,27 @@ async def run_gateway(
         if not name or "/" in name or not name.isprintable():
             raise ConfigError(f"accounts.{name}", "a name of an account must not be empty or hold a slash")
     gateway = Gateway(journal, accounts, world, options)
-    async with trio.open_nursery() as nursery:
-        gateway._nursery = nursery  # noqa: SLF001 - the gateway's own tasks live in it
-        if signals:
-            await nursery.start(_stop_on, gateway, signals)
-        await nursery.start(gateway.run)
-        try:
-            yield gateway
-        finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + options.drain / SECONDS + 15):
-                gateway.stop()
-                await gateway._let_go.wait()  # noqa: SLF001
-            nursery.cancel_scope.cancel()
+    failed: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            gateway._nursery = nursery  # noqa: SLF001 - the gateway's own tasks live in it
+            if signals:
+                await nursery.start(_stop_on, gateway, signals)
+            await nursery.start(gateway.run)
+            try:
+                yield gateway
+            except BaseException as error:
+                failed = error
+                raise
+            finally:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + options.drain / SECONDS + 15):
+                    gateway.stop()
+                    await gateway._let_go.wait()  # noqa: SLF001
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        if failed is not None and group.exceptions == (failed,):
+            raise failed from failed.__cause__  # the nursery is ours, so its wrapping is no business of the caller's
+        raise
 
 
 async def _stop_on(

@@ -24,7 +24,7 @@ from transitions.core import Machine as Engine
 from transitions.core import Transition
 
 from statecore.errors import StepError
-from statecore.events import BUILT_IN, IGNORED_ALWAYS, Broken, Elapsed, Event, Tell, name_of
+from statecore.events import BUILT_IN, IGNORED_ALWAYS, Broken, Elapsed, Event, Offline, Tell, name_of
 from statecore.evolve import evolve
 
 Do: TypeAlias = Callable[[Any, Any, int], Any]
@@ -289,6 +289,11 @@ class Machine:
 
     # ---- what a state awaits -----------------------------------------------------------------------------------------
 
+    @property
+    def all_timers(self) -> tuple[Timer, ...]:
+        """Return every timer of the definition."""
+        return tuple(dict.fromkeys(timer for timers in self._timers.values() for timer in timers))
+
     def timers(self, state: str) -> tuple[Timer, ...]:
         """Return the timers that can fire in *state*: its own, then the named ones."""
         return self._timers[state]
@@ -370,6 +375,9 @@ class Machine:
 
     def _unforeseen(self, snapshot: Snapshot, event: Event) -> Decision:
         state, data, version, entered = snapshot
+        if isinstance(event, Offline):
+            after = Snapshot(state, self._moved_timers(state, data, event.length), version + 1, entered)
+            return Decision(after, (), Verdict("stayed", "", ()))
         after = Snapshot(state, data, version + 1, entered)
         if type(event) in IGNORED_ALWAYS:
             return Decision(after, (), Verdict("ignored", IGNORED_ALWAYS[type(event)], ()))
@@ -381,6 +389,18 @@ class Machine:
         return Decision(
             after, (), Verdict("refused", f"{name_of(event)} is no event of {self.name}, which takes {accepts}", ())
         )
+
+    def keeps_rest(self, state: str) -> bool:
+        """Tell whether a timer of *state* keeps what was left to wait over a restart."""
+        return any(timer.resume == "remaining" for timer in self._timers[state])
+
+    def _moved_timers(self, state: str, data: Any, length: int) -> Any:
+        moved = {
+            timer.field: getattr(data, timer.field) + length
+            for timer in self._timers[state]
+            if timer.resume == "remaining" and getattr(data, timer.field) is not None
+        }
+        return evolve(data, **moved) if moved else data
 
     # ---- compiling ---------------------------------------------------------------------------------------------------
 

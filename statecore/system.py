@@ -14,7 +14,7 @@ import attrs
 
 from statecore import codec
 from statecore.errors import CodecError
-from statecore.events import Elapsed, Event, Tell
+from statecore.events import Elapsed, Event, Offline, Tell
 from statecore.machine import Attempt, Decision, Machine, Snapshot
 
 CASCADE_MAX = 1000
@@ -312,6 +312,21 @@ class System:
         """Arm the timers of instances that are not in memory: (deadline in ns, address)."""
         self._heap += due
         heapq.heapify(self._heap)
+
+    def came_back(self, unit: Unit, addresses: Iterable[str], offline: int) -> None:
+        """Move the timers that keep what was left to wait by the time nobody drove them.
+
+        Args:
+            unit: what it is committed with.
+            addresses: instances that await a timer.
+            offline: for how long nobody did, in ns.
+        """
+        for address in addresses:
+            machine = self._machines[Address.parse(address).machine]
+            if offline > 0 and any(timer.resume == "remaining" for timer in machine.all_timers):
+                held = self.instance(address)
+                if machine.keeps_rest(held.snapshot.state):
+                    self.feed(unit, address, Offline(length=offline))
 
     def next_due(self) -> int | None:
         """Return the earliest deadline of all, in ns. It may turn out to have been moved."""

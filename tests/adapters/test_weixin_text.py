@@ -207,6 +207,13 @@ def test_a_character_of_several_code_points_is_never_taken_apart(whole: str) -> 
             assert not part.replace(whole, "")
 
 
+def test_a_blank_with_an_accent_on_it_is_no_blank_to_cut_at() -> None:
+    """
+    The accent would end up on whatever comes last in the part before, or first in the next.
+    """
+    assert split("alpha beta \u0301gamma", chars=14) == ("alpha", "beta \u0301gamma")
+
+
 def test_flags_are_cut_in_pairs() -> None:
     """
     Two flags cut in the middle make the flag of a third country.
@@ -249,7 +256,7 @@ def test_a_blank_line_in_a_block_is_no_place_to_cut() -> None:
     """
     Code has paragraphs too; they are tempting, and they are inside.
     """
-    block = "```\nalpha\n\nbeta\n```"
+    block = "```\nalpha beta\n\nb\n```"
     assert split(f"{block}\nwords after it", chars=25) == (block, "words after it")
 
 

@@ -275,7 +275,10 @@ class _Cutter:
 
     def _clean(self, cut: int, block: Block | None) -> bool:
         """Tell whether a cut here leaves characters whole, and every block but *block*."""
-        return self._around(cut) is block and not joined(self.text, cut, self.at)
+        if self._around(cut) is not block or joined(self.text, cut, self.at):
+            return False
+        blank, following = self.text[cut : cut + 1], self.text[cut + 1 : cut + 2]
+        return not (blank.isspace() and following and _extends(following))  # an accent may stand on a blank
 
     def _visible(self, position: int) -> int:
         """Return where the first visible character from *position* on is."""
