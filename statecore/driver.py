@@ -311,7 +311,7 @@ class Driver:
             if self.account.committed(unit, first):
                 self.wake()
             if unit.entries:
-                self._budgets.charge(unit.entries[0].address, len(unit.entries), unit.now)
+                self._budgets.charge(self._payer(unit), len(unit.entries), unit.now)
             self._hooks.moved(unit, first)
             for entry in unit.entries:
                 if entry.machine.name == "delivery" and entry.decision.snapshot.state in ENDED:
@@ -328,6 +328,11 @@ class Driver:
         for done in self._done:
             done.set()
         self._done.clear()
+
+    def _payer(self, unit: Unit) -> str:
+        """Return whose budget a unit is taken from. The connection brought every message, so it pays for its handling."""
+        first = unit.entries[0]
+        return self.account.address if first.machine.name == "inbound" else first.address
 
     async def _append(self, units: list[Unit]) -> list[int]:
         while True:

@@ -180,6 +180,29 @@ class Message:
             await self._driver.handled(self.address, "it was taken and never entered: use `async with message:`")
 
 
+class Inbox:
+    """Messages as they come in; made by `Gateway.inbox`.
+
+    It is an iterator and not a generator, so the loop over it may be left in any way: whatever was taken and not entered
+    is handed over again.
+    """
+
+    def __init__(self, gateway: "Gateway") -> None:
+        self._gateway = gateway
+        self._last: Message | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        if self._last is not None:
+            await self._last.abandoned()
+        self._last = await self._gateway._next_message()  # noqa: SLF001 - two halves of one thing
+        if self._last is None:
+            raise StopAsyncIteration
+        return self._last
+
+
 class Gateway:
     """A running gateway; made by `open_gateway`."""
 
@@ -252,10 +275,8 @@ class Gateway:
             )
             return Receipt(self, account, address)
         self._configs[account].platform.split(text)  # what can never be sent is refused here and not later
-        if key and (existing := self._journal.store.keyed(account, key)) is not None:
-            return Receipt(self, account, existing)
         command = Command(id=0, kind="send", target=chat, delivery=id_, text=text, key=key or "", expires_at=expires_at)
-        await self._journal.ask(account, command)
+        _, id_ = await self._journal.ask(account, command)
         return Receipt(self, account, f"delivery/{account}/{id_}")
 
     def _check(self, account: str, chat: str, text: str) -> None:
@@ -272,20 +293,13 @@ class Gateway:
         except UnicodeEncodeError as error:
             raise NotAccepted(f"the text cannot be written as UTF-8: {error.reason} at {error.start}") from None
 
-    async def inbox(self) -> AsyncIterator[Message]:
-        """Yield messages as they come in, the oldest of each chat first, at least once each.
+    def inbox(self) -> "Inbox":
+        """Return the messages as they come in, for `async for`: the oldest of each chat first, at least once each.
 
-        A chat's next message comes only after its last one was handled, so several tasks may take messages at once. The
-        iteration ends when the gateway is asked to stop.
+        A chat's next message comes only after its last one was handled, so several tasks may take messages at once, each
+        with an `inbox` of its own. The iteration ends when the gateway is asked to stop.
         """
-        while not self.stopping:
-            message = await self._next_message()
-            if message is None:
-                return
-            try:
-                yield message
-            finally:
-                await message.abandoned()
+        return Inbox(self)
 
     async def _next_message(self) -> Message | None:
         self._hungry += 1
@@ -306,7 +320,7 @@ class Gateway:
 
     def status(self) -> Any:
         """Return where every account is; see `statecore_journal.Status`."""
-        return self._journal.status(troubles=self.troubles())
+        return self._journal.status(troubles=dict.fromkeys(self._configs, "") | self.troubles())
 
     def troubles(self) -> dict[str, str]:
         """Return what keeps this process from driving an account, by account."""

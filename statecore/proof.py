@@ -69,7 +69,7 @@ def _shape(machine: "Machine") -> list[str]:
                 known.add(state)  # named once is enough
                 problems.append(f"state {state!r} awaits nothing and is not final: give it an entry in awaits")
         problems += [
-            f"{name_of(event)} is ignored in every state, so no row may speak of it"
+            f"{name_of(event)} means the same in every machine, so no row may speak of it"
             for event in row.events
             if event in BUILT_IN
         ]

@@ -94,11 +94,13 @@ class Journal:
 
         await self._writer.run(beat)
 
-    async def ask(self, account: str, command: Command) -> int:
-        """Record a command for whoever drives the account; return its id."""
+    async def ask(self, account: str, command: Command) -> tuple[int, str]:
+        """Record a command for whoever drives the account; see `insert_command`."""
         wall = self._wall()
-        number: int = await self._writer.run(lambda connection: insert_command(connection, account, command, wall))
-        return number
+        found: tuple[int, str] = await self._writer.run(
+            lambda connection: insert_command(connection, account, command, wall)
+        )
+        return found
 
     async def finish(self, command: int, result: str) -> None:
         """Mark a command as carried out without a unit, as one that was refused."""
@@ -107,8 +109,16 @@ class Journal:
         )
 
 
-def insert_command(connection: sqlite3.Connection, account: str, command: Command, wall: int) -> int:
-    """Insert a command, in a transaction of the caller's."""
+def insert_command(connection: sqlite3.Connection, account: str, command: Command, wall: int) -> tuple[int, str]:
+    """Insert a command, in a transaction of the caller's.
+
+    A "send" whose key was used before inserts nothing, so every receipt names a delivery that is, or will be.
+
+    Returns:
+        Its id (0 if nothing was inserted), and the id of the delivery it is about, if it is a "send".
+    """
+    if command.kind == "send" and command.key and (known := _keyed(connection, account, command.key)) is not None:
+        return known
     cursor = connection.execute(
         "insert into commands (account, kind, target, body, wall) values (?, ?, ?, '', ?)",
         (account, command.kind, command.target, wall),
@@ -117,7 +127,22 @@ def insert_command(connection: sqlite3.Connection, account: str, command: Comman
     assert number is not None, "an insert has a rowid"
     body = codec.dumps(attrs.evolve(command, id=number))
     connection.execute("update commands set body = ? where id = ?", (body, number))
-    return number
+    return number, command.delivery
+
+
+def _keyed(connection: sqlite3.Connection, account: str, key: str) -> tuple[int, str] | None:
+    row = connection.execute("select address from keys where account = ? and key = ?", (account, key)).fetchone()
+    if row is not None:
+        return 0, row[0].rpartition("/")[2]
+    waiting = connection.execute(
+        "select body from commands where account = ? and done is null and kind = 'send'"
+        " and json_extract(body, '$.key') = ?",
+        (account, key),
+    ).fetchone()
+    if waiting is None:
+        return None
+    command = codec.loads(waiting[0], Command)
+    return command.id, command.delivery
 
 
 @asynccontextmanager
@@ -147,11 +172,11 @@ async def open_journal(
         store.close()
 
 
-def submit(path: str | Path, account: str, command: Command, *, wall: int, busy_ns: int = BUSY_NS) -> int:
+def submit(path: str | Path, account: str, command: Command, *, wall: int, busy_ns: int = BUSY_NS) -> tuple[int, str]:
     """Record a command from a process that runs no gateway. When this returns, it is durable.
 
     Returns:
-        Its id.
+        See `insert_command`.
 
     Raises:
         JournalError: as for `open_journal`.
@@ -162,8 +187,8 @@ def submit(path: str | Path, account: str, command: Command, *, wall: int, busy_
         connection = connect(file, busy_ns=busy_ns)
         try:
             connection.execute("begin immediate")
-            number = insert_command(connection, account, command, wall)
+            found = insert_command(connection, account, command, wall)
             connection.execute("commit")
         finally:
             connection.close()
-    return number
+    return found

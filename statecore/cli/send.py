@@ -61,11 +61,11 @@ def send(
     delivery = random_id()
     expires_at = None if waits is None else wall_now() + waits
     command = Command(id=0, kind="send", target=chat, delivery=delivery, text=body, key=key, expires_at=expires_at)
-    number = submit(settings.journal, account, command, wall=wall_now())
+    number, delivery = submit(settings.journal, account, command, wall=wall_now())
     found: dict[str, Any] = {"delivery": delivery, "command": number, "state": "accepted"}
     if wait:
         address = f"delivery/{account}/{delivery}"
-        found |= trio.run(_wait, str(settings.journal), account, address, key, number, limit)
+        found |= trio.run(_wait, str(settings.journal), address, number, limit)
     if as_json:
         print_json(found)
     elif wait:
@@ -79,7 +79,7 @@ def send(
     sys.exit({"accepted": 0, "delivered": 0, "waiting": 3}.get(str(state), 1))
 
 
-async def _wait(journal: str, account: str, address: str, key: str, number: int, limit: float | None) -> dict[str, str]:
+async def _wait(journal: str, address: str, number: int, limit: float | None) -> dict[str, str]:
     """Look until the delivery has ended."""
     from statecore_journal import open_reader
 
@@ -89,10 +89,9 @@ async def _wait(journal: str, account: str, address: str, key: str, number: int,
                 refused = reader.command_result(number)
                 if refused not in (None, "done"):
                     return {"state": "refused", "reason": str(refused)}
-                actual = (reader.keyed(account, key) if key else None) or address
-                letter = reader.letter(actual)
+                letter = reader.letter(address)
             if letter is not None and letter.state in ("delivered", "dead", "expired", "purged"):
-                return {"delivery": actual.rpartition("/")[2], "state": letter.state, "reason": letter.reason}
+                return {"state": letter.state, "reason": letter.reason}
             await trio.sleep(POLL_S)
     with open_reader(journal) as reader:
         letter = reader.letter(address)
