@@ -202,6 +202,12 @@ class Inbox:
             raise StopAsyncIteration
         return self._last
 
+    async def aclose(self) -> None:
+        """Have what was taken and not entered handed over again at once; for `contextlib.aclosing`."""
+        if self._last is not None:
+            await self._last.abandoned()
+            self._last = None
+
 
 class Gateway:
     """A running gateway; made by `open_gateway`."""
