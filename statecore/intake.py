@@ -86,7 +86,7 @@ class Intake:
         return new, copies
 
     def _same_text(self, message: Message, now: int) -> str | None:
-        seen = self._seen.get(_fingerprint(message))
+        seen = self._seen.get(_fingerprint(message)) if message.text else None  # two pictures are not one
         if seen is None:
             return None
         at, sent_at, address = seen

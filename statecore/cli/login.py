@@ -7,6 +7,7 @@ import trio
 
 from statecore.account import Command
 from statecore.cli.common import console, printable
+from statecore.errors import ConfigError
 from statecore.world import wall_now
 
 
@@ -47,11 +48,18 @@ def weixin(save: Path, base_url: str | None, journal: str | None, account: str) 
         answer: str = await trio.to_thread.run_sync(lambda: click.prompt(prompt, err=True), abandon_on_cancel=True)
         return answer
 
-    known = (qr.load_token(save),) if save.exists() else ()
+    try:
+        known = (qr.load_token(save),) if save.exists() else ()
+    except ConfigError as error:
+        out.print(f"{printable(str(error))}; it is replaced by this login", markup=False)
+        known = ()
     where = base_url if base_url is not None else API_BASE
     try:
         credentials = trio.run(lambda: qr.login(local_tokens=known, base_url=where, show=show, ask=ask))
-    except* KeyboardInterrupt:
+    except qr.AlreadyBound as bound:
+        click.echo(f"nothing to do: {printable(str(bound))}")
+        return
+    except KeyboardInterrupt:
         raise click.Abort from None
     qr.save(credentials, save)
     out.print(f"logged in as {printable(credentials.account_id)}; the credentials are in {save}", markup=False)

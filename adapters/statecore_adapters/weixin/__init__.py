@@ -50,7 +50,7 @@ class WeixinPlatform:
 
     def read(self, refusal: Refusal, evidence: Evidence) -> Reading:
         """Say what a refusal is taken to mean."""
-        return reading.read(refusal, evidence)
+        return reading.read(refusal, evidence, utf8=self.utf8)
 
 
 def _account_id(value: object, _field: object) -> str:
@@ -144,7 +144,7 @@ class Weixin:
 
         try:
             return load_token(Path(self.token["file"]))
-        except (OSError, ValueError):
+        except (ConfigError, OSError):  # missing or damaged: the same as none, and `dial` says what to do
             return ""
 
     def connect(self, secrets: Secrets) -> AbstractAsyncContextManager[Client]:

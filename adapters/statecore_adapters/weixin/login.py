@@ -574,7 +574,8 @@ async def login(
         base_url: where the login begins.
         local_tokens: bot tokens this installation already has, newest first. The platform says so if they are good.
         show: told what a person should see, a few lines at a time.
-        ask: asks a person, and returns what they typed; nothing means that they give up.
+        ask: asks a person, and returns what they typed; nothing means that they give up. It is cancelled when the time
+            is up. What it asks has no colon at its end.
         client: makes the requests; by default a new one.
         draw: draws a number below 2^32 for each request that wants one.
 
@@ -627,7 +628,7 @@ def _now() -> int:
 
 def _prompt(data: Scanning) -> str:
     asked = "Enter the digits that WeChat shows on the phone"
-    return f"These were not the right ones. {asked}: " if data.wrong else f"{asked}: "
+    return f"These were not the right ones. {asked}" if data.wrong else asked
 
 
 def _told(before: Snapshot, event: Event, after: Snapshot, page: str) -> str:
