@@ -116,7 +116,11 @@ class Intake:
         )
         self._system.feed(unit, self.address(message.id), event, cause=cause, chat=message.chat)
         received = -len(unit.entries)
-        heard = window.Heard(lasts=self._policies.window.lasts, token=bool(message.token))
+        heard = window.Heard(
+            lasts=self._policies.window.lasts,
+            token=bool(message.token),
+            under_way=self._outbox.under_way(message.chat),
+        )
         self._system.feed(unit, self._outbox.window_of(message.chat), heard, cause=received, chat=message.chat)
         self._keep_token(unit, message)
         self._outbox.heard(unit, message.chat, received)

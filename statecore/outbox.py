@@ -450,6 +450,10 @@ class Outbox:
         data = self._system.snapshot(self.connection_address).data
         return int(data.down_total + (now - data.down_since if data.down_since is not None else 0))
 
+    def under_way(self, chat: str) -> int:
+        """Count the requests to a chat that were not answered yet: one or none, because its messages leave in order."""
+        return sum(self._system.instance(address).chat == chat for address in self.in_flight)
+
     # ---- releasing ---------------------------------------------------------------------------------------------------
 
     def heard(self, unit: Unit, chat: str, cause: int) -> None:

@@ -44,10 +44,13 @@ class Heard(External):
     Args:
         lasts: for how long the platform now allows answers, in ns.
         token: whether the message carried a context token.
+        under_way: requests that had left and not been answered when the message was read. They arrive after it, so the
+            platform counts them in the window that it opened.
     """
 
     lasts: int
     token: bool = False
+    under_way: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +94,7 @@ class TokenForgotten(External):
 def heard(was: Window, event: Heard, now: int) -> Window:
     tokens = was.tokens + event.token
     return Window(
-        spent=0,
+        spent=event.under_way,
         heard_at=now,
         closes_at=now + event.lasts,
         token=tokens if event.token else was.token,

@@ -47,8 +47,8 @@ def then(refusal: Refusal, evidence: Evidence) -> tuple[Then, bool]:
         (OPEN, ("bare", False)),
         (attrs.evolve(OPEN, size=UTF8_MAX), ("bare", False)),
         (attrs.evolve(OPEN, size=UTF8_MAX + 1), ("dead", False)),
-        (attrs.evolve(OPEN, spent=10), ("bare", False)),
-        (attrs.evolve(OPEN, spent=11), ("window", False)),
+        (attrs.evolve(OPEN, spent=9), ("bare", False)),
+        (attrs.evolve(OPEN, spent=10), ("window", False)),
         (attrs.evolve(OPEN, heard_ago=None), ("window", False)),
         (attrs.evolve(OPEN, heard_ago=24 * HOURS), ("bare", False)),
         (attrs.evolve(OPEN, heard_ago=24 * HOURS + 1), ("window", False)),
@@ -175,7 +175,7 @@ def test_the_experiment_is_made_once_and_never_instead_of_thinking(refusal: Refu
     if read(refusal, evidence).then == "bare":
         assert not evidence.bare
         assert not evidence.bare_refused
-        assert evidence.spent <= evidence.allowed
+        assert evidence.spent < evidence.allowed
         assert evidence.heard_ago is not None
         assert evidence.heard_ago <= 24 * HOURS
 

@@ -99,7 +99,8 @@ def _unreadable(refusal: Refusal) -> Reading | None:
 
 def _window(evidence: Evidence) -> Reading | None:
     """Read it as a closed window, if what is known says that it is closed."""
-    if evidence.spent > evidence.allowed:
+    # the last one by our count being refused is far likelier a count that differs by one than a token gone bad
+    if evidence.spent >= evidence.allowed:
         says = f"the {evidence.allowed} messages allowed since the user last wrote are used up"
     elif evidence.heard_ago is None:
         says = "the user has never written, as far as this journal knows"

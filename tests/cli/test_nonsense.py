@@ -1,0 +1,144 @@
+"""What the command line says to someone who got it wrong: a sentence, an exit status, and never a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFIG = """\
+journal = "gateway.db"
+[accounts.wx]
+platform = "weixin"
+account_id = "0a1b2c3d4e5f@im.bot"
+token = "token"
+base_url = "http://127.0.0.1:9"
+"""
+
+
+def statecore(*arguments: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user would."""
+    environment = os.environ | {"STATECORE_LOCK_DIR": str(cwd / "locks"), "COLUMNS": "100"}
+    command = [sys.executable, "-m", "statecore", *arguments]
+    return subprocess.run(
+        command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a configuration, and a journal in which one message waits."""
+    (tmp_path / "gateway.toml").write_text(CONFIG)
+    accepted = statecore("send", "gateway.toml", "wx", "o9cq80anna@im.wechat", "hello", cwd=tmp_path)
+    assert accepted.returncode == 0, accepted.stderr
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["frobnicate"], 2, "No such command"),
+        (["send", "gateway.toml", "zz", "chat", "hi"], 1, "no account 'zz'; it has wx"),
+        (["send", "none.toml", "wx", "chat", "hi"], 1, "none.toml: there is no such file"),
+        (["send", "gateway.toml", "wx", "chat", "   "], 1, "empty"),
+        (["send", "gateway.toml", "wx", "chat", "hi", "--expires", "never"], 2, "'never' is no duration"),
+        (["send", "gateway.toml", "wx", "chat", "hi", "--expires", "-5s"], 2, "is no duration"),
+        (["status", "none.db"], 1, "there is no journal at none.db"),
+        (["status", "gateway.toml"], 1, "no journal"),
+        (["status", "."], 2, "is a directory"),
+        (["log", "gateway.db", "--last", "0"], 2, "not in the range"),
+        (["log", "gateway.db", "--after", "x"], 2, "not a valid integer"),
+        (["dead", "show", "gateway.db", "zzz"], 1, "nothing with the id 'zzz'"),
+        (["dead", "retry", "gateway.db"], 2, "give an ID, or --all"),
+        (["dead", "purge", "gateway.db", "--all", "--older-than", "old", "--yes"], 2, "is no duration"),
+        (["run", "gateway.db"], 1, "cannot be read"),
+        (["demo", "--journal", "gateway.db"], 2, "exists"),
+        (["login"], 2, "weixin"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
+)
+def test_a_mistake_is_answered_with_a_sentence(folder: Path, arguments: list[str], status: int, said: str) -> None:
+    """A traceback tells the author what happened; a sentence tells the person who must act."""
+    done = statecore(*arguments, cwd=folder)
+
+    assert said in done.stderr + done.stdout
+    assert status == done.returncode
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("accounts.wx.pacing.per_second = 0", "accounts.wx.pacing.per_second: 0 is out of range"),
+        ("accounts.wx.pacing.per_second = nan", "accounts.wx.pacing.per_second: must be a finite number"),
+        ('accounts.wx.circuit.cooldown = "-3s"', "accounts.wx.circuit.cooldown:"),
+        ('accounts.wx.window.lasts = "900000d"', "accounts.wx.window.lasts:"),
+        ("accounts.wx.window.messages = 1.5", "accounts.wx.window.messages: must be a whole number"),
+        ("accounts.wx.retry.backoff.factor = 0.5", "accounts.wx.retry.backoff.factor:"),
+        ("accounts.wx.pacing.speed = 3", "accounts.wx.pacing.speed: no such setting; there are burst"),
+        ('accounts.wx.base_url = "ilinkai"', "accounts.wx.base_url: must be an address"),
+        ('accounts.qq.platform = "icq"', "accounts.qq.platform: must be one of"),
+        ('accounts.b.platform = "weixin"', "accounts.b.account_id: is missing"),
+        ('handler = "mybot"', 'handler: must be "module:function"'),
+        ('handler = "nobot:handle"', "handler: 'nobot:handle' cannot be imported"),
+        ("speed = 3", "speed: no such setting"),
+        ("gateway.drain = 0", "gateway.drain: a duration must be above zero"),
+        ('accounts.c = { platform = "weixin", account_id = "c@im.bot", token = { env = "NO_SUCH" } }',
+         "accounts.c.token: the environment has no NO_SUCH"),
+    ],
+)  # fmt: skip
+def test_an_absurd_setting_is_refused_at_start_with_its_key(folder: Path, line: str, said: str) -> None:
+    """A zero or a NaN that gets as far as a timer is how loops lose their delay (qq-official-bot#98)."""
+    own = line.removeprefix("accounts.wx.")
+    text = CONFIG.replace('base_url = "http://127.0.0.1:9"\n', "") + own + "\n" if own != line else line + "\n" + CONFIG
+    (folder / "odd.toml").write_text(text)
+
+    done = statecore("run", "odd.toml", cwd=folder)
+
+    assert said in done.stderr
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_reading_commands_leave_the_folder_as_it_was(folder: Path) -> None:
+    """A journal is evidence. Looking at it must not change a byte, nor leave files beside it."""
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    for arguments in (["status", "gateway.db"], ["log", "gateway.db"], ["dead", "list", "gateway.db"]):
+        assert statecore(*arguments, cwd=folder).returncode == 0
+
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_key_sent_twice_is_one_message(folder: Path) -> None:
+    """An alert that is raised by two cron jobs must reach the phone once, gateway running or not."""
+    first = statecore("send", "gateway.toml", "wx", "chat", "disk full", "--key", "disk", "--json", cwd=folder)
+    second = statecore("send", "gateway.toml", "wx", "chat", "disk full", "--key", "disk", "--json", cwd=folder)
+
+    assert first.stdout == second.stdout
+
+
+def test_waiting_without_a_gateway_ends_with_what_is_known(folder: Path) -> None:
+    """A script must be able to tell "still waiting" from "delivered" and from "given up"."""
+    done = statecore(
+        "send", "gateway.toml", "wx", "chat", "-", "--wait", "--timeout", "500ms", cwd=folder, stdin="from a pipe"
+    )
+
+    assert "no gateway has taken it up yet" in done.stdout
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["demo"], ["run"], ["send"], ["status"], ["log"], ["dead"], ["dead", "list"], ["dead", "show"],
+     ["dead", "retry"], ["dead", "purge"], ["login"], ["login", "weixin"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_every_command_explains_itself(tmp_path: Path, command: list[str]) -> None:
+    """Help is the first thing a person reads and the last that is tested."""
+    done = statecore(*command, "--help", cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+    assert not command or "Example" in done.stdout or command in (["login"],), done.stdout
