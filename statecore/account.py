@@ -43,9 +43,6 @@ STAGGER: Final = 2 * SECONDS
 class AccountStore(Store, LaneStore, Protocol):
     """Everything an account reads from the journal while deciding."""
 
-    def due(self, account: str) -> list[tuple[int, str]]:
-        """Return (deadline in ns, address) of every instance that awaits a timer."""
-
     def in_states(self, account: str, machine: str, states: Sequence[str]) -> list[str]:
         """Return the addresses of the instances in these states."""
 
@@ -131,9 +128,7 @@ class Account:
                 self.outbox.moved(entry.address)
             elif entry.machine.name == "inbound":
                 self.intake.moved(entry.address)
-        due = self._store.due(self.name)
-        self.system.arm(due)
-        self.system.came_back(unit, [address for _, address in due], offline)
+        self.system.arm(unit, offline)
         since = unit.now - 60 * SECONDS
         for at, received in self._store.recently_received(self.name, since):
             known = Message(

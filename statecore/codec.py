@@ -199,4 +199,4 @@ def _sample(hint: Any) -> Any:
     if isinstance(hint, type) and attrs.has(hint):
         hints = typing.get_type_hints(hint)
         return hint(**{field.alias: _sample(hints[field.name]) for field in attrs.fields(hint) if field.init})
-    return {bool: True, int: 2**53 + 1, float: math.pi, str: '\u2028é\x00😀"'}[hint]
+    return {type(None): None, bool: True, int: 2**53 + 1, float: math.pi, str: '\u2028é\x00😀"'}[hint]

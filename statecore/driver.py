@@ -75,7 +75,7 @@ class Hooks:
     """What a driver tells its gateway.
 
     Args:
-        hungry: how many more messages the gateway's consumers can take now; taking one lowers it.
+        hungry: how many more messages the gateway's consumers can take now.
         hand: takes a message that was handed over and committed.
         settled: told of every delivery that ended or died.
         moved: told of every committed unit; for monitors and displays.
@@ -133,6 +133,11 @@ class Driver:
     def wake(self) -> None:
         """Let the loop look around."""
         self._wake.set()
+
+    @property
+    def promised(self) -> int:
+        """How many messages were decided for a consumer and are not committed yet."""
+        return len(self._handing)
 
     def stop(self, by: str, wait: int) -> None:
         """Let the account go: see to its end what is under way, for at most *wait* ns."""
@@ -297,7 +302,7 @@ class Driver:
         if self.account.elapse(unit):
             self.wake()
         if not self.account.draining:
-            while self._hooks.hungry() and (address := self.account.intake.take(unit)) is not None:
+            while self._hooks.hungry() > 0 and (address := self.account.intake.take(unit)) is not None:
                 self._handing.append(address)
             self.account.outbox.pump(unit)
         self.account.drained(unit)
@@ -322,9 +327,9 @@ class Driver:
             for request in unit.requests:
                 if self.account.system.snapshot(request.address).entered == request.attempt.entered:
                     nursery.start_soon(self._attempt, request, first + request.entry)
-        for address in self._handing:
+        handing, self._handing = self._handing, []
+        for address in handing:
             self._hooks.hand(Handed(address, self._journal.store.first_event(address, Received)))
-        self._handing.clear()
         for done in self._done:
             done.set()
         self._done.clear()

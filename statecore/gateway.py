@@ -15,7 +15,7 @@ import trio
 from statecore import codec
 from statecore.account import Command
 from statecore.driver import ENDED, Driver, Handed, Hooks
-from statecore.errors import ConfigError, NotAccepted, StatecoreError
+from statecore.errors import ConfigError, Fenced, NotAccepted, StatecoreError
 from statecore.governor import Governor
 from statecore.lease import ASK_EVERY, Lock, lock_folder
 from statecore.machines.connection import ClockStepped, Started
@@ -223,7 +223,7 @@ class Gateway:
         self._waiting_for: dict[str, dict[str, Any]] = {}
         self._troubles: dict[str, str] = {}
         self._inbox: deque[Message] = deque()
-        self._hungry = 0
+        self._waiting = 0  # consumers that wait for a message
         self._fed = trio.Event()
         self._settlers: dict[str, trio.Event] = {}
         self._watchers: list[Callable[[Unit, int], None]] = []
@@ -308,21 +308,18 @@ class Gateway:
         return Inbox(self)
 
     async def _next_message(self) -> Message | None:
-        self._hungry += 1
-        taken = False
+        """Wait for a message. What is on its way when the gateway is asked to stop is still given out."""
+        self._waiting += 1
         try:
             while not self._inbox:
-                if self.stopping:
+                if self.stopping and not self._promised():
                     return None
                 for driver in self._drivers.values():
                     driver.wake()
-                fed = self._fed
-                await fed.wait()
-            taken = True
+                await self._fed.wait()
             return self._inbox.popleft()
         finally:
-            if not taken and self._hungry > 0:
-                self._hungry -= 1
+            self._waiting -= 1
 
     def status(self) -> Any:
         """Return where every account is; see `statecore_journal.Status`."""
@@ -357,9 +354,13 @@ class Gateway:
 
     def _hooks(self) -> Hooks:
         def hungry() -> int:
-            return self._hungry
+            return self._waiting - len(self._inbox) - self._promised()
 
         return Hooks(hungry=hungry, hand=self._hand, settled=self._settle, moved=self._moved)
+
+    def _promised(self) -> int:
+        """Count the messages that were decided for a consumer and are not committed yet."""
+        return sum(driver.promised for driver in self._drivers.values())
 
     def _hand(self, handed: Handed) -> None:
         account = handed.address.split("/")[1]
@@ -412,6 +413,7 @@ class Gateway:
         lock = Lock(config.identity, self._options.lock_folder)
         failures = 0
         while not self.stopping:
+            first: BaseException | None = None
             try:
                 if not await self._wait_for(name, lock):
                     return
@@ -429,8 +431,26 @@ class Gateway:
                 lock.release()
                 self._drivers.pop(name, None)
                 self._epochs.pop(name, None)
+            if isinstance(first, Fenced):
+                await self._outwait(name)
             failures += 1
             with trio.move_on_after(backoff.delay(Backoff(), failures, self._world.draw()) / SECONDS):
+                await self._stop.wait()
+
+    async def _outwait(self, name: str) -> None:
+        """Leave the account to the process that took it although our lock was ours: wait until that one is done or silent.
+
+        That happens where two processes do not agree on where the locks are. Without this they would take the account
+        from one another for ever.
+        """
+        while not self.stopping:
+            owner = self._journal.owner(name)
+            if owner is None or owner.silent or owner.says == "stopped":
+                return
+            self._troubles[name] = (
+                f"process {owner.pid} on {owner.host} took it; do both use the same STATECORE_LOCK_DIR?"
+            )
+            with trio.move_on_after(1):
                 await self._stop.wait()
 
     def _closed_by_command(self, name: str) -> bool:

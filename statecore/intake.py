@@ -1,7 +1,7 @@
 """What comes in to an account: batches become receipts, receipts are handed over in the order of their chats. Pure."""
 
 from collections import OrderedDict
-from typing import Final
+from typing import Final, NamedTuple
 
 from statecore.lanes import Lanes, LaneStore
 from statecore.machines import connection, inbound, window
@@ -23,7 +23,15 @@ own clock, are two messages however soon they arrive after one another."""
 FINGERPRINTS_MAX: Final = 10_000
 """Fingerprints remembered at most; within thirty seconds no account that a person reads receives more."""
 
-Fingerprint = tuple[str, str, tuple[str, ...]]
+Fingerprint = tuple[str, str, str, tuple[str, ...]]
+
+
+class Seen(NamedTuple):
+    """A message that came in: when (ns), when it was written by the platform's clock (ms, 0 if unsaid), and its receipt."""
+
+    at: int
+    sent_at: int
+    address: str
 
 
 class Intake:
@@ -34,7 +42,7 @@ class Intake:
         self._policies = policies
         self._world = world
         self._outbox = outbox
-        self._seen: OrderedDict[Fingerprint, tuple[int, int, str]] = OrderedDict()
+        self._seen: OrderedDict[Fingerprint, tuple[Seen, ...]] = OrderedDict()
         self.lanes = Lanes(system.account, "inbound", lanes)
         self.handling: set[str] = set()
 
@@ -86,19 +94,21 @@ class Intake:
         return new, copies
 
     def _same_text(self, message: Message, now: int) -> str | None:
-        seen = self._seen.get(_fingerprint(message)) if message.text else None  # two pictures are not one
-        if seen is None:
+        """Return the receipt of the message that this is a copy of, if it is one. Two pictures are not one."""
+        if not message.text:
             return None
-        at, sent_at, address = seen
-        if now - at > FINGERPRINT_WITHIN:
-            return None
-        apart = abs(message.sent_at - sent_at) if message.sent_at and sent_at else 0
-        return address if apart <= FINGERPRINT_APART_MS else None
+        found: list[tuple[int, str]] = []
+        for seen in self._seen.get(_fingerprint(message), ()):
+            apart = abs(message.sent_at - seen.sent_at) if message.sent_at and seen.sent_at else 0
+            if now - seen.at <= FINGERPRINT_WITHIN and apart <= FINGERPRINT_APART_MS:
+                found.append((apart, seen.address))
+        return min(found)[1] if found else None
 
     def remember(self, message: Message, at: int) -> None:
         """Remember a message's fingerprint."""
         key = _fingerprint(message)
-        self._seen[key] = (at, message.sent_at, self.address(message.id))
+        fresh = (seen for seen in self._seen.get(key, ()) if at - seen.at <= FINGERPRINT_WITHIN)
+        self._seen[key] = (*fresh, Seen(at, message.sent_at, self.address(message.id)))
         self._seen.move_to_end(key)
         while len(self._seen) > FINGERPRINTS_MAX:
             self._seen.popitem(last=False)
@@ -180,7 +190,7 @@ class Intake:
 
 
 def _fingerprint(message: Message) -> Fingerprint:
-    return message.sender, message.text, message.kinds
+    return message.chat, message.sender, message.text, message.kinds
 
 
 def idle_wait(policies: Policies, empties: int, held: int) -> int:

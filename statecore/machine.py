@@ -289,11 +289,6 @@ class Machine:
 
     # ---- what a state awaits -----------------------------------------------------------------------------------------
 
-    @property
-    def all_timers(self) -> tuple[Timer, ...]:
-        """Return every timer of the definition."""
-        return tuple(dict.fromkeys(timer for timers in self._timers.values() for timer in timers))
-
     def timers(self, state: str) -> tuple[Timer, ...]:
         """Return the timers that can fire in *state*: its own, then the named ones."""
         return self._timers[state]
@@ -393,6 +388,11 @@ class Machine:
     def keeps_rest(self, state: str) -> bool:
         """Tell whether a timer of *state* keeps what was left to wait over a restart."""
         return any(timer.resume == "remaining" for timer in self._timers[state])
+
+    @property
+    def keeps_rest_anywhere(self) -> bool:
+        """Whether any timer keeps what was left to wait over a restart."""
+        return any(self.keeps_rest(state) for state in self.states)
 
     def _moved_timers(self, state: str, data: Any, length: int) -> Any:
         moved = {
@@ -495,7 +495,7 @@ def _alphabet(
     for waits in awaits.values():
         for wait in waits:
             if isinstance(wait, Effect):
-                found.update(dict.fromkeys(wait.gives))
+                found.update(dict.fromkeys((*wait.gives, Broken)))
             elif isinstance(wait, Timer):
                 found[Elapsed(wait.field)] = None
             else:

@@ -103,7 +103,7 @@ class Outbox:
     def adopt(self, entry: Entry, order: int) -> None:
         """Put a delivery that is now in the journal into its lane."""
         if entry.due is not None:
-            self._system.arm([(entry.due, entry.address)])
+            self._system.arm_stored(entry.due, entry.address)
         if self.lanes.add(entry.chat, entry.address, order, "queued"):
             self.lanes.offer(entry.chat)
 

@@ -7,7 +7,7 @@ and turns (instance, event) into rows of a unit.
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import attrs
@@ -19,6 +19,9 @@ from statecore.machine import Attempt, Decision, Machine, Snapshot
 
 CASCADE_MAX = 1000
 """Events that one happening may set off. Machines that tell each other in a circle are caught here, with the path."""
+
+TIMERS_HELD = 4096
+"""Deadlines fetched from the store at once."""
 
 CACHED_MAX = 4096
 """Instances kept in memory beyond those that are under way; the others are loaded from the projection when needed."""
@@ -77,6 +80,9 @@ class Store(Protocol):
 
     def load(self, address: str) -> Stored | None:
         """Return an instance, or None if nothing ever happened to it."""
+
+    def due(self, account: str, after: int, most: int | None) -> tuple[list[tuple[int, str]], int | None]:
+        """Return about *most* next (deadline in ns, address) behind *after*, and the last deadline if there are more."""
 
 
 class Entry(NamedTuple):
@@ -195,6 +201,7 @@ class System:
         self._store = store
         self._instances: OrderedDict[str, Instance] = OrderedDict()
         self._heap: list[tuple[int, str]] = []
+        self._horizon: int | None = None  # deadlines up to here are in the heap; None for all
 
     # ---- instances ---------------------------------------------------------------------------------------------------
 
@@ -308,32 +315,47 @@ class System:
 
     # ---- timers ------------------------------------------------------------------------------------------------------
 
-    def arm(self, due: Iterable[tuple[int, str]]) -> None:
-        """Arm the timers of instances that are not in memory: (deadline in ns, address)."""
-        self._heap += due
-        heapq.heapify(self._heap)
+    def arm(self, unit: Unit, offline: int) -> None:
+        """Arm the timers of the instances in the store.
 
-    def came_back(self, unit: Unit, addresses: Iterable[str], offline: int) -> None:
-        """Move the timers that keep what was left to wait by the time nobody drove them.
+        Only the next deadlines are held in memory; the others are fetched when the time comes, so that a queue of
+        messages that expire some day costs no memory.
 
         Args:
-            unit: what it is committed with.
-            addresses: instances that await a timer.
-            offline: for how long nobody did, in ns.
+            unit: where timers that keep what was left to wait are moved.
+            offline: for how long nobody drove the account, in ns.
         """
-        for address in addresses:
-            machine = self._machines[Address.parse(address).machine]
-            if offline > 0 and any(timer.resume == "remaining" for timer in machine.all_timers):
+        keeping = [machine for machine in self._machines.values() if machine.keeps_rest_anywhere]
+        if offline > 0 and keeping:
+            for _, address in self._store.due(self.account, -1, None)[0]:
                 held = self.instance(address)
-                if machine.keeps_rest(held.snapshot.state):
+                if held.machine.keeps_rest(held.snapshot.state):
                     self.feed(unit, address, Offline(length=offline))
+        self._horizon = -1
+        self._fetch()
+
+    def arm_stored(self, due: int, address: str) -> None:
+        """Arm the timer of an instance that has just been put into the store."""
+        if self._horizon is None or due <= self._horizon:
+            heapq.heappush(self._heap, (due, address))
+
+    def _fetch(self) -> None:
+        assert self._horizon is not None, "there is more only behind a horizon"
+        page, self._horizon = self._store.due(self.account, self._horizon, TIMERS_HELD)
+        for one in page:
+            heapq.heappush(self._heap, one)
 
     def next_due(self) -> int | None:
         """Return the earliest deadline of all, in ns. It may turn out to have been moved."""
-        return self._heap[0][0] if self._heap else None
+        first = self._heap[0][0] if self._heap else None
+        if self._horizon is None:
+            return first
+        return self._horizon if first is None else min(first, self._horizon)
 
     def elapsed(self, now: int, most: int) -> list[tuple[str, Elapsed, int]]:
         """Take the timers that are due: at most *most* of (address, event, cause)."""
+        while self._horizon is not None and self._horizon <= now:
+            self._fetch()
         found: list[tuple[str, Elapsed, int]] = []
         seen: set[str] = set()
         while self._heap and self._heap[0][0] <= now and len(found) < most:

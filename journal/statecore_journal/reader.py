@@ -184,7 +184,7 @@ class Reader:
         return Status(path=str(self.path), events=events, now=now, accounts=found)
 
     def _account(self, name: str, wall: int, trouble: str) -> AccountStatus:
-        owner = self._owner(name, wall)
+        owner = self.owner(name, wall)
         state, at, tie = self._instance(f"connection/{name}", connection.Connection)
         shut, _, own = self._instance(f"circuit/{name}", circuit.Circuit)
         counts: dict[str, dict[str, int]] = {"delivery": {}, "inbound": {}}
@@ -226,7 +226,8 @@ class Reader:
             return False
         return None if owner.silent else state in ("connected", "resting")
 
-    def _owner(self, name: str, wall: int) -> Owner | None:
+    def owner(self, name: str, wall: int) -> Owner | None:
+        """Return who drives an account, as far as the journal knows, or None if nobody ever has."""
         rows = self._all("select pid, host, boot, epoch, since, beat, status from leases where account = ?", name)
         if not rows:
             return None

@@ -13,7 +13,7 @@ from statecore.account import Command
 from statecore.system import Unit
 from statecore.units import SECONDS
 from statecore_journal.problems import translated
-from statecore_journal.reader import Status, open_reader
+from statecore_journal.reader import Owner, Status, open_reader
 from statecore_journal.schema import connect, prepare
 from statecore_journal.store import SqliteStore
 from statecore_journal.writer import Existing, Placed, Writer
@@ -51,6 +51,11 @@ class Journal:
         """Return where every account is; see `Reader.status`."""
         with open_reader(self.path) as reader:
             return reader.status(self._wall(), troubles)
+
+    def owner(self, account: str) -> Owner | None:
+        """Return who drives an account; see `Reader.owner`."""
+        with open_reader(self.path) as reader:
+            return reader.owner(account, self._wall())
 
     async def append(self, units: Sequence[Unit], placed: Placed | None = None) -> list[int | Existing]:
         """Append units; see `Writer.append`."""

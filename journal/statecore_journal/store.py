@@ -72,9 +72,28 @@ class SqliteStore:
         )
         return None if row is None else Head(*row)
 
-    def due(self, account: str) -> list[tuple[int, str]]:
-        """Return (deadline in ns, address) of every instance that awaits a timer."""
-        return self._all("select due, address from instances where account = ? and due is not null", account)
+    def due(self, account: str, after: int, most: int | None) -> tuple[list[tuple[int, str]], int | None]:
+        """Return the next (deadline in ns, address) behind *after* in order, and up to when these are all there are.
+
+        Args:
+            account: whose.
+            after: only later ones.
+            most: about how many; deadlines are never torn apart. None for all.
+
+        Returns:
+            The deadlines, and the last of them if there are more behind it.
+        """
+        sql = "select due, address from instances where account = ? and due > ?"
+        if most is None:
+            return self._all(f"{sql} order by due", account, after), None
+        rows = self._all(f"{sql} order by due limit ?", account, after, most + 1)
+        if len(rows) <= most:
+            return rows, None
+        last: int = rows[-1][0]
+        whole = [row for row in rows if row[0] < last]
+        if whole:
+            return whole, whole[-1][0]
+        return self._all(f"{sql} and due = ?", account, after, last), last
 
     def in_states(self, account: str, machine: str, states: Sequence[str]) -> list[str]:
         """Return the addresses of the instances in these states, oldest first."""

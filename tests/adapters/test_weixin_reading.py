@@ -60,7 +60,7 @@ def then(refusal: Refusal, evidence: Evidence) -> tuple[Then, bool]:
         (attrs.evolve(OPEN, others_refused=2), ("bare", False)),
         (attrs.evolve(BARE, others_refused=1), ("account", True)),
         (attrs.evolve(AFTER_BARE, others_refused=3), ("account", True)),
-        (attrs.evolve(BARE, others_refused=1, others_accepted=5), ("account", True)),
+        (attrs.evolve(BARE, others_refused=1, others_accepted=5), ("circuit", False)),
         (attrs.evolve(BARE, last_second=2), ("circuit", False)),
         (attrs.evolve(BARE, last_second=3), ("account", True)),
         (attrs.evolve(BARE, last_second=3, others_accepted=1), ("circuit", False)),

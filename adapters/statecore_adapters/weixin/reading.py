@@ -117,7 +117,7 @@ def _token_or_account(evidence: Evidence) -> Reading:
         return Reading("account", "the account is still refused", throttled=True)
     if not (evidence.bare or evidence.bare_refused):
         return Reading("bare", "the window should be open, so the token may be at fault; one attempt without it tells")
-    if evidence.others_refused:
+    if evidence.others_refused and not evidence.others_accepted:  # else it is this chat, whoever else is refused too
         others = "another chat is" if evidence.others_refused == 1 else f"{evidence.others_refused} other chats are"
         return Reading("account", f"{others} refused as well, and nothing was accepted since", throttled=True)
     if not evidence.others_accepted:
