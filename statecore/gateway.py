@@ -230,6 +230,7 @@ class Gateway:
         self.stopping = False
         self._stop = trio.Event()
         self._let_go = trio.Event()
+        self._patience = trio.CancelScope(shield=True)
 
     # ---- public ------------------------------------------------------------------------------------------------------
 
@@ -397,16 +398,23 @@ class Gateway:
     # ---- accounts ----------------------------------------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Drive every account until `stop`, each independently of the others."""
-        async with trio.open_nursery() as background:
-            background.start_soon(self._look)
-            background.start_soon(self._beat)
-            async with trio.open_nursery() as accounts:
-                for name, config in self._configs.items():
-                    accounts.start_soon(self._supervise, name, config)
-                task_status.started()
-            background.cancel_scope.cancel()
-        self._let_go.set()
+        """Drive every account until `stop`, each independently of the others.
+
+        Whoever cancels the gateway gets it drained first: the accounts are shielded, and `run_gateway` says when it has
+        waited long enough.
+        """
+        try:
+            with self._patience:
+                async with trio.open_nursery() as background:
+                    background.start_soon(self._look)
+                    background.start_soon(self._beat)
+                    async with trio.open_nursery() as accounts:
+                        for name, config in self._configs.items():
+                            accounts.start_soon(self._supervise, name, config)
+                        task_status.started()
+                    background.cancel_scope.cancel()
+        finally:
+            self._let_go.set()
 
     async def _supervise(self, name: str, config: AccountConfig) -> None:
         """Drive one account, whatever happens to it: a fault in one never touches another."""
@@ -448,7 +456,7 @@ class Gateway:
             if owner is None or owner.silent or owner.says == "stopped":
                 return
             self._troubles[name] = (
-                f"process {owner.pid} on {owner.host} took it; do both use the same STATECORE_LOCK_DIR?"
+                f"another process took it ({owner.pid} on {owner.host}); do both use the same STATECORE_LOCK_DIR?"
             )
             with trio.move_on_after(1):
                 await self._stop.wait()
@@ -599,6 +607,7 @@ async def run_gateway(
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + options.drain / SECONDS + 15):
                     gateway.stop()
                     await gateway._let_go.wait()  # noqa: SLF001
+                gateway._patience.cancel()  # noqa: SLF001
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         if failed is not None and group.exceptions == (failed,):
