@@ -245,25 +245,27 @@ async def _handover(stage: Stage) -> Scene:
     )
     config = stage.path.parent / "demo.toml"
     config.write_text(_toml(stage), encoding="utf-8")
-    async with stage.measured(scene):
-        async with open_gateway(stage.path, {"wx": stage.config()}, options=Options(), signals=False) as first:
-            command = [sys.executable, "-m", "statecore", "run", str(config), "--quiet"]
-            with (stage.path.parent / "second.log").open("wb") as log:
-                second = await trio.lowlevel.open_process(command, stdout=log, stderr=log)
-            await trio.sleep(seconds / 2)
-            await _send(first, scene, 1, "before")
-            await trio.sleep(seconds / 2)
-            stage.sim.script("sendmessage", REFUSAL, until=trio.current_time() + 1)
-            await _send(first, scene, 2, "during")
-        left = trio.current_time()
-        expected = stage.display.delivered_before + scene.accepted
-        try:
+    command = [sys.executable, "-m", "statecore", "run", str(config), "--quiet"]
+    second: trio.Process | None = None
+    try:
+        async with stage.measured(scene):
+            async with open_gateway(stage.path, {"wx": stage.config()}, options=Options(), signals=False) as first:
+                with (stage.path.parent / "second.log").open("wb") as log:
+                    second = await trio.lowlevel.open_process(command, stdout=log, stderr=log)
+                await trio.sleep(seconds / 2)
+                await _send(first, scene, 1, "before")
+                await trio.sleep(seconds / 2)
+                stage.sim.script("sendmessage", REFUSAL, until=trio.current_time() + 1)
+                await _send(first, scene, 2, "during")
+            left = trio.current_time()
+            expected = stage.display.delivered_before + scene.accepted
             with trio.move_on_after(60):
                 await stage.sim.wait_until(lambda: len(stage.bot.delivered) >= expected)
             scene.note = (
                 f"the second process had delivered the rest {trio.current_time() - left:.1f} s after the first left"
             )
-        finally:
+    finally:
+        if second is not None:
             with trio.CancelScope(shield=True), trio.move_on_after(20):
                 second.send_signal(signal.SIGTERM)
                 await second.wait()

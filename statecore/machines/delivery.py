@@ -296,8 +296,8 @@ def failed(was: Delivery, event: NotSent | PartRefused, now: int) -> Delivery:
 
 
 def given_up(was: Delivery, event: NotSent | PartRefused, now: int) -> Delivery:
-    action = event.action if isinstance(event, PartRefused) else RETRY
-    return evolve(failed(was, event, now), action=action, expires_at=None)
+    action = event.action if isinstance(event, PartRefused) else ""
+    return evolve(failed(was, event, now), action=action or RETRY, expires_at=None)
 
 
 def unclear(was: Delivery, event: PartUnknown | Broken, now: int) -> Delivery:
