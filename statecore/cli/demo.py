@@ -86,7 +86,7 @@ def _report(scenes: list[Scene], path: Path) -> None:
     out = console()
     table = Table(title="what came of it", title_justify="left", title_style="bold")
     table.add_column("incident")
-    for heading in ("accepted", "delivered", "refused requests", "duplicates", "order", "took"):
+    for heading in ("accepted", "delivered", "refused", "duplicates", "order", "took"):
         table.add_column(heading, justify="right")
     for scene in scenes:
         table.add_row(
@@ -308,7 +308,7 @@ class Display:
         self.delivered_before, self.refused_before = len(self.bot.delivered), self.sim.refused
         if not self.quiet:
             self._out.print(Text(f"\n{scene.title}", style="bold"))
-            self._out.print(Text(scene.story))
+            self._out.print(Text(scene.story), soft_wrap=False)
 
     def end(self, scene: Scene) -> None:
         """Say how a scene went."""

@@ -252,6 +252,10 @@ def turn(was: Delivery, event: Turn, _now: int) -> Delivery:
     return evolve(was, token=event.token, reason="", action="")
 
 
+def again(was: Delivery, _event: External | Elapsed, _now: int) -> Delivery:
+    return evolve(was, reason="", action="")
+
+
 def held(was: Delivery, event: Held, now: int) -> Delivery:
     return evolve(was, until=now + event.wait if event.wait else None, reason=event.reason, action=event.action)
 
@@ -407,12 +411,12 @@ delivery = Machine(
         on(SENDING,         (PartUnknown, Broken),  "unknown",         unclear),
 
         on("pacing",        Elapsed("next_at"),     "queued"),
-        on("backing-off",   Elapsed("retry_at"),    "queued"),
-        on("backing-off",   Released,               "queued"),
-        on("circuit-tripped", Elapsed("until"),     "queued"),
-        on("circuit-tripped", Released,             "queued"),
-        on("token-stale",   Released,               "queued"),
-        on("window-closed", Released,               "queued"),
+        on("backing-off",   Elapsed("retry_at"),    "queued",         again),
+        on("backing-off",   Released,               "queued",         again),
+        on("circuit-tripped", Elapsed("until"),     "queued",         again),
+        on("circuit-tripped", Released,             "queued",         again),
+        on("token-stale",   Released,               "queued",         again),
+        on("window-closed", Released,               "queued",         again),
         on("unknown",       Elapsed("resend_at"),   "queued"),
         on("dead",          Revived,                "queued",          revived),
 
