@@ -294,15 +294,19 @@ def up(was: Connection, _event: Outcome, now: int) -> Connection:
         down_total=was.down_total + down,
         empties=0,
         silences=0,
-        stale_probes=0,
         reachable=True,
         reason="",
         action="",
     )
 
 
+def served(was: Connection, event: Outcome, now: int) -> Connection:
+    """Note that a poll was answered: only that proves that the credentials are good for what they are needed for."""
+    return evolve(up(was, event, now), stale_probes=0)
+
+
 def rest(was: Connection, event: Idle, now: int) -> Connection:
-    was = up(was, event, now) if was.down_since is not None else was
+    was = served(was, event, now) if was.down_since is not None or was.stale_probes else was
     quick = event.held < 1 * SECONDS
     return evolve(
         was,
@@ -405,7 +409,7 @@ connection = Machine(
         on(("dialling", *POLLING), TokenRefused,     "token-stale",  stale),
         on(("dialling", *POLLING), Rejected,         "tripped",      trip),
 
-        on(POLLING,             Arrived,             "connected",    up),
+        on(POLLING,             Arrived,             "connected",    served),
         on(POLLING,             Idle,                "resting",      rest),
         on("resting",           Elapsed,             "connected"),
 
