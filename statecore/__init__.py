@@ -24,8 +24,9 @@ from statecore.errors import (
     NotAJournal,
     StatecoreError,
 )
-from statecore.gateway import Dead, Delivered, Expired, Gateway, Message, Options, Receipt
+from statecore.gateway import Gateway, Options
 from statecore.machine import STAY, Decision, Effect, Machine, Signal, Snapshot, Timer, ignore, on
+from statecore.messages import Dead, Delivered, Expired, Message, Receipt
 from statecore.wiring import open_gateway
 
 __version__ = "0.1.0"

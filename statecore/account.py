@@ -58,9 +58,11 @@ class Command:
         id: its place in the journal's list of commands.
         kind: what is asked for.
         target: the delivery, receipt or chat concerned.
+        delivery: for "send": the id of the delivery it becomes.
         text: for "send": what to send.
         key: for "send": the sender's own idempotency key.
         expires_at: for "send": when it is given up, in ns.
+        reply_to: for "send": address of the message it answers.
     """
 
     id: int
@@ -70,6 +72,7 @@ class Command:
     text: str = ""
     key: str = ""
     expires_at: int | None = None
+    reply_to: str = ""
 
 
 class Account:

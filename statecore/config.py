@@ -27,7 +27,8 @@ from typing import Any, Final
 import attrs
 
 from statecore.errors import ConfigError
-from statecore.gateway import Gateway, Message, Options
+from statecore.gateway import Gateway, Options
+from statecore.messages import Message
 from statecore.platform import AccountConfig
 from statecore.settings import build, count
 

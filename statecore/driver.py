@@ -241,7 +241,7 @@ class Driver:
                 command.delivery,
                 command.target,
                 command.text,
-                reply_to="",
+                reply_to=command.reply_to,
                 key=command.key,
                 expires_at=command.expires_at,
                 origin="command",

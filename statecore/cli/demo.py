@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -19,7 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from statecore.cli.common import AS_JSON, console, paint, print_json, printable
-from statecore.gateway import Delivered, Gateway, Options, Receipt
+from statecore.gateway import Gateway, Options
+from statecore.messages import Delivered, Receipt
 from statecore.wiring import open_gateway
 from statecore.world import wall_now
 
@@ -96,11 +98,12 @@ def _report(scenes: list[Scene], path: Path) -> None:
     out.print()
     out.print(table)
     out.print("\nEvery step is in the journal. Read on with:", markup=False)
+    us = "statecore" if shutil.which("statecore") else sys.argv[0]
     for command, what in (
-        (f"statecore status {path}", "where everything is, and why"),
-        (f"statecore log {path} --machine circuit", "how the circuits opened, probed and closed"),
-        (f"statecore log {path} --event PartRefused", "every refusal, how it was read, and on what evidence"),
-        (f"statecore log {path} --machine connection", "who drove the account, and when it changed hands"),
+        (f"{us} status {path}", "where everything is, and why"),
+        (f"{us} log {path} --machine circuit", "how the circuits opened, probed and closed"),
+        (f"{us} log {path} --event PartRefused", "every refusal, how it was read, and on what evidence"),
+        (f"{us} log {path} --machine connection", "who drove the account, and when it changed hands"),
     ):
         out.print(f"  {command}", style="bold", markup=False)
         out.print(f"      {what}", style="dim", markup=False)
