@@ -102,6 +102,32 @@ def upcast(name: str, fields: dict[str, Any], schema: int, current: int) -> dict
     return fields
 
 
+def mend(value: T) -> T:
+    """Return *value* with every text in it made writable.
+
+    Half a character (a lone surrogate, as JSON from outside can hold) cannot be written as UTF-8. What comes from outside
+    is mended at the door, or one such text would stop the machine that it is about, again at every start.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else _mended(value)  # type: ignore[return-value]
+    if isinstance(value, tuple):
+        return tuple(mend(item) for item in value)  # type: ignore[return-value]
+    if isinstance(value, Mapping):
+        return {mend(key): mend(item) for key, item in value.items()}  # type: ignore[return-value]
+    if attrs.has(type(value)):
+        changed = {
+            field.alias: new
+            for field in attrs.fields(type(value))  # type: ignore[arg-type]
+            if field.init and (new := mend(old := getattr(value, field.name))) != old
+        }
+        return attrs.evolve(value, **changed) if changed else value  # type: ignore[misc]
+    return value
+
+
+def _mended(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _why(error: Exception) -> str:
     found = list(getattr(error, "exceptions", ())) or [error]
     while getattr(found[0], "exceptions", ()):

@@ -11,22 +11,39 @@ machine moves, no effect leaves and no message is handed over until what was dec
 """
 
 import logging
+import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import attrs
 import trio
 
 from statecore.account import Account, AccountStore, Command
+from statecore.codec import mend
 from statecore.errors import JournalBusy, JournalFull, NotAccepted
 from statecore.governor import Budgets, Governor
 from statecore.machines.connection import CredentialsChanged, Dial, HangUp, Receive, Started
 from statecore.machines.delivery import Accepted, SendPart
 from statecore.machines.inbound import Received
 from statecore.outbox import Crash
-from statecore.platform import AccountConfig, Client, Outgoing, Secrets
+from statecore.platform import (
+    AccountConfig,
+    Batch,
+    Client,
+    Dialled,
+    Empty,
+    Failure,
+    Outgoing,
+    Refusal,
+    Secrets,
+    Taken,
+    Unauthorised,
+    Unclear,
+    Unsent,
+)
 from statecore.system import Request, Unit
 from statecore.units import SECONDS, show_duration
 from statecore.world import World
@@ -146,8 +163,15 @@ class Driver:
     def look_for_credentials(self) -> None:
         """End the wait for new credentials if there are some."""
         state = self.account.system.snapshot(self.account.address).state
-        if state in ("token-stale", "tripped") and self._client is not None and self._client.renewed():
+        if state in ("token-stale", "tripped") and self._client is not None and self._renewed(self._client):
             self.post(lambda: self.account.happened(CredentialsChanged()))
+
+    def _renewed(self, client: Client) -> bool:
+        try:
+            return bool(client.renewed())
+        except Exception as error:  # noqa: BLE001 - a slip of the adapter's; the slow probes go on all the same
+            log.error("%s: looking for new credentials raised %s", self.name, place(error))  # noqa: TRY400
+            return False
 
     async def accept(
         self,
@@ -391,10 +415,14 @@ class Driver:
     async def _guarded(self, address: str, effect: Any) -> Any:
         """Make an attempt; what it raises is an outcome too, so a child's death is a transition of its instance."""
         try:
-            return await self._perform(address, effect)
-        except Exception as error:
-            log.exception("%s: an attempt raised; adapters must return what came of it", address)
-            return Crash("died", f"{type(error).__name__}: {error}")
+            result = await self._perform(address, effect)
+        except Exception as error:  # noqa: BLE001
+            # What it says may hold a URL with a token in it; where it happened does not.
+            log.error("%s: an attempt raised %s; adapters must return what came of it", address, place(error))  # noqa: TRY400
+            return Crash("died", place(error))
+        if not isinstance(result, OUTCOMES[type(effect)]):
+            return Crash("died", f"the adapter returned {type(result).__name__}, which is no outcome of {effect}")
+        return mend(result)
 
     async def _perform(self, address: str, effect: Any) -> Any:
         client = self._client
@@ -418,6 +446,22 @@ class Driver:
         token = self._journal.secrets(self.name).get(f"token/{accepted.chat}") if effect.token else None
         key = f"sc-{address.rpartition('/')[2]}-{effect.part}"
         return Outgoing(chat=accepted.chat, text=text, key=key, token=token or "")
+
+
+OUTCOMES: Final[dict[type, tuple[type, ...]]] = {
+    Dial: (Dialled, Failure, Unauthorised),
+    Receive: (Batch, Empty, Failure, Unauthorised),
+    SendPart: (Taken, Refusal, Unsent, Unclear, Unauthorised),
+    HangUp: (str,),
+}
+"""What an attempt may come to; see `statecore.platform.Client`."""
+
+
+def place(error: BaseException) -> str:
+    """Tell what was raised and where, without what it says."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
 
 
 ENDED: Final = frozenset({"delivered", "dead", "expired", "purged"})

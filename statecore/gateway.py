@@ -371,11 +371,10 @@ class Gateway:
             if looks % CREDENTIALS_EVERY_LOOKS == 0:
                 for driver in self._drivers.values():
                     driver.look_for_credentials()
-            if self._journal.store.changed():
-                self._take_commands()
-                for address in list(self._settlers):
-                    if self._outcome(address) is not None:
-                        self._settle(address)
+            try:
+                self._look_for_work()
+            except StatecoreError as error:
+                log.warning("the journal could not be read: %s", error)
             now_slept = self._world.asleep()
             if now_slept - slept > STEP_NOTED:
                 self._woke(now_slept - slept)
@@ -385,6 +384,13 @@ class Gateway:
                 log.warning("the wall clock was set by %+.1f s; no decision depends on it", stepped / SECONDS)
                 self._post_all(ClockStepped(by=stepped))
                 drift += stepped
+
+    def _look_for_work(self) -> None:
+        if self._journal.store.changed():
+            self._take_commands()
+            for address in list(self._settlers):
+                if self._outcome(address) is not None:
+                    self._settle(address)
 
     def _woke(self, slept: int) -> None:
         log.warning("the machine was suspended for %.0f s; every connection is asked again", slept / SECONDS)

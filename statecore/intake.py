@@ -62,36 +62,38 @@ class Intake:
             cause: position of the row that asked for the poll.
             idle_wait: ns until the next poll if there is nothing new in it.
         """
-        new, copies = self._sort(batch.messages, unit.now)
+        sorted_ = self._sort(batch.messages, unit.now)
+        new = sum(not by for _, _, by in sorted_)
         unit.secrets.update(batch.secrets)
         tie = self._outbox.connection_address
         if new:
-            event = connection.Arrived(messages=len(new), copies=len(copies), held=held)
+            event = connection.Arrived(messages=new, copies=len(sorted_) - new, held=held)
             self._system.feed(unit, tie, event, cause=cause)
         else:
             self._system.feed(unit, tie, connection.Idle(held=held, wait=idle_wait), cause=cause)
         arrived = -len(unit.entries)
-        for address, message, by in copies:
-            self._system.feed(unit, address, inbound.Repeated(id=message.id, by=by), cause=arrived)
-            self._keep_token(unit, message)
-        for message in new:
-            self._receive(unit, message, arrived)
+        for address, message, by in sorted_:  # in the platform's order, so that the newest token is the one kept
+            if by:
+                self._system.feed(unit, address, inbound.Repeated(id=message.id, by=by), cause=arrived)
+                self._keep_token(unit, message)
+            else:
+                self._receive(unit, message, arrived)
 
-    def _sort(self, messages: tuple[Message, ...], now: int) -> tuple[list[Message], list[tuple[str, Message, str]]]:
-        new: list[Message] = []
-        copies: list[tuple[str, Message, str]] = []
+    def _sort(self, messages: tuple[Message, ...], now: int) -> list[tuple[str, Message, str]]:
+        """Tell new messages from copies: (address of the receipt, message, how a copy was recognised or nothing)."""
+        found: list[tuple[str, Message, str]] = []
         ids: set[str] = set()
         for message in messages:
             address = self.address(message.id)
             if message.id in ids or self._system.exists(address):
-                copies.append((address, message, "id"))
+                found.append((address, message, "id"))
             elif (original := self._same_text(message, now)) is not None:
-                copies.append((original, message, "fingerprint"))
+                found.append((original, message, "fingerprint"))
             else:
-                new.append(message)
+                found.append((address, message, ""))
                 ids.add(message.id)
                 self.remember(message, now)
-        return new, copies
+        return found
 
     def _same_text(self, message: Message, now: int) -> str | None:
         """Return the receipt of the message that this is a copy of, if it is one. Two pictures are not one."""

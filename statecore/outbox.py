@@ -308,7 +308,11 @@ class Outbox:
 
     def _read(self, result: Refusal | Unauthorised, evidence: Evidence) -> Reading:
         if isinstance(result, Refusal):
-            return self._platform.read(result, evidence)
+            try:
+                return self._platform.read(result, evidence)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the part was refused, and must not be sent again at once
+                says = f"the adapter raised {type(error).__name__} while reading the refusal"
+                return Reading("circuit", says, "report this to whoever made the adapter")
         if not evidence.bare and not evidence.bare_refused:
             return Reading(
                 "bare", "the account or the chat's token is refused; one attempt without the token tells which"

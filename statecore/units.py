@@ -44,10 +44,10 @@ def parse_duration(value: object) -> int:
         ns = float(match[1]) * _UNITS[match[2]]
     else:
         raise ValueError(f"{value!r} is no duration; write seconds as a number, or '250ms', '10s', '5m', '24h', '7d'")
-    if ns > LONGEST_NS:  # before rounding: it may have become infinite
+    if ns > LONGEST_NS:  # before it is rounded: a float may have become infinite, either way
         raise ValueError(f"{value!r} is longer than ten years, which cannot be meant")
-    result = round(ns)
-    if result <= 0:
+    result = round(max(0, ns))
+    if result == 0:
         raise ValueError(f"a duration must be above zero, got {value!r}")
     return result
 

@@ -9,6 +9,10 @@ from statecore.units import HOURS, show_duration
 HINT_NS_MAX = 6 * HOURS
 """A server's own hint is obeyed when it is longer than ours, up to this: a slip there must not park an account for days."""
 
+EXPONENT_MAX = 256
+"""Failures in a row that lengthen a wait. The smallest factor leads from the shortest floor to the longest cap in less, and
+the largest one to the power of this is still a float."""
+
 
 @attrs.frozen
 class Backoff:
@@ -49,7 +53,7 @@ def delay(policy: Backoff, failures: int, draw: float, hint: int | None = None) 
     >>> delay(Backoff(), 1, 0.5) / 1e9, delay(Backoff(), 20, 0.999999) / 1e9 < 60
     (1.5, True)
     """
-    exponent = min(max(failures, 1), 64)
+    exponent = min(max(failures, 1), EXPONENT_MAX)
     ceiling = min(policy.cap, policy.floor * policy.factor**exponent)
     wait = round(policy.floor + draw * max(0.0, ceiling - policy.floor))
     return max(wait, min(hint or 0, HINT_NS_MAX))

@@ -2,6 +2,7 @@
 
 import attrs
 
+from statecore.policies.backoff import EXPONENT_MAX
 from statecore.settings import count, duration, number
 
 
@@ -46,7 +47,7 @@ def wait(policy: Circuit, first: int, failures: int, draw: float) -> int:
     Returns:
         Nanoseconds. Grows with *failures* up to the cap; jitter only ever lengthens it, so that probes stay rare.
     """
-    grown = min(policy.cap, first * policy.factor ** min(max(failures, 1) - 1, 64))
+    grown = min(policy.cap, first * policy.factor ** min(max(failures, 1) - 1, EXPONENT_MAX))
     return round(min(policy.cap, grown * (1 + policy.jitter * draw)))
 
 
