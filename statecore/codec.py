@@ -102,23 +102,28 @@ def upcast(name: str, fields: dict[str, Any], schema: int, current: int) -> dict
     return fields
 
 
-def mend(value: T) -> T:
-    """Return *value* with every text in it made writable.
+ERROR_CHARACTERS_MAX: Final = 1000
+"""How much of a text about a failure is recorded. Real ones are a line; some libraries put a whole body into theirs."""
+
+
+def mend(value: T, longest: int | None = None) -> T:
+    """Return *value* with every text in it made writable, and cut to *longest* characters if that is given.
 
     Half a character (a lone surrogate, as JSON from outside can hold) cannot be written as UTF-8. What comes from outside
     is mended at the door, or one such text would stop the machine that it is about, again at every start.
     """
     if isinstance(value, str):
-        return value if value.isascii() else _mended(value)  # type: ignore[return-value]
+        text = value if longest is None or len(value) <= longest else f"{value[:longest]} ..."
+        return text if text.isascii() else _mended(text)  # type: ignore[return-value]
     if isinstance(value, tuple):
-        return tuple(mend(item) for item in value)  # type: ignore[return-value]
+        return tuple(mend(item, longest) for item in value)  # type: ignore[return-value]
     if isinstance(value, Mapping):
-        return {mend(key): mend(item) for key, item in value.items()}  # type: ignore[return-value]
+        return {mend(key): mend(item, longest) for key, item in value.items()}  # type: ignore[return-value]
     if attrs.has(type(value)):
         changed = {
             field.alias: new
             for field in attrs.fields(type(value))  # type: ignore[arg-type]
-            if field.init and (new := mend(old := getattr(value, field.name))) != old
+            if field.init and (new := mend(old := getattr(value, field.name), longest)) != old
         }
         return attrs.evolve(value, **changed) if changed else value  # type: ignore[misc]
     return value

@@ -22,7 +22,7 @@ import attrs
 import trio
 
 from statecore.account import Account, AccountStore, Command
-from statecore.codec import mend
+from statecore.codec import ERROR_CHARACTERS_MAX, mend
 from statecore.errors import JournalBusy, JournalFull, NotAccepted
 from statecore.governor import Budgets, Governor
 from statecore.machines.connection import CredentialsChanged, Dial, HangUp, Receive, Started
@@ -45,13 +45,17 @@ from statecore.platform import (
     Unsent,
 )
 from statecore.system import Request, Unit
-from statecore.units import SECONDS, show_duration
+from statecore.units import MILLISECONDS, SECONDS, show_duration
 from statecore.world import World
 
 log = logging.getLogger("statecore")
 
 JOURNAL_RETRY: Final = 1 * SECONDS
 """How often a commit that failed is tried again while the journal is locked or its disk is full."""
+
+IDLE_FLOOR: Final = 5 * MILLISECONDS
+"""A turn of the loop in which nothing moved is followed by a wait of at least this, whatever the deadlines say: no mistake
+in them can make the loop spin."""
 
 POSTED_AT_ONCE: Final = 256
 """Happenings taken into one commit; the rest go into the next, so that nobody waits for a batch without end."""
@@ -139,6 +143,7 @@ class Driver:
         self._waiters: set[trio.Event] = set()
         self._client: Client | None = None
         self.ended = False
+        self._moved = True
 
     # ---- what others ask for -----------------------------------------------------------------------------------------
 
@@ -295,6 +300,7 @@ class Driver:
                 while self.account.system.snapshot(self.account.address).state != "closed":
                     await self._next_happening()
                     units = self._decide()
+                    self._moved = bool(units)
                     if units:
                         await self._commit(units, nursery)
                 nursery.cancel_scope.cancel()
@@ -310,7 +316,8 @@ class Driver:
         dues = [due for due in (self.account.system.next_due(), self.account.outbox.next_turn) if due is not None]
         bound: AbstractContextManager[Any] = nullcontext()
         if dues:
-            bound = trio.move_on_after(max(0, min(dues) - self._world.now()) / SECONDS)
+            wait = max(0 if self._moved else IDLE_FLOOR, min(dues) - self._world.now())
+            bound = trio.move_on_after(wait / SECONDS)
         with bound:
             await self._wake.wait()
         self._wake = trio.Event()
@@ -329,6 +336,8 @@ class Driver:
             while self._hooks.hungry() > 0 and (address := self.account.intake.take(unit)) is not None:
                 self._handing.append(address)
             self.account.outbox.pump(unit)
+        else:
+            self.account.outbox.next_turn = None
         self.account.drained(unit)
         if unit.entries:
             units.append(unit)
@@ -422,7 +431,8 @@ class Driver:
             return Crash("died", place(error))
         if not isinstance(result, OUTCOMES[type(effect)]):
             return Crash("died", f"the adapter returned {type(result).__name__}, which is no outcome of {effect}")
-        return mend(result)
+        told = isinstance(result, Failure | Unauthorised | Refusal | Unsent | Unclear | str)
+        return mend(result, ERROR_CHARACTERS_MAX if told else None)
 
     async def _perform(self, address: str, effect: Any) -> Any:
         client = self._client

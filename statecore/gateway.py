@@ -245,7 +245,12 @@ class Gateway:
 
     async def _settled(self, address: str) -> Delivered | Dead | Expired:
         while (outcome := self._outcome(address)) is None:
-            await self._settlers.setdefault(address, trio.Event()).wait()
+            ended = self._settlers.setdefault(address, trio.Event())
+            try:
+                await ended.wait()
+            finally:
+                if not ended.is_set() and ended.statistics().tasks_waiting == 0:
+                    self._settlers.pop(address, None)
         return outcome
 
     def _outcome(self, address: str) -> Delivered | Dead | Expired | None:

@@ -112,7 +112,7 @@ class Intake:
         fresh = (seen for seen in self._seen.get(key, ()) if at - seen.at <= FINGERPRINT_WITHIN)
         self._seen[key] = (*fresh, Seen(at, message.sent_at, self.address(message.id)))
         self._seen.move_to_end(key)
-        while len(self._seen) > FINGERPRINTS_MAX:
+        while len(self._seen) > FINGERPRINTS_MAX or at - next(iter(self._seen.values()))[-1].at > FINGERPRINT_WITHIN:
             self._seen.popitem(last=False)
 
     def _receive(self, unit: Unit, message: Message, cause: int) -> None:

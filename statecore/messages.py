@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import attrs
 import trio
 
-from statecore.codec import mend
+from statecore.codec import ERROR_CHARACTERS_MAX, mend
 from statecore.driver import Driver, Handed
 from statecore.machines.inbound import Received
 
@@ -125,7 +125,7 @@ class Message:
                 await self._driver.handled(self.address, f"{type(error).__name__}")
             return False
         log.error("%s: its handler raised; it is handed over again later", self.address, exc_info=error)
-        await self._driver.handled(self.address, mend(f"{type(error).__name__}: {error}"))
+        await self._driver.handled(self.address, mend(f"{type(error).__name__}: {error}", ERROR_CHARACTERS_MAX))
         return True
 
     async def abandoned(self) -> None:

@@ -165,7 +165,7 @@ class Instance:
         chat: the chat it belongs to.
         order: its place in its lane.
         pending: transitions decided and not yet committed.
-        armed: the deadline it stands in the timer heap for.
+        armed: the earliest deadline it stands in the timer heap for.
     """
 
     machine: Machine
@@ -282,9 +282,9 @@ class System:
         if order == LAST:
             held.order = PLACED
         due = machine.due(decision.snapshot)
-        if due is not None and due != held.armed:
+        if due is not None and (held.armed is None or due < held.armed):
             heapq.heappush(self._heap, (due, address))
-        held.armed = due
+            held.armed = due  # a later deadline is found when this entry comes up; entries must not pile up
         unit.entries.append(Entry(address, machine, before.state, event, decision, cause, held.chat, order, live, due))
         index = len(unit.entries) - 1
         unit.requests += [Request(address, effect, index) for effect in decision.effects if isinstance(effect, Attempt)]
@@ -359,16 +359,17 @@ class System:
         found: list[tuple[str, Elapsed, int]] = []
         seen: set[str] = set()
         while self._heap and self._heap[0][0] <= now and len(found) < most:
-            _, address = heapq.heappop(self._heap)
+            at, address = heapq.heappop(self._heap)
             if address in seen:
                 continue
             held = self.instance(address)
+            if held.armed is not None and held.armed <= at:
+                held.armed = None
             due = sorted(held.machine.deadlines(held.snapshot))
             if due and due[0][0] <= now:
-                held.armed = None
                 seen.add(address)
                 found.append((address, Elapsed(due[0][1]), held.seq))
-            elif due and held.armed != due[0][0]:
+            elif due and held.armed is None:
                 held.armed = due[0][0]
                 heapq.heappush(self._heap, (due[0][0], address))
         return found
