@@ -23,7 +23,7 @@ import trio
 
 from statecore.account import Account, AccountStore, Command
 from statecore.codec import ERROR_CHARACTERS_MAX, mend
-from statecore.errors import JournalBusy, JournalFull, NotAccepted
+from statecore.errors import JournalBusy, JournalError, JournalFull, NotAccepted
 from statecore.governor import Budgets, Governor
 from statecore.machines.connection import CredentialsChanged, Dial, HangUp, Receive, Started
 from statecore.machines.delivery import Accepted, SendPart
@@ -259,7 +259,7 @@ class Driver:
             for index, command in enumerate(commands):
                 try:
                     await self._accept_command(command)
-                except (JournalBusy, JournalFull) as error:
+                except JournalError as error:  # also `Fenced`: then the new owner finds the same commands
                     log.warning("%s: %d messages that were asked for wait: %s", self.name, len(commands) - index, error)
                     self._commands.difference_update(waiting.id for waiting in commands[index:])
                     return
@@ -276,8 +276,13 @@ class Driver:
                 origin="command",
                 command=command.id,
             )
+        except JournalError:
+            raise
         except NotAccepted as error:
             await self._journal.finish(command.id, f"refused: {error}")
+        except Exception as error:  # noqa: BLE001 - a slip of the adapter's; met again with every look, it would never end
+            log.error("%s: accepting what was asked for raised %s", self.name, place(error))  # noqa: TRY400
+            await self._journal.finish(command.id, f"refused: the adapter raised {place(error)}")
         self._commands.discard(command.id)
 
     # ---- the loop ----------------------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from statecore.units import SECONDS
 class Pacing:
     """How fast an account speaks.
 
-    The default, one message a second with a burst of two, stays clear of the burst limit reported for iLink: the third
-    message within about a second was refused. Source: field report cc-connect#1640.
+    The default, a little under one message a second with a burst of two, stays clear of the burst limit reported for
+    iLink: the third message within about a second was refused. Source: field report cc-connect#1640.
 
     Args:
         per_second: requests a second in the long run.
@@ -23,7 +23,7 @@ class Pacing:
         recovery: after this long without such a sign, half of the stretch is gone.
     """
 
-    per_second: float = number(1.0, low=0.001, high=1000)
+    per_second: float = number(0.9, low=0.001, high=1000)
     burst: int = count(2, low=1, high=1000)
     slowdown: float = number(2.0, low=1, high=10)
     slowdown_max: float = number(8.0, low=1, high=100)
