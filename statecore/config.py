@@ -9,7 +9,7 @@ account_id = "...@im.bot"
 token = { env = "WEIXIN_TOKEN" }    # or { file = "..." }, relative to the file
 
 [accounts.wx.pacing]                # every number has a default, a unit and bounds
-per_second = 1.0
+per_second = 0.9
 
 [gateway]
 drain = "10s"

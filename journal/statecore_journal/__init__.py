@@ -4,19 +4,27 @@
 that may be in use and never writes to it.
 """
 
+from statecore_journal.fold import Divergence, Folded, diverges, fold
 from statecore_journal.reader import AccountStatus, ChatStatus, Letter, LogRow, Owner, Reader, Status, open_reader
+from statecore_journal.retention import Pruned, prune
 from statecore_journal.sqlite import Journal, open_journal, submit
 
 __all__ = [
     "AccountStatus",
     "ChatStatus",
+    "Divergence",
+    "Folded",
     "Journal",
     "Letter",
     "LogRow",
     "Owner",
+    "Pruned",
     "Reader",
     "Status",
+    "diverges",
+    "fold",
     "open_journal",
     "open_reader",
+    "prune",
     "submit",
 ]

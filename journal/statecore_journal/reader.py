@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +15,9 @@ from statecore.machines.delivery import Accepted
 from statecore.machines.inbound import Inbound, Received
 from statecore.system import Address
 from statecore.units import SECONDS
+from statecore_journal.files import read_only
 from statecore_journal.problems import translated
-from statecore_journal.schema import inspect, read_only
+from statecore_journal.schema import check
 
 SILENT_AFTER: Final = 15 * SECONDS
 """An owner that has not written its heartbeat for this long (three beats) is called silent, and nothing it said last is
@@ -24,6 +25,9 @@ repeated as if it were so."""
 
 CHATS_SHOWN: Final = 50
 """Chats that a status explains one by one; the others are counted."""
+
+LOG_PAGE: Final = 1000
+"""Rows of a log read at a time. Whoever pages through it may take hours, and holds nothing open meanwhile."""
 
 
 @attrs.frozen(kw_only=True)
@@ -100,7 +104,14 @@ class AccountStatus:
 
 @attrs.frozen(kw_only=True)
 class Status:
-    """A journal, as it stands."""
+    """A journal, as it stands.
+
+    Args:
+        path: of the file.
+        events: how many events there have been; the older ones may be pruned.
+        now: the gateway's clock, in ns.
+        accounts: in the order of their names.
+    """
 
     path: str
     events: int
@@ -151,15 +162,37 @@ class Letter:
 
 
 class Reader:
-    """Reads one journal; made by `open_reader`."""
+    """Reads one journal; made by `open_reader`.
 
-    def __init__(self, path: Path, connection_: sqlite3.Connection) -> None:
+    It has the file open only while it answers, so it may be kept for as long as one likes: it sees what is new, and never
+    keeps the writer from starting its log anew.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._connection = connection_
+        self._connection: sqlite3.Connection | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Look at the journal as it is at one moment, through a connection that cannot write."""
+        if self._connection is not None:
+            yield self._connection
+            return
+        with translated(self.path), read_only(self.path) as opened:
+            opened.execute("begin")
+            self._connection = opened
+            try:
+                yield opened
+            finally:
+                self._connection = None
 
     def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        with translated(self.path):
-            return self._connection.execute(sql, values).fetchall()
+        with self.reading() as opened:
+            return opened.execute(sql, values).fetchall()
+
+    def _accounts(self) -> list[str]:
+        """Return the names of the accounts that have instances, at the cost of one look into the index for each."""
+        return [name for (name,) in self._all(ACCOUNTS)]
 
     # ---- status ------------------------------------------------------------------------------------------------------
 
@@ -170,18 +203,17 @@ class Reader:
             wall: the wall clock now, in ns since 1970.
             troubles: what the asking process says of itself, by account.
         """
-        ((events, at),) = self._all("select coalesce(max(seq), 0), coalesce(max(at), 0) from events")
-        written = self._all("select wall from events order by seq desc limit 1")
-        now = at + max(0, wall - written[0][0]) if written else wall
-        names = [
-            name for (name,) in self._all("select distinct account from instances union select account from leases")
-        ]
-        for (name,) in self._all("select distinct account from commands where done is null"):
-            if name not in names:
-                names.append(name)
-        names += [name for name in troubles or {} if name not in names]
-        found = tuple(self._account(name, wall, (troubles or {}).get(name, "")) for name in sorted(names))
-        return Status(path=str(self.path), events=events, now=now, accounts=found)
+        with self.reading():
+            newest = self._all("select seq, at, wall from events order by seq desc limit 1")
+            events, at, written = newest[0] if newest else (0, wall, wall)
+            names = {
+                *self._accounts(),
+                *(name for (name,) in self._all("select account from leases")),
+                *(name for (name,) in self._all("select distinct account from commands where done is null")),
+                *(troubles or {}),
+            }
+            found = tuple(self._account(name, wall, (troubles or {}).get(name, "")) for name in sorted(names))
+        return Status(path=str(self.path), events=events, now=at + max(0, wall - written), accounts=found)
 
     def _account(self, name: str, wall: int, trouble: str) -> AccountStatus:
         owner = self.owner(name, wall)
@@ -291,66 +323,83 @@ class Reader:
             event: only this event.
             state: only rows that leave or enter this state.
         """
-        wanted, values = ["seq > ?"], [after]
-        conditions: list[tuple[str, Sequence[Any]]] = []
+        with self.reading():
+            scope, wanted, values = self._filter(machine, account, chat, event, state)
+            where = f"{scope} where {wanted} and seq > ? and seq <= ?"
+            ((end,),) = self._all("select coalesce(max(seq), 0) from events")
+            if last is not None:
+                first = f"select min(seq) from (select seq from {where} order by seq desc limit ?)"  # noqa: S608
+                ((begin,),) = self._all(first, *values, after, end, last)
+                after = end if begin is None else begin - 1
+        columns = ", ".join(_LOG_COLUMNS)
+        sql = f"select {columns} from {where} order by seq limit {LOG_PAGE}"  # noqa: S608 - every value is bound
+        while page := self._all(sql, *values, after, end):
+            yield from (LogRow(**dict(zip(_LOG_COLUMNS, row, strict=True))) for row in page)
+            after = page[-1][0]
+
+    def _filter(
+        self, machine: str | None, account: str | None, chat: str | None, event: str | None, state: str | None
+    ) -> tuple[str, str, list[Any]]:
+        """Return what to read from, conditions, and the values for them."""
+        conditions: list[tuple[str, tuple[Any, ...]]] = [("1", ())]
         if machine is not None:
             conditions.append(("(machine = ? or machine glob ?)", (machine, _glob(machine) + "/*")))
         if account is not None:
             conditions.append(("(machine glob ? or machine glob ?)", (f"*/{_glob(account)}", f"*/{_glob(account)}/*")))
         if chat is not None:
-            conditions.append(("machine in (select address from instances where chat = ?)", (chat,)))
+            addresses = [address for (address,) in self._all("select address from instances where chat = ?", chat)]
+            conditions.append(("machine in (select value from json_each(?))", (json.dumps(addresses),)))
         if event is not None:
             conditions.append(("event = ?", (event,)))
         if state is not None:
             conditions.append(("(source = ? or target = ?)", (state, state)))
-        for sql, given in conditions:
-            wanted.append(sql)
-            values += given
-        columns = "seq, at, wall, machine, version, event, source, target, outcome, data, guards, cause, epoch"
-        sql = f"select {columns} from events where {' and '.join(wanted)}"  # noqa: S608 - every value is bound
-        if last is not None:
-            sql = f"select * from ({sql} order by seq desc limit {int(last)}) order by seq"  # noqa: S608
-        else:
-            sql += " order by seq"
-        names = columns.split(", ")
-        with translated(self.path):
-            for row in self._connection.execute(sql, values):
-                yield LogRow(**dict(zip(names, row, strict=True)))
+        # one instance is found by its address; of many, the rows would have to be put in order again for every page
+        one = machine is not None and machine.count("/") >= _KEYED
+        values = [value for _, several in conditions for value in several]
+        return "events" if one else "events not indexed", " and ".join(sql for sql, _ in conditions), values
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
 
     def dead(self, account: str | None = None) -> list[Letter]:
         """Return the deliveries that died and the messages that were set aside, oldest first."""
-        sql = (
-            "select address from instances where ((machine = 'delivery' and state = 'dead')"
-            " or (machine = 'inbound' and state = 'quarantined'))"
-        )
-        values = () if account is None else (account,)
-        rows = self._all(sql + ("" if account is None else " and account = ?") + " order by seq", *values)
-        return [letter for (address,) in rows if (letter := self.letter(address)) is not None]
+        with self.reading():
+            rows = [
+                row
+                for name in (self._accounts() if account is None else [account])
+                for machine, state in (("delivery", "dead"), ("inbound", "quarantined"))
+                for row in self._all(
+                    "select seq, address from instances where account = ? and machine = ? and state = ?",
+                    name,
+                    machine,
+                    state,
+                )
+            ]
+            return [letter for _, address in sorted(rows) if (letter := self.letter(address)) is not None]
 
     def letter(self, address: str) -> Letter | None:
-        """Return one delivery or message with its text, or None if there is none."""
-        rows = self._all("select account, chat, state, at, data, schema from instances where address = ?", address)
+        """Return one delivery or message with its text, or None if there is none. What was pruned has no text any more."""
+        machine = Address.parse(address).machine
+        if machine not in ("delivery", "inbound"):
+            return None
+        with self.reading():
+            rows = self._all("select account, chat, state, at, data, schema from instances where address = ?", address)
+            begun = self._all("select data, schema from events where machine = ? and version = 1", address)
         if not rows:
             return None
         account, chat, state, at, text, schema = rows[0]
         common = {"address": address, "account": account, "chat": chat, "state": state, "at": at}
-        ((first, first_schema),) = self._all(
-            "select data, schema from events where machine = ? and version = 1", address
-        )
-        if Address.parse(address).machine == "inbound":
+        if machine == "inbound":
             message = codec.loads(text, Inbound, schema=schema)
-            received = codec.loads(first, Received, schema=first_schema)
+            received = [codec.loads(first, Received, schema=version) for first, version in begun]
             return Letter(
                 **common, reason=message.reason, action=message.action, attempts=message.attempts, sent=0, parts=1,
-                text=received.text,
+                text="".join(event.text for event in received),
             )  # fmt: skip
         data = codec.loads(text, delivery.Delivery, schema=schema)
-        accepted = codec.loads(first, Accepted, schema=first_schema)
+        accepted = [codec.loads(first, Accepted, schema=version) for first, version in begun]
         return Letter(
             **common, reason=data.reason, action=data.action, attempts=data.attempts + data.unknowns + data.interruptions,
-            sent=data.part, parts=data.parts, text="".join(accepted.parts),
+            sent=data.part, parts=data.parts, text="".join(part for event in accepted for part in event.parts),
         )  # fmt: skip
 
     def command_result(self, number: int) -> str | None:
@@ -367,11 +416,30 @@ class Reader:
         """Return the addresses of deliveries and messages whose id is, or begins with, *id_*."""
         if "/" in id_:
             return [id_] if self.letter(id_) is not None else []
-        rows = self._all(
-            "select address from instances where machine in ('delivery', 'inbound') and address glob ?",
-            f"*/*/{_glob(id_)}*",
-        )
-        return [address for (address,) in rows]
+        with self.reading():
+            return [
+                address
+                for machine in ("delivery", "inbound")
+                for account in self._accounts()
+                for begin in (f"{machine}/{account}/{id_}",)
+                for (address,) in self._all(
+                    "select address from instances where address >= ? and address < ?", begin, begin + _LAST_CHARACTER
+                )
+            ]
+
+
+ACCOUNTS: Final = """
+with recursive names (name) as (
+    select min(account) from instances
+    union all
+    select (select min(account) from instances where account > name) from names where name is not null
+)
+select name from names where name is not null
+"""
+_LOG_COLUMNS: Final = tuple(field.name for field in attrs.fields(LogRow))
+_LAST_CHARACTER: Final = "\U0010ffff"
+_KEYED: Final = 2
+"""Slashes in an address that has a key, as those of deliveries and messages have."""
 
 
 def _glob(text: str) -> str:
@@ -387,10 +455,5 @@ def open_reader(path: str | Path) -> Iterator[Reader]:
         NotAJournal, JournalTooNew, JournalCorrupt, JournalError: see there.
     """
     file = Path(path)
-    inspect(file)
-    with translated(file):
-        connection_ = read_only(file)
-    try:
-        yield Reader(file, connection_)
-    finally:
-        connection_.close()
+    check(file)
+    yield Reader(file)

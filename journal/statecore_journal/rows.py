@@ -1,60 +1,49 @@
-"""Units to rows."""
+"""Units to rows.
+
+A row is a plain tuple in the order of the statement that writes it: what the unit alone decides first, what its place in
+the journal decides last. So giving a row its place is one concatenation, on the thread that all writers wait for.
+"""
 
 import itertools
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from statecore import codec
+from statecore.errors import Conflict
 from statecore.events import name_of
-from statecore.system import LAST, PLACED, Address, Entry, Unit
+from statecore.system import LAST, PLACED, Entry, Unit
 
+Row = tuple[Any, ...]
 
-class EventRow(NamedTuple):
-    """One row of `events`, without its seq, wall, epoch and the final form of its cause."""
-
-    at: int
-    machine: str
-    version: int
-    event: str
-    source: str
-    target: str
-    outcome: str | None
-    data: str
-    guards: str | None
-    cause: int
-    schema: int
-    definition: int
-
-
-class InstanceRow(NamedTuple):
-    """One row of `instances`; `seq` and a new place in a lane are filled in when the batch is written."""
-
-    address: str
-    machine: str
-    account: str
-    chat: str
-    state: str
-    version: int
-    entered: int
-    order: int
-    live: bool
-    due: int | None
-    at: int
-    schema: int
-    data: str
+INSERT_EVENT: Final = (
+    "insert into events (at, machine, version, event, source, target, outcome, data, guards, schema, definition,"
+    " seq, wall, cause, epoch) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_INSTANCE: Final = (
+    "insert into instances (machine, account, chat, state, version, entered, live, final, due, at, schema, data,"
+    " ord, seq, address) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+UPDATE_INSTANCE: Final = (
+    "update instances set state = ?, version = ?, entered = ?, live = ?, final = ?, due = ?, at = ?, schema = ?, data = ?,"
+    " ord = coalesce(?, ord), seq = ? where address = ? and version = ?"
+)
+_KEPT: Final = 3
+"""Columns of an instance that its first row decides once and for all: machine, account, chat."""
 
 
 class Rows(NamedTuple):
-    """A unit, ready to be written: event rows in order, and each instance's last row with the index of its event.
+    """A unit, ready to be written.
 
     Args:
-        unit: what they were made from.
-        events: rows of `events`.
-        instances: (row, index of the last event, index of the event that gives the place in the lane or -1).
+        unit: what it was made from.
+        events: (row for `INSERT_EVENT` up to its place, cause as `Entry` has it) of each entry.
+        lasts: where it leaves each instance. By address: the version the instance must be at before, 0 if it must not
+            exist; the row for `INSERT_INSTANCE` up to its place in a lane; the index of its last event; its place in its
+            lane, None for "where it is"; the index of the event whose place becomes its place in its lane, -1 for none.
     """
 
     unit: Unit
-    events: list[EventRow]
-    instances: list[tuple[InstanceRow, int, int]]
+    events: list[tuple[Row, int]]
+    lasts: dict[str, tuple[int, Row, int, int | None, int]]
 
 
 def encode(unit: Unit) -> Rows:
@@ -63,83 +52,116 @@ def encode(unit: Unit) -> Rows:
     Raises:
         CodecError: a value cannot be written.
     """
-    events = [_event_row(entry, unit.now) for entry in unit.entries]
-    last: dict[str, tuple[int, int]] = {}
-    for index, entry in enumerate(unit.entries):
-        placed = last[entry.address][1] if entry.address in last else -1
-        last[entry.address] = (index, index if entry.order == LAST else placed)
-    instances = [(_instance_row(unit.entries[index], unit.now), index, placed) for index, placed in last.values()]
-    return Rows(unit, events, instances)
+    now, entries = unit.now, unit.entries
+    events = [(_event_row(entry, now), entry.cause) for entry in entries]
+    lasts: dict[str, tuple[int, Row, int, int | None, int]] = {}
+    for index, entry in enumerate(entries):
+        address, order = entry.address, entry.order
+        placed = index if order == LAST else -1
+        earlier = lasts.get(address)
+        if earlier is None:
+            before = entry.decision.snapshot.version - 1
+        else:
+            before, placed = earlier[0], placed if placed >= 0 else earlier[4]
+        row = _instance_row(entry, unit.account, now)
+        lasts[address] = before, row, index, None if order == PLACED else order, placed
+    return Rows(unit, events, lasts)
 
 
-_SHOWN = {"moved": None, "stayed": "stayed"}
+_SHOWN: Final = {"moved": None, "stayed": "stayed"}
 
 
-def _event_row(entry: Entry, now: int) -> EventRow:
-    event, decision = entry.event, entry.decision
-    kind, reason, guards = decision.outcome
-    return EventRow(
+def _event_row(entry: Entry, now: int) -> Row:
+    event, ((state, _, version, _), _, (kind, reason, guards)) = entry.event, entry.decision
+    return (
         now,
         entry.address,
-        decision.snapshot.version,
+        version,
         name_of(event),
         entry.source,
-        decision.snapshot.state,
-        _SHOWN.get(kind, f"{kind}: {reason}"),
+        state,
+        _SHOWN[kind] if kind in _SHOWN else f"{kind}: {reason}",  # noqa: SIM401 - most rows need no text made
         codec.dumps(event),
         ",".join(f"{name}={int(held)}" for name, held in guards) if guards else None,
-        entry.cause,
         event.schema,
         entry.machine.version,
     )
 
 
-def _instance_row(entry: Entry, now: int) -> InstanceRow:
-    state, data, version, entered = entry.decision.snapshot
-    machine, account, _ = Address.parse(entry.address)
-    schema: int = getattr(type(data), "schema", 1)
-    return InstanceRow(
-        entry.address, machine, account, entry.chat, state, version, entered, entry.order, entry.live, entry.due, now,
-        schema, codec.dumps(data),
-    )  # fmt: skip
+def _instance_row(entry: Entry, account: str, now: int) -> Row:
+    machine, (state, data, version, entered) = entry.machine, entry.decision.snapshot
+    return (
+        machine.name,
+        account,
+        entry.chat,
+        state,
+        version,
+        entered,
+        entry.live,
+        state in machine.final,
+        entry.due,
+        now,
+        getattr(type(data), "schema", 1),
+        codec.dumps(data),
+    )
 
 
-INSERT_EVENT = (
-    "insert into events (seq, at, wall, machine, version, event, source, target, outcome, data, guards, cause, epoch,"
-    " schema, definition) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-UPSERT_INSTANCE = (
-    "insert into instances (address, machine, account, chat, state, version, entered, ord, live, due, at, schema, data,"
-    " seq) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " on conflict (address) do update set state = excluded.state, version = excluded.version, entered = excluded.entered,"
-    " ord = case excluded.ord when -2 then instances.ord else excluded.ord end, live = excluded.live, due = excluded.due,"
-    " at = excluded.at, schema = excluded.schema, data = excluded.data, seq = excluded.seq"
-)
-
-
-def number(
-    rows: Rows, first: int, wall: int, epoch: int, instances: dict[str, tuple[Any, ...]]
-) -> list[tuple[Any, ...]]:
-    """Give the rows of a unit their places in the journal.
+class Batch:
+    """The rows of one commit, in their places.
 
     Args:
-        rows: of the unit.
-        first: seq of its first event.
+        first: place of its first event.
         wall: the wall clock, in ns.
-        epoch: of the lease.
-        instances: rows for `UPSERT_INSTANCE` by address; those of this unit are put in, in the place of older ones.
-
-    Returns:
-        Rows for `INSERT_EVENT`.
     """
-    events = []
-    for seq, row in zip(itertools.count(first), rows.events):
-        at, *middle, cause, schema, definition = row
-        settled = None if cause == 0 else cause if cause > 0 else first - cause - 1
-        events.append((seq, at, wall, *middle, settled, epoch, schema, definition))
-    for instance, index, placed in rows.instances:
-        order = first + placed if placed != -1 else instance.order
-        if order == PLACED and instance.address in instances:
-            order = instances[instance.address][7]
-        instances[instance.address] = (*instance[:7], order, *instance[8:], first + index)
-    return events
+
+    def __init__(self, first: int, wall: int) -> None:
+        self.following = first
+        self._wall = wall
+        self.events: list[Row] = []
+        self._lasts: dict[str, tuple[int, Row, int | None, int]] = {}
+
+    def add(self, rows: Rows, epoch: int) -> int:
+        """Give the rows of a unit their places; return that of the first.
+
+        Raises:
+            Conflict: an instance is not where the unit found it, because another unit of the batch moved it.
+        """
+        first, wall = self.following, self._wall
+        for seq, (row, cause) in zip(itertools.count(first), rows.events):
+            settled = cause if cause > 0 else first - cause - 1 if cause else None
+            self.events.append((*row, seq, wall, settled, epoch))
+        for address, (before, row, index, order, placed) in rows.lasts.items():
+            place = first + placed if placed >= 0 else order
+            earlier = self._lasts.get(address)
+            if earlier is not None:
+                start, last, given, _ = earlier
+                if last[_VERSION] != before:
+                    raise moved(address)
+                before = start  # noqa: PLW2901 - what the projection must hold is what the first of them found
+                place = given if place is None else place
+            self._lasts[address] = before, row, place, first + index
+        self.following = first + len(rows.events)
+        return first
+
+    def inserts(self) -> list[Row]:
+        """Return the rows of `INSERT_INSTANCE`."""
+        return [
+            (*row, place or 0, seq, address) for address, (before, row, place, seq) in self._lasts.items() if not before
+        ]
+
+    def updates(self) -> list[Row]:
+        """Return the rows of `UPDATE_INSTANCE`."""
+        return [
+            (*row[_KEPT:], place, seq, address, before)
+            for address, (before, row, place, seq) in self._lasts.items()
+            if before
+        ]
+
+
+_VERSION: Final = 4
+"""Where the version stands in a row of an instance."""
+
+
+def moved(address: str) -> Conflict:
+    """Say that an instance is not where a unit found it."""
+    return Conflict(f"another writer appended to {address} first; this append changed nothing")

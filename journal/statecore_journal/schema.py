@@ -4,26 +4,23 @@ Every table can be queried by hand: `sqlite3 gateway.db "select * from events wh
 Few columns and one unique index are half of the speed, so `events` has just what a reader of an incident needs.
 """
 
-import os
 import sqlite3
-import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from statecore.errors import JournalCorrupt, JournalError, JournalTooNew, NotAJournal
+from statecore.errors import JournalError, NotAJournal
+from statecore_journal.files import APPLICATION_ID, inspect, own
 from statecore_journal.problems import translated
-
-APPLICATION_ID: Final = 0x53544A31
-"""Marks the file as a journal of statecore ("STJ1"), in SQLite's own header field for that."""
 
 SCHEMA_VERSION: Final = 1
 """Raised by every migration. A file with a higher one was written by a newer statecore, and is left alone."""
 
-SQLITE_BYTES_MIN: Final = 512
-"""The smallest page, and so the smallest database, that SQLite knows."""
+WAL_BYTES_KEPT: Final = 16 * 1024 * 1024
+"""What the log is cut back to when it starts anew. SQLite has it do so about every 4 MB, when nobody reads it."""
 
 MIGRATIONS: Final = Migrations("statecore")
 
@@ -58,6 +55,7 @@ create table instances (                -- the projection: where every instance 
     seq        integer not null,        -- of its last event
     ord        integer not null,        -- its place in its chat's lane
     live       integer not null,        -- 1 while it is in its lane
+    final      integer not null,        -- 1 once nothing more can happen to it; 2 if its events are pruned, to know its id
     due        integer,                 -- its earliest deadline, on the same clock as events.at
     at         integer not null,        -- when it last changed
     schema     integer not null,        -- version of the data's fields
@@ -66,6 +64,7 @@ create table instances (                -- the projection: where every instance 
 create index instances_lane on instances (account, machine, chat, ord) where live = 1;
 create index instances_due on instances (account, due) where due is not null;
 create index instances_state on instances (account, machine, state);
+create index instances_final on instances (final, at) where final > 0;
 
 create table keys (                     -- the senders' own idempotency keys
     account    text not null,
@@ -73,6 +72,7 @@ create table keys (                     -- the senders' own idempotency keys
     address    text not null,
     primary key (account, key)
 ) strict, without rowid;
+create index keys_address on keys (address);
 
 create table leases (                   -- who drives an account
     account    text primary key,
@@ -124,11 +124,20 @@ def first(db: Database) -> None:
 
 
 def connect(path: Path, *, busy_ns: int) -> sqlite3.Connection:
-    """Open a connection the way the writer needs it."""
+    """Open a connection the way the writer needs it.
+
+    Raises:
+        sqlite3.Error: see `translated`.
+        JournalError: the disk does not allow a write-ahead log.
+    """
     connection = sqlite3.connect(path, timeout=busy_ns / 1e9, isolation_level=None, check_same_thread=False)
-    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma auto_vacuum = incremental")  # of a new file: pruning gives pages back to the disk
+    (mode,) = connection.execute("pragma journal_mode = wal").fetchone()
+    if mode != "wal":
+        connection.close()
+        raise JournalError(f"{path} cannot have a write-ahead log where it is ({mode} mode); use a local disk")
     connection.execute("pragma synchronous = full")
-    connection.execute("pragma journal_size_limit = 16777216")  # a checkpoint cuts the WAL back to this
+    connection.execute(f"pragma journal_size_limit = {WAL_BYTES_KEPT}")
     connection.execute("pragma cache_size = -4096")
     return connection
 
@@ -136,82 +145,49 @@ def connect(path: Path, *, busy_ns: int) -> sqlite3.Connection:
 def prepare(path: Path, *, busy_ns: int) -> None:
     """Make the file a journal of the current version, if it is new or older.
 
-    It is readable by its owner alone, because context tokens and cursors are in it.
+    It is readable by its owner alone, because context tokens and cursors are in it. A journal of the current version is
+    not written to.
 
     Raises:
         NotAJournal: the file is something else.
         JournalTooNew: a newer statecore wrote it.
         JournalCorrupt: it is torn.
+        JournalBusy: another process holds it.
         JournalError: it cannot be opened.
     """
     if path.is_dir():
         raise NotAJournal(f"{path} is a folder; name a file, such as {path / 'gateway.db'}")
-    new = not path.exists() or path.stat().st_size == 0
+    own(path)
+    version = inspect(path, SCHEMA_VERSION) if path.stat().st_size else 0
+    if version < SCHEMA_VERSION:
+        with translated(path), closing(connect(path, busy_ns=busy_ns)) as connection:
+            _migrate(connection)
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables up to date, all at once or not at all, however many processes try."""
+    connection.execute("begin immediate")
     try:
-        if new:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            path.chmod(0o600)
-    except OSError as error:
-        raise JournalError(
-            f"{path} cannot be opened for writing: {error.strerror}. Check the folder and its owner."
-        ) from error
-    if not new:
-        inspect(path)
-    with translated(path):
-        connection = connect(path, busy_ns=busy_ns)
-        try:
-            database = Database(connection, execute_plugins=False)
-            MIGRATIONS.apply(database)
-            connection.execute(f"pragma application_id = {APPLICATION_ID}")
-            connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
-        finally:
-            connection.close()
+        MIGRATIONS.apply(Database(connection, execute_plugins=False))
+        connection.execute(f"pragma application_id = {APPLICATION_ID}")
+        connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
 
 
-def read_only(path: Path) -> sqlite3.Connection:
-    """Open a connection that cannot write.
-
-    With no WAL beside it nobody has the file open, and SQLite is kept from making one just to read it.
-
-    Only SQLite may open the file. Closing any other descriptor of it, in any thread, would drop the locks that this
-    process's own connections hold: https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_
-    """
-    in_use = path.with_name(path.name + "-wal").exists()
-    uri = f"{path.resolve().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
-
-
-def inspect(path: Path) -> None:
-    """Refuse what is no journal that this code can use, without changing a byte of it.
+def check(path: Path) -> None:
+    """Refuse what cannot be read as a journal of the current version, without changing a byte of it.
 
     Raises:
-        NotAJournal, JournalTooNew, JournalCorrupt: see there.
+        NotAJournal, JournalTooNew, JournalCorrupt, JournalError: see there.
     """
-    if not path.is_file():
-        raise JournalError(f"there is no journal at {path}")
-    size = path.stat().st_size
-    if size < SQLITE_BYTES_MIN:
-        raise NotAJournal(f"{path} holds {size} bytes, so it is no journal; name another file, or move this one away")
-    with translated(path):
-        connection = read_only(path)
-        try:
-            mark = connection.execute("pragma application_id").fetchone()[0]
-            version = connection.execute("pragma user_version").fetchone()[0]
-            pages = connection.execute("pragma page_count").fetchone()[0]
-            page = connection.execute("pragma page_size").fetchone()[0]
-            tables = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
-        finally:
-            connection.close()
-    if mark != APPLICATION_ID and tables - {"_sqlite_migrations"} and not {"events", "instances", "leases"} <= tables:
-        raise NotAJournal(f"{path} is an SQLite database of something else; name another file for the journal")
-    if version > SCHEMA_VERSION:
-        raise JournalTooNew(
-            f"{path} was written by a newer statecore (schema {version}, this one knows up to {SCHEMA_VERSION}); "
-            "update statecore, or use another journal"
-        )
-    if size < page * pages and not path.with_name(path.name + "-wal").exists():
-        raise JournalCorrupt(
-            f"{path} is torn: it should hold {page * pages} bytes and holds {size}. Keep the file; restore a copy of it, "
-            "or save what can be read with: sqlite3 FILE .recover"
+    version = inspect(path, SCHEMA_VERSION)
+    if not version:
+        raise NotAJournal(f"{path} is a database with nothing in it; name another file")
+    if version < SCHEMA_VERSION:
+        raise JournalError(
+            f"{path} was written by an older statecore (schema {version}); start a gateway on it once to bring it up to date"
         )

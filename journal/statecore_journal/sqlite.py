@@ -10,10 +10,12 @@ import attrs
 
 from statecore import codec
 from statecore.account import Command
+from statecore.machines import MACHINES
 from statecore.system import Unit
 from statecore.units import SECONDS
 from statecore_journal.problems import translated
 from statecore_journal.reader import Owner, Status, open_reader
+from statecore_journal.retention import DEDUP, Pruned, pruning
 from statecore_journal.schema import connect, prepare
 from statecore_journal.store import SqliteStore
 from statecore_journal.writer import Existing, Placed, Writer
@@ -112,6 +114,49 @@ class Journal:
         await self._writer.run(
             lambda connection: connection.execute("update commands set done = ? where id = ?", (result, command))
         )
+
+    async def prune(
+        self,
+        *,
+        now: int,
+        older_than: int | None = None,
+        max_bytes: int | None = None,
+        dedup: int = DEDUP,
+        dead: bool = False,
+        dropped: Callable[[Sequence[str]], None] = lambda _: None,
+    ) -> Pruned:
+        """Prune, between the appends of those who drive accounts.
+
+        Args:
+            now: the gateway's clock, in ns.
+            older_than: prune what has been finished for this long, in ns.
+            max_bytes: then go on with ever younger ones until the journal uses no more than this, or nothing is left.
+            dedup: how long ids and senders' keys are kept at least, in ns.
+            dead: whether dead deliveries and messages that were set aside are pruned too.
+            dropped: told of the instances that are gone, so that nobody keeps them in memory.
+
+        Raises:
+            JournalBusy, JournalFull, JournalError: see there. What was pruned until then stays pruned.
+        """
+        run = pruning(
+            now=now,
+            older_than=older_than,
+            max_bytes=max_bytes,
+            dedup=dedup,
+            dead=dead,
+            machines=MACHINES,
+            dropped=dropped,
+        )
+        work = next(run)
+        while True:
+            result = await self._writer.run(work)
+            try:
+                work = run.send(result)
+            except StopIteration as end:
+                self._writer.restart_log()
+                await self._writer.run(lambda _: None)
+                pruned: Pruned = end.value
+                return pruned
 
 
 def insert_command(connection: sqlite3.Connection, account: str, command: Command, wall: int) -> tuple[int, str]:

@@ -119,8 +119,12 @@ class SqliteStore:
         return [(at, codec.loads(data, Received, schema=schema)) for at, data, schema in rows]
 
     def first_event(self, address: str, kind: type[Any]) -> Any:
-        """Return the event that an instance began with, as *kind*."""
-        row = self._one("select data, schema from events where machine = ? and version = 1", address)
+        """Return the first event of *kind* that happened to an instance: what it began with."""
+        row = self._one(
+            "select data, schema from events where machine = ? and event = ? order by version limit 1",
+            address,
+            kind.__name__,
+        )
         if row is None:
             raise KeyError(address)
         return codec.loads(row[0], kind, schema=row[1])

@@ -1,14 +1,20 @@
 """The one writer of a journal: a thread of its own, and group commit.
 
-Whatever is ready when a commit begins goes into it, so the cost of making a transaction durable is shared by all that
-wait for it. A hop through a thread pool for each transition would cost ten times what the commit does, so the thread
-lives as long as the journal and tasks are woken once a batch.
+What is ready when a commit begins goes into it, so the cost of making a transaction durable is shared by all that wait for
+it. A hop through a thread pool for each transition would cost ten times what the commit does, so the thread lives as long
+as the journal and tasks are woken once a batch.
+
+Two batches are under way at a time. Python runs one thread at a time, but not while SQLite writes to the disk. So the
+thread takes half of those that wait; puts in their rows; only then wakes those of the batch before, which is durable; and
+commits. While one half is being made durable, the tasks of the other half think. Waking them at once was a third slower:
+they took the interpreter, and the disk stood still until they had all put in their next unit.
 """
 
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +23,17 @@ import trio
 
 from statecore.errors import Fenced, JournalBusy, JournalError, JournalFull
 from statecore.system import Unit
+from statecore.units import MILLISECONDS
+from statecore_journal.files import Wal
 from statecore_journal.problems import problem
-from statecore_journal.rows import INSERT_EVENT, UPSERT_INSTANCE, Rows, encode, number
+from statecore_journal.rows import INSERT_EVENT, INSERT_INSTANCE, UPDATE_INSTANCE, Batch, Rows, encode, moved
 from statecore_journal.schema import connect
 
+BATCH_ROWS_MIN: Final = 32
+"""So many rows go into one commit if they are there; of more, half. At 32 the cost of a row is within 10 % of the best."""
+
 BATCH_ROWS_MAX: Final = 2048
-"""Rows in one commit. More would not make a row cheaper (32 rows a commit are within 10 % of the best), and would make
-those that wait for it wait longer."""
+"""Rows in one commit at most. More would not make a row cheaper, and would make those that wait for it wait longer."""
 
 Placed = Callable[[list[tuple[Unit, int]]], None]
 """Called on the trio thread, in the order of the journal, with units and the seq of each one's first row."""
@@ -73,7 +83,10 @@ class Writer:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._epochs: dict[str, int] = {}
         self._token = trio.lowlevel.current_trio_token()
-        self._connection = connect(path, busy_ns=busy_ns)
+        self._connection = connect(path, busy_ns=0)
+        self._busy_ms = busy_ns // MILLISECONDS
+        self._wal = Wal(path)
+        self._durable: list[_Job] = []
         self._closed = False
         self._thread: threading.Thread | None = None
         if threaded:
@@ -103,11 +116,15 @@ class Writer:
             CodecError: a value cannot be written.
             JournalBusy, JournalFull, JournalCorrupt, Conflict, Fenced: see there. Nothing was written.
         """
-        result: list[int | Existing] = await self._submit(_Job(rows=[encode(unit) for unit in units], placed=placed))
+        result: list[int | Existing] = await self._submit(_Job([encode(unit) for unit in units], None, placed))
         return result
 
     async def run(self, function: Callable[[sqlite3.Connection], Any]) -> Any:
-        """Run a function in a transaction of its own, on the writer's thread."""
+        """Run a function in a transaction, on the writer's thread.
+
+        Others may be in the same transaction. If one of them fails it is rolled back and the function runs again, so it
+        must do nothing but read and write through the connection.
+        """
         return await self._submit(_Job(function=function))
 
     async def _submit(self, job: _Job) -> Any:
@@ -121,10 +138,14 @@ class Writer:
         else:
             job.task = trio.lowlevel.current_task()
             self._jobs.put(job)
-            await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+            await trio.lowlevel.wait_task_rescheduled(_refuse_to_abort)
         if job.error is not None:
             raise job.error
         return job.result
+
+    def restart_log(self) -> None:
+        """Start the log anew after the next commit, so that the disk gets back what was freed."""
+        self._wal.restart()
 
     async def close(self) -> None:
         """Write what is waiting, and end the thread."""
@@ -155,33 +176,47 @@ class Writer:
     def _run(self) -> None:
         ending = False
         while not ending:
-            jobs: list[_Job] = []
-            size = 0
-            job = self._jobs.get()
-            while True:
-                if job is None:
-                    ending = True
-                    break
-                jobs.append(job)
-                size += job.size
-                if size >= BATCH_ROWS_MAX:
-                    break
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
+            jobs, ending = self._take()
             if jobs:
                 self._write(jobs)
-                try:
-                    self._token.run_sync_soon(self._deliver, jobs)
-                except trio.RunFinishedError:
-                    ending = True
+                self._wake()
+                self._durable = jobs
+        self._wake()
         self._connection.close()
+
+    def _take(self) -> tuple[list[_Job], bool]:
+        """Take some of what waits, or wait for it; tell whether it is the last."""
+        jobs: list[_Job] = []
+        try:
+            job = self._jobs.get_nowait()
+        except queue.Empty:
+            self._wake()
+            job = self._jobs.get()
+        enough = min(max(BATCH_ROWS_MIN, self._jobs.qsize() // 2), BATCH_ROWS_MAX)
+        size = 0
+        while job is not None:
+            jobs.append(job)
+            size += job.size
+            if size >= enough:
+                return jobs, False
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return jobs, False
+        return jobs, True
+
+    def _wake(self) -> None:
+        """Wake the tasks whose batch is through."""
+        jobs, self._durable = self._durable, []
+        if jobs:
+            with suppress(trio.RunFinishedError):  # whoever waited has gone with the run
+                self._token.run_sync_soon(self._deliver, jobs)
 
     def _write(self, jobs: list[_Job]) -> None:
         """Commit all at once; if that fails for one of them, each for itself."""
         error = self._attempt(jobs)
         if error is None:
+            self._wal.bound(self._connection)
             return
         if len(jobs) == 1 or isinstance(error, JournalFull | JournalBusy):
             for job in jobs:
@@ -193,10 +228,10 @@ class Writer:
     def _attempt(self, jobs: list[_Job]) -> BaseException | None:
         connection = self._connection
         try:
-            connection.execute("begin immediate")
+            self._begin(connection)
             try:
-                current = self._check_leases(connection, jobs)
-                self._perform(connection, jobs, current)
+                self._perform(connection, jobs)
+                self._wake()
                 connection.execute("commit")
             except BaseException:
                 if connection.in_transaction:
@@ -208,63 +243,102 @@ class Writer:
             return error
         return None
 
-    def _check_leases(self, connection: sqlite3.Connection, jobs: list[_Job]) -> dict[str, int]:
-        """Refuse to write for an account that another process has taken: the fence is in the journal, not in memory."""
-        accounts = {rows.unit.account for job in jobs for rows in job.rows}
-        current = {}
-        for account in accounts:
-            row = connection.execute("select epoch from leases where account = ?", (account,)).fetchone()
-            held, ours = (row[0] if row else 0), self._epochs.get(account, 0)
-            if held != ours:
-                raise Fenced(account, ours, held)
-            current[account] = ours
-        return current
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Begin a transaction. While another process keeps us waiting, nobody waits for what is durable already."""
+        try:
+            connection.execute("begin immediate")
+        except sqlite3.OperationalError as error:
+            if not isinstance(problem(error, self._path), JournalBusy):
+                raise
+            self._wake()
+            connection.execute(f"pragma busy_timeout = {self._busy_ms}")
+            try:
+                connection.execute("begin immediate")
+            finally:
+                connection.execute("pragma busy_timeout = 0")
 
-    def _perform(self, connection: sqlite3.Connection, jobs: list[_Job], epochs: dict[str, int]) -> None:
-        wall = self._wall()
-        (last,) = connection.execute("select coalesce(max(seq), 0) from events").fetchone()
-        following = last + 1
-        events: list[tuple[Any, ...]] = []
-        instances: dict[str, tuple[Any, ...]] = {}
+    def _perform(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        epochs: dict[str, int] = {}
+        batch = self._batch(connection)
         for job in jobs:
             if job.function is not None:
+                self._wake()  # it may take its time
+                _flush(connection, batch)
                 job.result = job.function(connection)
+                epochs.clear()  # it may have been the taking of a lease
+                batch = self._batch(connection)
                 continue
             results: list[int | Existing] = []
             for rows in job.rows:
                 unit = rows.unit
-                if unit.key and (existing := self._claim(connection, rows)) is not None:
-                    results.append(existing)
-                    continue
-                numbered = number(rows, following, wall, epochs[unit.account], instances)
-                events += numbered
-                results.append(following)
-                following += len(numbered)
+                if unit.account not in epochs:
+                    epochs[unit.account] = self._check_lease(connection, unit.account)
+                existing = _claim(connection, unit) if unit.key else None
+                results.append(batch.add(rows, epochs[unit.account]) if existing is None else existing)
                 if unit.secrets or unit.forget or unit.done:
-                    self._side_tables(connection, unit)
+                    _write_aside(connection, unit, dropped=existing is not None)
             job.result = results
-        connection.executemany(INSERT_EVENT, events)
-        connection.executemany(UPSERT_INSTANCE, list(instances.values()))
+        _flush(connection, batch)
 
-    def _claim(self, connection: sqlite3.Connection, rows: Rows) -> Existing | None:
-        unit = rows.unit
-        found = connection.execute(
-            "select address from keys where account = ? and key = ?", (unit.account, unit.key)
-        ).fetchone()
-        if found is not None:
-            if unit.done:
-                self._side_tables(connection, unit)
-            return Existing(found[0])
-        connection.execute("insert into keys values (?, ?, ?)", (unit.account, unit.key, unit.entries[0].address))
-        return None
+    def _check_lease(self, connection: sqlite3.Connection, account: str) -> int:
+        """Refuse to write for an account that another process has taken: the fence is in the journal, not in memory."""
+        row = connection.execute("select epoch from leases where account = ?", (account,)).fetchone()
+        held, ours = (row[0] if row else 0), self._epochs.get(account, 0)
+        if held != ours:
+            raise Fenced(account, ours, held)
+        return ours
 
-    def _side_tables(self, connection: sqlite3.Connection, unit: Unit) -> None:
-        if unit.forget:
-            connection.execute("delete from secrets where account = ?", (unit.account,))
-        for name, value in unit.secrets.items():
-            if value is None:
-                connection.execute("delete from secrets where account = ? and name = ?", (unit.account, name))
-            else:
-                connection.execute("insert or replace into secrets values (?, ?, ?)", (unit.account, name, value))
-        for command in unit.done:
-            connection.execute("update commands set done = 'done' where id = ?", (command,))
+    def _batch(self, connection: sqlite3.Connection) -> Batch:
+        (last,) = connection.execute("select coalesce(max(seq), 0) from events").fetchone()
+        return Batch(last + 1, self._wall())
+
+
+def _refuse_to_abort(_: Any) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED
+
+
+def _flush(connection: sqlite3.Connection, batch: Batch) -> None:
+    if not batch.events:
+        return
+    connection.executemany(INSERT_EVENT, batch.events)
+    if inserts := batch.inserts():
+        connection.executemany(INSERT_INSTANCE, inserts)
+    if updates := batch.updates():
+        written = connection.executemany(UPDATE_INSTANCE, updates).rowcount
+        if written != len(updates):
+            raise moved(_first_moved(connection, updates))
+
+
+def _first_moved(connection: sqlite3.Connection, updates: list[tuple[Any, ...]]) -> str:
+    """Find an instance that could not be updated, because it was not where the unit found it."""
+    for row in updates:
+        version, seq, address = row[1], *row[-3:-1]
+        found = connection.execute("select version, seq from instances where address = ?", (address,)).fetchone()
+        if found != (version, seq):
+            return str(address)
+    raise AssertionError("one of them was not written")
+
+
+def _claim(connection: sqlite3.Connection, unit: Unit) -> Existing | None:
+    """Take the sender's key for a new delivery; return the delivery that has it already, if there is one."""
+    key = unit.account, unit.key
+    found = connection.execute("select address from keys where account = ? and key = ?", key).fetchone()
+    if found is not None:
+        return Existing(found[0])
+    connection.execute("insert into keys values (?, ?, ?)", (*key, unit.entries[0].address))
+    return None
+
+
+def _write_aside(connection: sqlite3.Connection, unit: Unit, *, dropped: bool) -> None:
+    """Write what belongs to a unit and is no event: commands that are carried out by it, and secrets."""
+    for command in unit.done:
+        connection.execute("update commands set done = 'done' where id = ?", (command,))
+    if dropped:
+        return
+    if unit.forget:
+        connection.execute("delete from secrets where account = ?", (unit.account,))
+    for name, value in unit.secrets.items():
+        if value is None:
+            connection.execute("delete from secrets where account = ? and name = ?", (unit.account, name))
+        else:
+            connection.execute("insert or replace into secrets values (?, ?, ?)", (unit.account, name, value))

@@ -14,6 +14,7 @@ import functools
 import inspect
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,9 +51,12 @@ def main() -> int:
         parser.error(f"there is no figure {options.number} there")
     if options.here:
         return measure_here(figures)
+    found: list[tuple[Figure, Measured]] | None = None
     try:
         found = trio.run(measure_all, figures, options.json)
-    except KeyboardInterrupt:
+    except* KeyboardInterrupt:
+        say("interrupted")
+    if found is None:
         return 130
     if options.json:
         print(json.dumps([as_json(figure, measured) for figure, measured in found], indent=2))
@@ -64,6 +68,7 @@ def main() -> int:
 
 def measure_here(figures: list["Figure"]) -> int:
     """Measure in this very process; what is found goes to stdout, one JSON object a line."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever gives it up wants it to tidy up
     for figure in figures:
         measured = figure.measure()
         if inspect.isawaitable(measured):

@@ -2,8 +2,11 @@
 
 from typing import Final
 
+from tests.figures.gateway_crash import kills
 from tests.figures.gateway_hostile import hostile_peers
+from tests.figures.gateway_memory import backlog
 from tests.figures.gateway_refusals import dead_chat, stale_tokens, storm
+from tests.figures.gateway_speed import speed
 from tests.figures.gateway_window import quota
 from tests.figures.registry import Figure
 
@@ -38,10 +41,34 @@ FIGURES: Final = (
     ),
     Figure(
         issue="gateway",
+        number=5,
+        title="kill -9 at 50 random moments during 200 deliveries",
+        bar="200 of 200, in order, the only copies of parts whose outcome was unknown, each marked in the journal",
+        measure=kills,
+        alone=True,
+    ),
+    Figure(
+        issue="gateway",
         number=6,
         title="share of a core over 10 s for a peer that",
         bar="under 2 % each, and status at once (100 ms)",
         measure=hostile_peers,
+        alone=True,
+    ),
+    Figure(
+        issue="gateway",
+        number=7,
+        title="100,000 messages queued to one refused chat",
+        bar="under 40 MB over an idle gateway, and status says what is waiting and why",
+        measure=backlog,
+        alone=True,
+    ),
+    Figure(
+        issue="gateway",
+        number=8,
+        title="step with a guard and a data update; durable transitions of 64 machines",
+        bar="at least 4 times transitions; at least 0.5 of sqlite3 alone and 8 times eventsourcing",
+        measure=speed,
         alone=True,
     ),
 )

@@ -7,7 +7,7 @@ line on stdout; whatever else it has to tell (what was accepted) are lines in be
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import PIPE
@@ -33,14 +33,20 @@ SENDERS: Final = 64
 
 @attrs.define
 class Worker:
-    """A gateway in another process; made by `open_worker`."""
+    """A gateway in another process; made by `open_worker`.
+
+    Args:
+        process: it.
+        accepted: keys for which its `send` has returned, as far as it could say so.
+        ended: whether all that it said has been heard.
+    """
 
     process: trio.Process
     accepted: list[str] = attrs.field(factory=list)
+    ended: trio.Event = attrs.field(factory=trio.Event)
     _answers: dict[int, Any] = attrs.field(factory=dict)
     _changed: trio.Event = attrs.field(factory=trio.Event)
     _asked: int = 0
-    _ended: bool = False
 
     async def ask(self, do: str, **arguments: Any) -> Any:
         """Give a command and wait for its answer.
@@ -52,7 +58,7 @@ class Worker:
         number = self._asked
         await self.tell(do, number=number, **arguments)
         while number not in self._answers:
-            if self._ended:
+            if self.ended.is_set():
                 raise EOFError(f"the gateway ended before it answered {do!r}")
             await self._changed.wait()
         return self._answers.pop(number)
@@ -83,7 +89,7 @@ class Worker:
             else:
                 self._answers[said["number"]] = said["answer"]
             self._wake()
-        self._ended = True
+        self.ended.set()
         self._wake()
 
     def _wake(self) -> None:
@@ -178,12 +184,13 @@ async def _send(gateway: Gateway, *, chats: Mapping[str, Sequence[tuple[str, str
 
 
 async def _fill(gateway: Gateway, *, chat: str, count: int) -> float:
-    """Send many messages to one chat as fast as they are taken; return how many seconds that took."""
+    """Send many messages to one chat as fast as they are taken, every second one with an expiry; return the seconds."""
     numbers = iter(range(count))
 
     async def send() -> None:
         for number in numbers:
-            await gateway.send(ACCOUNT, chat, f"message {number}, as long as most of what a bot says in one go")
+            text = f"message {number}, as long as most of what a bot says in one go"
+            await gateway.send(ACCOUNT, chat, text, expires="12h" if number % 2 else None)
 
     began = default_timer()
     async with trio.open_nursery() as nursery:
@@ -192,7 +199,12 @@ async def _fill(gateway: Gateway, *, chat: str, count: int) -> float:
     return default_timer() - began
 
 
-_COMMANDS: Final = {"cpu": _cpu, "status": _status, "send": _send, "fill": _fill}
+_COMMANDS: Final[Mapping[str, Callable[..., Awaitable[Any]]]] = {
+    "cpu": _cpu,
+    "status": _status,
+    "send": _send,
+    "fill": _fill,
+}
 
 if __name__ == "__main__":
     trio.run(_work, sys.argv[1], json.loads(sys.argv[2]))

@@ -1,8 +1,7 @@
 """A platform that follows a script and keeps the truth: what reached it, when, under which key, and what it said."""
 
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Final, Literal, Protocol, TypeAlias
 
 import attrs
@@ -27,7 +26,7 @@ from statecore.platform import (
     Unclear,
     Unsent,
 )
-from statecore.policies import Backoff, Pacing, Retry
+from statecore.policies import Backoff, Pacing, Retry, Window
 from statecore.reading import Evidence, Reading
 from statecore_adapters.weixin import WeixinPlatform
 from tests.support.power import Power
@@ -148,13 +147,15 @@ class ILink:
     Args:
         messages: how many a user allows by writing.
         lasts: seconds for which that holds.
-        burst: a request is refused if so many, with it, came within a second; 0 for never.
+        burst: a request is refused if so many, with it, came within some seconds; 0 for never.
+        within: those seconds.
         stale: tokens that are not good any more.
     """
 
     messages: int = 10
     lasts: float = 24 * 3600
     burst: int = 0
+    within: float = 1
     stale: set[str] = attrs.field(factory=set)
     heard: dict[str, float] = attrs.field(factory=dict)
     used: dict[str, int] = attrs.field(factory=dict)
@@ -167,7 +168,7 @@ class ILink:
     def judge(self, part: Outgoing) -> Fate:
         """Decide."""
         now = trio.current_time()
-        self.requests = [at for at in self.requests if at > now - 1] + [now]
+        self.requests = [at for at in self.requests if at > now - self.within] + [now]
         heard = self.heard.get(part.chat)
         spent = self.used.get(part.chat, 0) >= self.messages
         if heard is None or now - heard > self.lasts or spent or part.token in self.stale:
@@ -192,6 +193,7 @@ class Server:
         polls: the script for polls.
         dials: the script for dials.
         tokens: whether messages carry context tokens.
+        most_under_way: dials and polls of one client that were under way at once; there is never more than one.
     """
 
     hold: float = 35.0
@@ -208,6 +210,8 @@ class Server:
     polled: list[float] = attrs.field(factory=list)
     dialled: list[float] = attrs.field(factory=list)
     hung_up: int = 0
+    under_way: int = 0
+    most_under_way: int = 0
     open_clients: int = 0
     unowned: list[Message] = attrs.field(factory=list)
     witness: Witness | None = None
@@ -254,14 +258,17 @@ class Server:
         assert self.ilink is not None, "only iLink has tokens that go bad"
         self.ilink.stale |= {message.token for message in self.inbox if not chats or message.chat in chats}
 
+    def log_in(self, token: str) -> None:
+        """Have the account's user log in anew: the old credential, its messages and their tokens are worthless."""
+        self.valid = token
+        self.inbox.clear()
+
     # ---- what scripts say --------------------------------------------------------------------------------------------
 
     def during(self, begin: float, end: float, fate: Fate, *chats: str) -> None:
         """Let every send between two moments have one fate, in these chats or in all."""
         self.sends.append(
-            lambda part: (
-                fate if begin <= trio.current_time() < end and (not chats or part.chat in chats) else None
-            )
+            lambda part: fate if begin <= trio.current_time() < end and (not chats or part.chat in chats) else None
         )
 
     def once(self, fate: Fate, *, containing: str = "", times: int = 1) -> None:
@@ -325,9 +332,7 @@ class Server:
         if len(self.inbox) <= begin:
             return Empty()
         self._given = len(self.inbox)
-        return Batch(
-            messages=tuple(self.inbox[begin:]), secrets={"cursor": f"{CANARY}-cursor-{len(self.inbox)}"}
-        )
+        return Batch(messages=tuple(self.inbox[begin:]), secrets={"cursor": f"{CANARY}-cursor-{len(self.inbox)}"})
 
     def answer_dial(self, token: str) -> DialAnswer:
         """Answer a dial."""
@@ -374,11 +379,29 @@ class FakeClient:
 
     async def _travel(self) -> None:
         await trio.sleep(LATENCY)
-        if self._power is not None and not self._power.on:
-            await trio.sleep_forever()
+        if self._power is not None:
+            self._power.check()
+
+    @contextmanager
+    def _only_one(self) -> Iterator[None]:
+        self._server.under_way += 1
+        self._server.most_under_way = max(self._server.most_under_way, self._server.under_way)
+        try:
+            yield
+        finally:
+            self._server.under_way -= 1
 
     async def dial(self) -> Dialled | Failure | Unauthorised:
         """Dial."""
+        with self._only_one():
+            return await self._dial()
+
+    async def receive(self) -> Batch | Empty | Failure | Unauthorised:
+        """Poll."""
+        with self._only_one():
+            return await self._receive()
+
+    async def _dial(self) -> Dialled | Failure | Unauthorised:
         await self._travel()
         self._used = self._credentials.token
         answer = self._server.answer_dial(self._used)
@@ -393,11 +416,12 @@ class FakeClient:
         known = self._secrets.get("credential")
         return Dialled(proved=answer.proved, fresh=known not in (None, mark), secrets={"credential": mark})
 
-    async def receive(self) -> Batch | Empty | Failure | Unauthorised:
-        """Poll."""
-        if self._power is not None and not self._power.on:
-            await trio.sleep_forever()
-        answer = EXPIRED if self._used != self._server.valid else await self._server.poll(self._secrets.get("cursor") or "")
+    async def _receive(self) -> Batch | Empty | Failure | Unauthorised:
+        if self._power is not None:
+            self._power.check()
+        answer = (
+            EXPIRED if self._used != self._server.valid else await self._server.poll(self._secrets.get("cursor") or "")
+        )
         if isinstance(answer, Exception):
             raise answer
         if answer == HANG:
@@ -490,11 +514,7 @@ def wechat(*, chars: int = 2000, utf8: int = 6000) -> Platform:
 
 QUICK: Final = Policies(
     pacing=Pacing(per_second=1000, burst=1000),
-    retry=Retry(backoff=Backoff(floor="1s", cap="10s")),  # type: ignore[arg-type]
+    window=Window(messages=1_000_000),
+    retry=Retry(backoff=Backoff(floor=1, cap=10)),
 )
-"""For scenarios that are not about pacing."""
-
-
-def told(part: object) -> str:
-    """Show a value in a failed assertion."""
-    return json.dumps(part, default=str)
+"""For scenarios that are about neither pacing nor the window."""

@@ -1,7 +1,8 @@
 """Crashes and broken disks: what stands between a gateway and its journal.
 
 A power cut leaves what was committed, and nothing else: no task gets another word in, neither to the journal nor to the
-platform. The tasks themselves are cancelled, which a real cut would not do; but by then nobody listens to them.
+platform. The tasks themselves end by an error that nothing catches, which a real cut would not trouble to raise; but by
+then nobody listens to them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,10 @@ T = TypeVar("T")
 
 Fault = Callable[[str], Exception | None]
 """Asked before every write ("append", "take", "beat", "ask", "finish") for what it fails with."""
+
+
+class Cut(BaseException):
+    """The power is gone."""
 
 
 @attrs.define
@@ -45,6 +50,15 @@ class Power:
         self.on = False
         self.scope.cancel()
 
+    def check(self) -> None:
+        """Go on only while there is any.
+
+        Raises:
+            Cut: there is none.
+        """
+        if not self.on:
+            raise Cut
+
     async def write(self, kind: str, loud: Callable[[], Awaitable[T]], silent: Callable[[], Awaitable[Any]]) -> T:
         """Write, unless the power fails first.
 
@@ -53,21 +67,20 @@ class Power:
             loud: writes, and tells whoever waits for it.
             silent: writes.
         """
-        if not self.on:
-            await trio.sleep_forever()
+        self.check()
         if self.fault is not None and (error := self.fault(kind)) is not None:
             await trio.lowlevel.checkpoint()
             raise error
         self.writes += kind != "beat"
         if kind != "beat" and self.writes == self.before:
             self.cut()
-            await trio.sleep_forever()
+            self.check()
         if kind != "beat" and self.writes == self.after:
             self.on = False
             with trio.CancelScope(shield=True):
                 await silent()
             self.cut()
-            await trio.sleep_forever()
+            self.check()
         return await loud()
 
 

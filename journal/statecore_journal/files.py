@@ -1,0 +1,229 @@
+"""The file of a journal and the two that SQLite keeps beside it: reading them, judging them, bounding them.
+
+Only SQLite opens the file and its `-shm`. Closing any other descriptor of them, in any thread, would drop the locks that
+this process's own connections hold (https://sqlite.org/howtocorrupt.html, section 2.2). The `-wal` carries no locks.
+"""
+
+import os
+import shutil
+import sqlite3
+import stat
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from statecore.errors import JournalCorrupt, JournalError, JournalTooNew, NotAJournal
+from statecore_journal.problems import translated
+
+APPLICATION_ID: Final = 0x53544A31
+"""Marks the file as a journal of statecore ("STJ1"), in SQLite's own header field for that."""
+
+SQLITE_BYTES_MIN: Final = 512
+"""The smallest page, and so the smallest database, that SQLite knows."""
+
+WAL_BYTES_MAX: Final = 32 * 1024 * 1024
+"""A log longer than this is one that never found a moment without a reader. From here on the writer waits for one."""
+
+WAL_WAIT_MS: Final = 100
+"""For how long it waits. Reads of ours are over in less; who reads for longer delays the writer once every 4 MB."""
+
+WAL_STEP_BYTES: Final = 4 * 1024 * 1024
+"""After how much more it tries again."""
+
+BUSY_READING_S: Final = 5.0
+"""How long a read waits for a lock. Readers of a WAL wait for nobody, but for a process that repairs it after a crash."""
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Return the file that SQLite keeps beside a database. SQLite follows links before it looks for that."""
+    return Path(os.path.realpath(path) + suffix)
+
+
+def own(path: Path) -> None:
+    """Make the file if there is none, and see that only its owner can read it and what is beside it.
+
+    SQLite gives the other two the rights of the first, whatever the umask; but a copy of a journal may come with others.
+
+    Raises:
+        JournalError: that is not possible.
+    """
+    try:
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        for file in (path, beside(path, "-wal"), beside(path, "-shm")):
+            with suppress(FileNotFoundError):
+                if stat.S_IMODE(file.stat().st_mode) & 0o077:
+                    file.chmod(0o600)
+    except OSError as error:
+        raise JournalError(
+            f"{path} cannot be opened for writing: {error.strerror}. Check the folder and its owner"
+        ) from error
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a connection that cannot write, and has SQLite write nothing for its sake either.
+
+    What it takes for that depends on who else has the file open, so a connection is not kept for longer than an answer.
+
+    - No log beside it: nobody has it open. `immutable` keeps SQLite from making one just to read.
+    - A log with its index: somebody has it open, or was killed. `readonly_shm` has SQLite make an index of its own in
+      memory if the one that is there cannot be trusted, where it would otherwise repair it.
+    - A log without: a copy that someone made to look into. SQLite would make the index beside it; so a copy is read.
+
+    Raises:
+        sqlite3.Error: see `translated`.
+    """
+    with ExitStack() as stack:
+        yield _open(path, stack)
+
+
+def _open(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    for last in (
+        False,
+        False,
+        True,
+    ):  # whoever has the file open may close it, or begin to use it, between two lines here
+        uri = _uri(path) or _uri_of_copy(path, stack)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_READING_S)
+        try:
+            connection.execute("pragma schema_version").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            if last:
+                raise
+        else:
+            return stack.enter_context(closing(connection))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _uri_of_copy(path: Path, stack: ExitStack) -> str:
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="statecore-"))
+    copy = Path(folder) / "journal"
+    for suffix in ("", "-wal"):
+        shutil.copyfile(beside(path, suffix), beside(copy, suffix))
+    # a gateway that is just starting makes the index a moment after the log, and then its files are the ones to read
+    return _uri(path) or f"{copy.as_uri()}?mode=ro"
+
+
+def _uri(path: Path) -> str | None:
+    log = beside(path, "-wal")
+    base = path.resolve().as_uri()
+    if not log.exists() or log.stat().st_size == 0:
+        return f"{base}?immutable=1"
+    return f"{base}?mode=ro&readonly_shm=1" if beside(path, "-shm").exists() else None
+
+
+def inspect(path: Path, known: int) -> int:
+    """Refuse what is no journal that this code can use, without changing a byte of it.
+
+    Args:
+        path: a file that is not empty.
+        known: the newest schema that this code knows.
+
+    Returns:
+        The schema of the file; 0 if nothing is in it yet.
+
+    Raises:
+        NotAJournal, JournalTooNew, JournalCorrupt, JournalError: see there.
+    """
+    if not path.is_file():
+        raise JournalError(f"there is no journal at {path}")
+    size = path.stat().st_size
+    if size < SQLITE_BYTES_MIN:
+        raise NotAJournal(f"{path} holds {size} bytes, so it is no journal; name another file, or move this one away")
+    with translated(path), read_only(path) as connection:
+        connection.execute("begin")  # so that the log stays as it is while it is looked into
+        mark, version, tables = (
+            connection.execute(question).fetchone()[0]
+            for question in (
+                "pragma application_id",
+                "pragma user_version",
+                "select count(*) from sqlite_master where type = 'table'",
+            )
+        )
+        missing = _missing_page(connection, path)
+    if mark != APPLICATION_ID and (mark or tables):
+        raise NotAJournal(f"{path} is an SQLite database of something else; name another file for the journal")
+    if version > known:
+        raise JournalTooNew(
+            f"{path} was written by a newer statecore (schema {version}, this one knows up to {known}); "
+            "update statecore, or use another journal"
+        )
+    if missing is not None:
+        raise JournalCorrupt(
+            f"{path} is torn: its page {missing} is neither in its {path.stat().st_size} bytes nor in the log beside it. "
+            "Keep the file; restore a copy of it, or save what can be read with: sqlite3 FILE .recover"
+        )
+    return int(version)
+
+
+def _missing_page(connection: sqlite3.Connection, path: Path) -> int | None:
+    """Return the number of a page that should be there and is not. SQLite would only say so once it needs the page."""
+    (page_bytes,) = connection.execute("pragma page_size").fetchone()
+    (pages,) = connection.execute("pragma page_count").fetchone()
+    whole = path.stat().st_size // page_bytes
+    if whole >= pages:
+        return None
+    logged = _logged_pages(beside(path, "-wal"))
+    return next((page for page in range(whole + 1, pages + 1) if page not in logged), None)
+
+
+_WAL_HEADER: Final = struct.Struct(">4x4xI4x8s8x")
+_FRAME_HEADER: Final = struct.Struct(">I4x8s8x")
+"""https://sqlite.org/fileformat2.html#the_write_ahead_log: page size and salts; page number and salts."""
+
+
+def _logged_pages(log: Path) -> set[int]:
+    """Return the numbers of the pages that are in a log since it last started anew."""
+    found: set[int] = set()
+    with suppress(FileNotFoundError, struct.error), log.open("rb") as file:
+        page_bytes, salts = _WAL_HEADER.unpack(file.read(_WAL_HEADER.size))
+        while len(header := file.read(_FRAME_HEADER.size)) == _FRAME_HEADER.size:
+            page, own_salts = _FRAME_HEADER.unpack(header)
+            if own_salts != salts:
+                break
+            found.add(page)
+            file.seek(page_bytes, os.SEEK_CUR)
+    return found
+
+
+class Wal:
+    """Keeps the log of a journal from growing without bound.
+
+    SQLite starts it anew when all of it is in the file and no read of it is under way at that moment. Reads that follow
+    one another closely can keep that moment from coming, so beyond `WAL_BYTES_MAX` it is waited for.
+
+    Args:
+        path: the journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._log = beside(path, "-wal")
+        self._enough = WAL_BYTES_MAX
+
+    def restart(self) -> None:
+        """Have the log started anew at the next opportunity."""
+        self._enough = 0
+
+    def bound(self, connection: sqlite3.Connection) -> None:
+        """Start the log anew if it is too long; if somebody reads it for longer than we wait, try again later.
+
+        Args:
+            connection: the writer's, which waits for no lock otherwise.
+        """
+        try:
+            size = self._log.stat().st_size
+        except OSError:
+            return
+        if size < self._enough:
+            return
+        connection.execute(f"pragma busy_timeout = {WAL_WAIT_MS}")
+        with suppress(sqlite3.Error):  # what was committed is safe where it is
+            connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+        connection.execute("pragma busy_timeout = 0")
+        with suppress(OSError):
+            self._enough = max(WAL_BYTES_MAX, self._log.stat().st_size + WAL_STEP_BYTES)

@@ -1,0 +1,281 @@
+"""Durable transitions: the journal, SQLite alone, and `eventsourcing`, all with synchronous=FULL on the same disk."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+from timeit import default_timer
+from typing import Any, Final
+
+import attrs
+import trio
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
+
+from statecore.system import System
+from statecore.units import SECONDS
+from statecore.world import wall_now
+from statecore_journal import open_journal
+from tests.bench.timing import percentile, undisturbed
+from tests.bench.turnstile import EVENTS, turnstile
+
+ACCOUNT: Final = "bench"
+MACHINES: Final = 64
+SPAN_S: Final = 1.0
+"""One run lasts about this long: some hundred commits at least, on a slow disk too."""
+
+ROUNDS: Final = 7
+RAW: Final = "sqlite3 alone, the rows of 64 machines a commit"
+FULL: Final = 2
+"""What SQLite answers for synchronous=FULL."""
+
+
+@attrs.frozen
+class Rate:
+    """How fast something was.
+
+    Args:
+        per_second: transitions.
+        p50_ms: half of them took no longer, from asked for to durable.
+        p99_ms: nor did 99 of 100 than this.
+    """
+
+    per_second: float
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+
+
+def _address(machine: int) -> str:
+    return f"{turnstile.name}/{ACCOUNT}/{machine}"
+
+
+# ---- the journal -----------------------------------------------------------------------------------------------------
+
+
+async def journal(path: Path, machines: int, span_s: float = SPAN_S) -> Rate:
+    """Let machines take events, each as soon as its last one is durable, the way a driver does it.
+
+    Args:
+        path: of the journal.
+        machines: how many at once.
+        span_s: seconds.
+    """
+    waits: list[float] = []
+    async with open_journal(path, wall=wall_now) as opened:
+        system = System(ACCOUNT, {turnstile.name: turnstile}, opened.store)
+        await opened.take(ACCOUNT, "boot", 1, "host")
+        ends = default_timer() + span_s
+
+        async def drive(address: str) -> None:
+            while (began := default_timer()) < ends:
+                for happening in EVENTS:
+                    unit = system.begin(round(began * SECONDS))
+                    system.feed(unit, address, happening)
+                    (first,) = await opened.append([unit])
+                    assert isinstance(first, int)
+                    system.committed(unit, first)
+                    ended = default_timer()
+                    waits.append(ended - began)
+                    began = ended
+
+        with undisturbed():
+            began = default_timer()
+            async with trio.open_nursery() as nursery:
+                for machine in range(machines):
+                    nursery.start_soon(drive, _address(machine))
+            took = default_timer() - began
+    return Rate(len(waits) / took, percentile(waits, 0.5) * 1000, percentile(waits, 0.99) * 1000)
+
+
+# ---- SQLite alone ----------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Recording:
+    """What a journal wrote, to be written again.
+
+    Args:
+        tables: statements that make its two tables and their indexes.
+        insert: statement that writes one event.
+        upsert: statement that writes where an instance is.
+        commits: rows of events and of instances, for each commit.
+    """
+
+    tables: tuple[str, ...]
+    insert: str
+    upsert: str
+    commits: tuple[tuple[list[Any], list[Any]], ...]
+
+
+def record(path: Path, machines: int = MACHINES) -> Recording:
+    """Read what a journal wrote, as commits of one event for each machine.
+
+    The journal keeps only the last row of each instance, so the ones before are made from it: as long, and with the
+    state, the version and the place that the event tells.
+    """
+    connection = sqlite3.connect(path)
+    connection.row_factory = sqlite3.Row
+    try:
+        made = connection.execute(
+            "select sql from sqlite_master where tbl_name in ('events', 'instances') and sql is not null order by rowid"
+        )
+        tables = tuple(sql for (sql,) in made)
+        instances = {row["address"]: dict(row) for row in connection.execute("select * from instances")}
+        events = connection.execute("select * from events order by seq").fetchall()
+        insert = f"insert into events values ({', '.join('?' * len(events[0]))})"
+        columns = list(next(iter(instances.values())))
+        changing = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in _FIXED)
+        marks = ", ".join("?" * len(columns))
+        upsert = f"insert into instances values ({marks}) on conflict (address) do update set {changing}"
+    finally:
+        connection.close()
+    commits = []
+    for at in range(0, len(events) - machines + 1, machines):
+        rows = events[at : at + machines]
+        lasts = {row["machine"]: _instance(instances[row["machine"]], row) for row in rows}
+        commits.append(([tuple(row) for row in rows], list(lasts.values())))
+    return Recording(tables, insert, upsert, tuple(commits))
+
+
+_FIXED: Final = frozenset({"address", "machine", "account", "chat"})
+
+
+def _instance(last: dict[str, Any], row: sqlite3.Row) -> tuple[Any, ...]:
+    there = {"state": row["target"], "version": row["version"], "entered": row["version"], "seq": row["seq"]}
+    return tuple({**last, **there, "at": row["at"]}.values())
+
+
+def raw(folder: Path, recording: Recording, span_s: float = SPAN_S) -> Rate:
+    """Write the rows of a journal again, by sqlite3 alone, with its tables and as durable."""
+    connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
+    rows, waits, ended = 0, list[float](), 0.0
+    try:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+        for statement in recording.tables:
+            connection.execute(statement)
+        with undisturbed():
+            began = default_timer()
+            for events, instances in recording.commits:
+                asked = default_timer()
+                connection.execute("begin immediate")
+                connection.executemany(recording.insert, events)
+                connection.executemany(recording.upsert, instances)
+                connection.execute("commit")
+                rows += len(events)
+                ended = default_timer()
+                waits.append(ended - asked)
+                if ended - began > span_s:
+                    break
+        return Rate(rows / (ended - began), percentile(waits, 0.5) * 1000, percentile(waits, 0.99) * 1000)
+    finally:
+        connection.close()
+
+
+# ---- eventsourcing ---------------------------------------------------------------------------------------------------
+
+
+class Gate(Aggregate):
+    """The turnstile as an aggregate."""
+
+    def __init__(self) -> None:
+        self.credit, self.passed = 1_000_000_000, 0
+
+    @event("Paid")
+    def pay(self, value: int) -> None:
+        """Take a coin."""
+        self.credit -= value
+
+    @event("Went")
+    def go(self, people: int) -> None:
+        """Let people through."""
+        self.passed += people
+
+
+def eventsourcing(folder: Path, span_s: float = SPAN_S) -> Rate:
+    """Append one event a save, with the library's own SQLite recorder as it comes."""
+    path = folder / "eventsourcing.db"
+    environment = {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)}
+    application: Application[Any] = Application(environment)
+    try:
+        _check_full(path)
+        gate, saves = Gate(), list[float]()
+        application.save(gate)
+        with undisturbed():
+            began = ended = default_timer()
+            while ended - began < span_s:
+                asked = ended
+                if len(saves) % 2:
+                    gate.go(1)
+                else:
+                    gate.pay(1)
+                application.save(gate)
+                ended = default_timer()
+                saves.append(ended - asked)
+        return Rate(len(saves) / (ended - began), percentile(saves, 0.5) * 1000, percentile(saves, 0.99) * 1000)
+    finally:
+        application.close()
+
+
+def _check_full(path: Path) -> None:
+    """Make sure that what it does is as durable as what the journal does."""
+    connection = sqlite3.connect(path)
+    try:
+        (synchronous,) = connection.execute("pragma synchronous").fetchone()
+        (mode,) = connection.execute("pragma journal_mode").fetchone()
+    finally:
+        connection.close()
+    assert (synchronous, mode) == (FULL, "wal"), (synchronous, mode)
+
+
+# ---- side by side ----------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Durable:
+    """The best of several rounds of each, in turn, on the same disk in the same minute."""
+
+    journal: Rate
+    raw: Rate
+    eventsourcing: Rate
+
+    @property
+    def of_raw(self) -> float:
+        """What share of SQLite alone the journal reaches."""
+        return self.journal.per_second / self.raw.per_second
+
+    @property
+    def of_eventsourcing(self) -> float:
+        """How many times faster than `eventsourcing` it is."""
+        return self.journal.per_second / self.eventsourcing.per_second
+
+
+def compare(folder: Path) -> Durable:
+    """Measure the three in turn."""
+    found: dict[str, list[Rate]] = {"journal": [], "raw": [], "eventsourcing": []}
+    for round_ in range(ROUNDS):
+        here = folder / str(round_)
+        here.mkdir()
+        found["journal"].append(trio.run(journal, here / "journal.db", MACHINES))
+        found["raw"].append(raw(here, record(here / "journal.db")))
+        found["eventsourcing"].append(eventsourcing(here))
+        shutil.rmtree(here)
+    return Durable(*(max(rates, key=lambda rate: rate.per_second) for rates in found.values()))
+
+
+def table(folder: Path) -> list[tuple[str, Rate]]:
+    """Measure everything in turn, several times: (what, best)."""
+    found: dict[str, list[Rate]] = {}
+    for round_ in range(ROUNDS):
+        here = folder / str(round_)
+        here.mkdir()
+        for machines in (1, 16, MACHINES):
+            path = here / f"journal-{machines}.db"
+            rate = trio.run(journal, path, machines)
+            found.setdefault(f"journal, {machines} machine{'s' if machines > 1 else ''}", []).append(rate)
+        found.setdefault(RAW, []).append(raw(here, record(path)))
+        single = record(here / "journal-1.db", 1)
+        (here / "raw.db").unlink()
+        found.setdefault("sqlite3 alone, one row a commit", []).append(raw(here, single))
+        found.setdefault("eventsourcing, one event a save", []).append(eventsourcing(here))
+        shutil.rmtree(here)
+    return [(name, max(rates, key=lambda rate: rate.per_second)) for name, rates in found.items()]

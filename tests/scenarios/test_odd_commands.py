@@ -1,0 +1,83 @@
+"""D16, E1: what other processes ask for, when it makes no sense.
+
+Commands are durable, so one that trips its reader would be met again with every look and after every start.
+"""
+
+import pytest
+import trio
+
+from statecore.account import Command
+from statecore.messages import Delivered
+from statecore_journal import submit
+from tests.support.platform import QUICK, Fake, Plain
+from tests.support.stage import Stage
+
+GHOST = pytest.mark.xfail(strict=True, reason="it makes what it names; see the notes, 25")
+ODD = [
+    pytest.param("retry", "delivery/wx/nobody", marks=GHOST),
+    pytest.param("retry", "inbound/wx/nobody", marks=GHOST),
+    ("retry", ""),
+    ("retry", "no such thing"),
+    ("retry", "connection/wx"),
+    pytest.param("retry", "delivery/other/nobody", marks=GHOST),
+    pytest.param("purge", "delivery/wx/nobody", marks=GHOST),
+    pytest.param("purge", "inbound/wx/", marks=GHOST),
+    ("resume", ""),
+    ("resume", "a chat nobody knows"),
+    ("credentials", ""),
+    ("dance", "delivery/wx/nobody"),
+    ("", ""),
+    ("send", ""),
+]
+
+
+@pytest.mark.parametrize(("kind", "target"), ODD)
+def test_a_command_that_makes_no_sense_is_carried_out_as_far_as_it_goes_and_never_again(
+    stage: Stage, kind: str, target: str
+) -> None:
+    """
+    It is marked as done, the account goes on, and nothing comes into being that was not there.
+    """
+    stage.account = Fake(stage.server, Plain(), QUICK)
+
+    async def main() -> None:
+        async with stage.gateway() as gateway:
+            await stage.connected()
+            number = submit(stage.path, "wx", Command(id=0, kind=kind, target=target), wall=stage.world.wall())
+            await trio.sleep(5)
+            assert isinstance(await (await stage.send(gateway, "ann", "hello")).settled(), Delivered)
+            assert not gateway.troubles()
+            assert number
+
+    book = stage.run(main)
+
+    assert [done for *_, done in book.commands] != [None]
+    assert len(book.events("Started")) == 1
+    assert len(book.of("delivery")) == 1
+    assert not book.of("inbound")
+
+
+@pytest.mark.xfail(strict=True, reason="it closes the circuit and wakes nobody; see the notes, 26")
+def test_a_person_may_end_every_wait(stage: Stage) -> None:
+    """
+    Demand 12: a chat's circuit, a person's turn, a stop from outside.
+    """
+    from tests.support.platform import refused
+
+    stage.server.during(0, 10, refused("mute"), "ann")
+    stage.account = Fake(stage.server, Plain(), QUICK)
+
+    async def main() -> None:
+        async with stage.gateway() as gateway:
+            await stage.connected()
+            receipt = await stage.send(gateway, "ann", "hello")
+            await trio.sleep(12)
+            await stage.ask(gateway, "resume", "ann")
+            await receipt.settled()
+            assert trio.current_time() < 16
+            submit(stage.path, "wx", Command(id=0, kind="stop"), wall=stage.world.wall())
+            await stage.until(lambda: stage.counts("connection") == {("connection", "closed"): 1})
+            await trio.sleep(60)
+            assert len(stage.server.dialled) == 1
+
+    stage.run(main)

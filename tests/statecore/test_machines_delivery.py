@@ -1,0 +1,522 @@
+"""One message on its way out, as its sender would notice it."""
+
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+
+from statecore.events import Broken, Elapsed, Late
+from statecore.machine import Attempt, Snapshot
+from statecore.machines.delivery import (
+    Accepted,
+    Delivery,
+    Held,
+    NotSent,
+    PartAccepted,
+    PartRefused,
+    PartUnknown,
+    Purged,
+    Released,
+    Revived,
+    SendPart,
+    Turn,
+    delivery,
+)
+from statecore.reading import Evidence, Then
+from statecore.units import DAYS, HOURS, MILLISECONDS, SECONDS
+from tests.statecore.strategies import Moment, histories, often
+
+NOW = 1_790_000_000 * SECONDS
+WITHIN = 60 * SECONDS
+ACCEPTED = Accepted(chat="ann", parts=("one", "two"))
+TURN = Turn(token=4, left=8)
+BARE_TURN = Turn(token=0, left=8)
+WENT = PartAccepted(message="m-1", wait=300 * MILLISECONDS)
+LOST = PartUnknown(error="no answer within 15s", wait=2 * SECONDS)
+UNSENT = NotSent(stage="connect", error="no route", wait=4 * SECONDS)
+CUT_OFF = Broken(how="interrupted", error="the process ended", wait=2 * SECONDS)
+
+
+def refusal(then: Then, **fields: Any) -> PartRefused:
+    said: dict[str, Any] = {"code": "ret=-2", "message": "no", "reading": f"read as {then}", "evidence": Evidence()}
+    return PartRefused(then=then, **{**said, **fields})
+
+
+def live(*events: Any, snapshot: Snapshot | None = None, now: int = NOW) -> Snapshot:
+    """Let events happen to a delivery, one after another; a name fires that timer when it is due."""
+    at = snapshot or delivery.start()
+    for event in events:
+        if isinstance(event, str):
+            now = max(now, getattr(at.data, event))
+            at = delivery.step(at, Elapsed(event), now).snapshot
+        else:
+            at = delivery.step(at, event, now).snapshot
+    return at
+
+
+QUEUED = live(ACCEPTED)
+SENDING = live(TURN, snapshot=QUEUED)
+BARE = live(BARE_TURN, snapshot=QUEUED)
+PLACES = {
+    "new": delivery.start(),
+    "queued": QUEUED,
+    "sending": SENDING,
+    "sending-bare": BARE,
+    "pacing": live(WENT, snapshot=SENDING),
+    "backing-off": live(UNSENT, snapshot=SENDING),
+    "circuit-tripped": live(refusal("circuit", wait=30 * SECONDS), snapshot=SENDING),
+    "token-stale": live(refusal("credentials"), snapshot=SENDING),
+    "window-closed": live(refusal("window"), snapshot=SENDING),
+    "unknown": live(LOST, snapshot=SENDING),
+    "dead": live(refusal("dead", action="shorten it"), snapshot=SENDING),
+    "delivered": live(WENT, "next_at", TURN, WENT, snapshot=SENDING),
+    "expired": live(attrs.evolve(ACCEPTED, expires_at=NOW + 1 * HOURS), "expires_at"),
+    "purged": live(Purged(), snapshot=QUEUED),
+}
+
+
+def test_every_state_can_be_told_of() -> None:
+    """
+    The stories below begin in these places.
+    """
+    assert {name: place.state for name, place in PLACES.items()} == {name: name for name in delivery.states}
+
+
+# ---- a part leaves ---------------------------------------------------------------------------------------------------
+
+
+def test_sending_is_decided_before_the_first_byte_leaves() -> None:
+    """
+    The row says which part and which token, so a crash right after it leaves a question and not a guess.
+    """
+    decision = delivery.step(QUEUED, TURN, NOW)
+
+    assert decision.snapshot.state == "sending"
+    assert decision.effects == (Attempt(SendPart(part=0, token=4), WITHIN, 2),)
+
+
+def test_without_a_token_it_is_sent_bare_from_the_start() -> None:
+    """
+    A chat whose token is not known is not a chat that nobody may write to.
+    """
+    decision = delivery.step(QUEUED, BARE_TURN, NOW)
+
+    assert decision.snapshot.state == "sending-bare"
+    assert decision.effects == (Attempt(SendPart(part=0, token=0), WITHIN, 2),)
+
+
+@pytest.mark.parametrize("place", ["sending", "sending-bare"])
+def test_the_next_part_is_reached_through_pacing(place: str) -> None:
+    """
+    The third message within a second is refused, and a refused second half is worse than a slow one.
+    """
+    went = live(WENT, snapshot=PLACES[place])
+    after = delivery.step(live("next_at", snapshot=went), TURN, NOW)
+
+    assert (went.state, went.data.part, went.data.next_at) == ("pacing", 1, NOW + 300 * MILLISECONDS)
+    assert after.effects == (Attempt(SendPart(part=1, token=4), WITHIN, after.snapshot.version),)
+
+
+def test_it_is_delivered_when_its_last_part_was_accepted() -> None:
+    """
+    And not when its first was.
+    """
+    whole = live(WENT, "next_at", TURN, PartAccepted(message="m-2"), snapshot=SENDING)
+
+    assert (whole.state, whole.data.part, whole.data.message) == ("delivered", 2, "m-2")
+
+
+def test_a_part_accepted_without_an_id_is_counted() -> None:
+    """
+    The platform said yes and gave no proof; some of those were never shown to anyone.
+    """
+    whole = live(WENT, "next_at", TURN, PartAccepted(confirmed=False), snapshot=SENDING)
+
+    assert (whole.data.unconfirmed, whole.data.message) == (1, "m-1")
+
+
+def test_a_part_that_went_takes_its_failures_with_it() -> None:
+    """
+    The next part has attempts of its own; otherwise long messages die of other parts' bad luck.
+    """
+    went = live(UNSENT, "retry_at", TURN, LOST, "resend_at", TURN, CUT_OFF, "resend_at", TURN, WENT, snapshot=SENDING)
+
+    assert went.data == Delivery(parts=2, part=1, token=4, doubled=(0,), next_at=went.data.next_at, message="m-1")
+
+
+# ---- the one experiment ----------------------------------------------------------------------------------------------
+
+
+def test_an_ambiguous_refusal_is_tried_once_without_the_token() -> None:
+    """
+    It tells a dead token from a closed window, which the platform's code does not.
+    """
+    decision = delivery.step(SENDING, refusal("bare"), NOW)
+
+    assert decision.snapshot.state == "sending-bare"
+    assert decision.effects == (Attempt(SendPart(part=0, token=0), WITHIN, 3),)
+    assert decision.snapshot.data.reason == "ret=-2 no: read as bare"
+
+
+def test_the_experiment_is_not_made_twice_whatever_the_reading_says() -> None:
+    """
+    As a flag on a retry it once was, and stormed a platform through a weekend.
+    """
+    again = live(refusal("bare"), refusal("bare", wait=30 * SECONDS), snapshot=SENDING)
+
+    assert (again.state, again.data.until) == ("circuit-tripped", NOW + 30 * SECONDS)
+
+
+# ---- every way to wait is cured by something else --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("then", "state"),
+    [
+        ("window", "window-closed"),
+        ("circuit", "circuit-tripped"),
+        ("account", "circuit-tripped"),
+        ("credentials", "token-stale"),
+        ("retry", "backing-off"),
+        ("dead", "dead"),
+    ],
+)
+@pytest.mark.parametrize("place", ["sending", "sending-bare"])
+def test_a_refusal_waits_for_what_cures_it(place: str, then: Then, state: str) -> None:
+    """
+    One state for all of them had a reason field that decided what could wake it: so it was the state.
+    """
+    at = live(refusal(then, wait=5 * SECONDS, action="do something"), snapshot=PLACES[place])
+
+    assert (at.state, at.data.reason, at.data.action) == (state, f"ret=-2 no: read as {then}", "do something")
+
+
+def test_what_was_not_sent_is_tried_again_when_its_time_has_come() -> None:
+    """
+    And the time it has been failing begins with its first failure.
+    """
+    once = live(UNSENT, snapshot=SENDING)
+    later = NOW + 1 * HOURS
+    twice = live(TURN, attrs.evolve(UNSENT, down=7), snapshot=live("retry_at", snapshot=once), now=later)
+
+    assert (once.state, once.data.retry_at, once.data.reason) == (
+        "backing-off", NOW + 4 * SECONDS, "connect: no route"
+    )  # fmt: skip
+    assert live("retry_at", snapshot=once).state == "queued"
+    assert (twice.data.attempts, twice.data.failing_since, twice.data.down_before) == (2, NOW, 0)
+
+
+def test_how_long_the_account_had_been_down_is_noted_with_the_first_failure() -> None:
+    """
+    Time while the account was down does not count, so it must be known from when.
+    """
+    once = live(attrs.evolve(UNSENT, down=9 * SECONDS), snapshot=SENDING)
+
+    assert once.data.down_before == 9 * SECONDS
+
+
+@pytest.mark.parametrize("place", ["backing-off", "circuit-tripped", "token-stale", "window-closed"])
+def test_what_it_waits_for_releases_it(place: str) -> None:
+    """
+    The user wrote, the circuit closed, the account is back: then it is first in its lane again.
+    """
+    assert live(Released(by="inbound"), snapshot=PLACES[place]).state == "queued"
+
+
+@pytest.mark.parametrize("place", ["token-stale", "window-closed"])
+def test_time_alone_cures_no_window_and_no_token(place: str) -> None:
+    """
+    A timer there would discover by refusals, for days, what only a person can change.
+    """
+    assert delivery.deadlines(PLACES[place]) == []
+
+
+def test_a_tripped_circuit_lets_the_next_probe_through_when_its_wait_is_over() -> None:
+    """
+    Nobody has to write for it.
+    """
+    assert live("until", snapshot=PLACES["circuit-tripped"]).state == "queued"
+
+
+def test_the_first_of_a_lane_that_may_not_leave_says_why() -> None:
+    """
+    "Why is it not gone?" has an answer in the row, and an action where there is one.
+    """
+    shut = live(Held(by="window", reason="used up", action="wait for them"), snapshot=QUEUED)
+    tripped = live(Held(by="circuit", reason="refused lately", wait=9 * SECONDS), snapshot=QUEUED)
+
+    assert (shut.state, shut.data.reason, shut.data.action) == ("window-closed", "used up", "wait for them")
+    assert (tripped.state, tripped.data.until) == ("circuit-tripped", NOW + 9 * SECONDS)
+    assert live(Released(by="inbound"), TURN, snapshot=shut).data.reason == ""
+
+
+def test_a_wait_for_a_circuit_that_names_no_end_ends_at_the_cap() -> None:
+    """
+    It may not wait for ever for a signal that was lost.
+    """
+    held = live(Held(by="circuit", reason="a probe is out"), snapshot=QUEUED)
+
+    assert held.data.until == NOW + 8 * DAYS
+
+
+# ---- nobody knows whether it arrived ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["sending", "sending-bare"])
+def test_an_answer_that_was_lost_is_unknown_and_the_same_part_goes_again(place: str) -> None:
+    """
+    Under the same key, which is a function of the part; and it is on record that it may arrive twice.
+    """
+    unknown = live(LOST, snapshot=PLACES[place])
+    again = delivery.step(live("resend_at", snapshot=unknown), TURN, NOW)
+
+    assert (unknown.state, unknown.data.doubled, unknown.data.unknowns) == ("unknown", (0,), 1)
+    assert unknown.data.reason == "part 1 may have arrived: no answer within 15s"
+    assert again.effects == (Attempt(SendPart(part=0, token=4), WITHIN, again.snapshot.version),)
+
+
+@pytest.mark.parametrize("how", ["interrupted", "drained"])
+def test_a_process_that_ended_is_counted_apart_from_an_answer_that_was_lost(how: Any) -> None:
+    """
+    Being cut off is no evidence that the request left, so restarts must not use up what lost answers may.
+    """
+    cut_off = live(attrs.evolve(CUT_OFF, how=how), snapshot=SENDING)
+
+    assert (cut_off.state, cut_off.data.unknowns, cut_off.data.interruptions) == ("unknown", 0, 1)
+
+
+@pytest.mark.parametrize("how", ["overdue", "died"])
+def test_an_attempt_that_broke_may_have_left(how: Any) -> None:
+    """
+    The adapter had it in hand when it died.
+    """
+    broken = live(attrs.evolve(CUT_OFF, how=how), snapshot=SENDING)
+
+    assert (broken.state, broken.data.unknowns, broken.data.interruptions) == ("unknown", 1, 0)
+
+
+def test_a_part_is_named_once_however_often_it_may_have_arrived() -> None:
+    """
+    The list is what a person looks for in the chat.
+    """
+    twice = live(LOST, "resend_at", TURN, LOST, "resend_at", TURN, WENT, snapshot=SENDING)
+
+    assert live("next_at", TURN, LOST, snapshot=twice).data.doubled == (0, 1)
+
+
+@pytest.mark.parametrize("final", [attrs.evolve(LOST, final=True), attrs.evolve(CUT_OFF, final=True)])
+def test_where_it_may_not_be_resent_it_is_left_and_said(final: Any) -> None:
+    """
+    It never holds its lane up for longer than the platform's policy says.
+    """
+    dead = live(final, snapshot=SENDING)
+
+    assert dead.state == "dead"
+    assert dead.data.reason == f"nobody knows whether part 1 arrived: {final.error}"
+    assert dead.data.action == "look in the chat; then retry the delivery (it may arrive twice) or purge it"
+
+
+# ---- ends ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_can_never_be_cured_is_dead_with_what_to_do() -> None:
+    """
+    Dead without a reason that a person can act on is lost with extra steps.
+    """
+    otherwise = "see to the cause, then retry the delivery or purge it"
+
+    assert PLACES["dead"].data.action == "shorten it"
+    assert live(refusal("dead"), snapshot=SENDING).data.action == otherwise
+    assert live(attrs.evolve(UNSENT, final=True), snapshot=SENDING).data.action == otherwise
+
+
+def test_a_person_may_have_the_dead_tried_again_from_the_first_part_that_is_missing() -> None:
+    """
+    Starting over would send the first half twice.
+    """
+    half = live(WENT, "next_at", TURN, attrs.evolve(LOST, final=True), snapshot=SENDING)
+    revived = live(Revived(), snapshot=half)
+
+    assert (revived.state, revived.data.part, revived.data.doubled) == ("queued", 1, (1,))
+    assert (revived.data.attempts, revived.data.unknowns, revived.data.reason) == (0, 0, "")
+
+
+@pytest.mark.parametrize(
+    "place", ["queued", "pacing", "backing-off", "circuit-tripped", "token-stale", "window-closed", "unknown", "dead"]
+)
+def test_a_person_may_decide_that_it_is_not_to_be_sent(place: str) -> None:
+    """
+    Yesterday's "the server is down" helps nobody today.
+    """
+    assert live(Purged(), snapshot=PLACES[place]).state == "purged"
+
+
+@pytest.mark.parametrize("place", ["sending", "sending-bare", "delivered", "expired", "purged"])
+def test_what_has_begun_cannot_be_taken_back(place: str) -> None:
+    """
+    The request may be there already.
+    """
+    decision = delivery.step(PLACES[place], Purged(), NOW)
+
+    assert decision.outcome.reason == "it has begun, or it is over"
+
+
+@pytest.mark.parametrize(
+    "place", ["queued", "pacing", "backing-off", "circuit-tripped", "token-stale", "window-closed", "unknown"]
+)
+def test_it_expires_wherever_it_waits(place: str) -> None:
+    """
+    Its sender said until when it is worth having.
+    """
+    dated = PLACES[place]._replace(data=attrs.evolve(PLACES[place].data, expires_at=NOW + 1 * HOURS))
+    expired = live("expires_at", snapshot=dated)
+
+    assert expired.state == "expired"
+    assert expired.data.reason.startswith("expired " + ("after 1 of 2 parts" if dated.data.part else "before any part"))
+
+
+@pytest.mark.parametrize("place", ["sending", "sending-bare"])
+def test_an_attempt_under_way_is_seen_to_its_end_before_it_expires(place: str) -> None:
+    """
+    Expired must mean that it will not arrive.
+    """
+    dated = PLACES[place]._replace(data=attrs.evolve(PLACES[place].data, expires_at=NOW))
+    still = live("expires_at", snapshot=dated)
+
+    assert (still.state, still.data.expires_at) == (place, NOW + 5 * SECONDS)
+    assert live(WENT, "expires_at", snapshot=still).data.reason == "expired after 1 of 2 parts"
+
+
+def test_the_reason_it_was_waiting_stays_with_what_expired() -> None:
+    """
+    "It expired" alone sends a person to the logs.
+    """
+    held = live(attrs.evolve(ACCEPTED, expires_at=NOW + 1 * HOURS), Held(by="window", reason="used up"), "expires_at")
+
+    assert held.data.reason == "expired before any part was sent; used up"
+
+
+def test_what_is_accepted_too_late_expires_as_soon_as_it_may() -> None:
+    """
+    A date in the past is no reason to lose it without a word.
+    """
+    assert live(attrs.evolve(ACCEPTED, expires_at=1)).data.expires_at == NOW + 1 * SECONDS
+
+
+@pytest.mark.parametrize("place", ["queued", "pacing", "dead", "delivered", "sending"])
+def test_it_is_accepted_once(place: str) -> None:
+    """
+    A second acceptance would change its parts under the first.
+    """
+    decision = delivery.step(PLACES[place], attrs.evolve(ACCEPTED, parts=("other",)), NOW)
+
+    assert decision.outcome.reason == "it was accepted before"
+    assert decision.snapshot.data == PLACES[place].data
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place not in ("sending", "sending-bare")])
+def test_an_answer_that_comes_when_no_attempt_is_under_way_changes_nothing(place: str) -> None:
+    """
+    It belongs to an attempt that was given up, and what became of it is on record already.
+    """
+    for answer in (WENT, refusal("dead"), UNSENT, LOST, CUT_OFF, Late(event="PartAccepted", of=1)):
+        decision = delivery.step(PLACES[place], answer, NOW)
+
+        assert decision.outcome.kind == "ignored"
+        assert decision.snapshot.data == PLACES[place].data
+
+
+@pytest.mark.parametrize("event", [TURN, Held(by="window", reason="-"), Released(by="ready")])
+@pytest.mark.parametrize("place", ["sending", "sending-bare"])
+def test_nothing_but_its_outcome_ends_an_attempt(place: str, event: Any) -> None:
+    """
+    Leaving earlier, a part would be under way of which the machine no longer knows.
+    """
+    assert delivery.step(PLACES[place], event, NOW).snapshot == PLACES[place]._replace(
+        version=PLACES[place].version + 1
+    )
+
+
+# ---- whatever happens ------------------------------------------------------------------------------------------------
+
+
+@often
+@given(histories(delivery))
+def test_parts_leave_in_order_and_none_is_left_out(moments: list[Moment]) -> None:
+    """
+    A message whose second half arrives first, or alone, is worse than none.
+    """
+    taken = 0
+    for before, event, _, (after, effects, verdict) in moments:
+        taken += isinstance(event, PartAccepted) and verdict.kind == "moved"
+        assert after.data.part == taken
+        assert after.data.part <= after.data.parts or before.state == "new"
+        for effect in effects:
+            assert isinstance(effect, Attempt)
+            assert effect.effect.part == taken < after.data.parts
+
+
+@often
+@given(histories(delivery))
+def test_it_is_delivered_only_if_every_part_was_accepted(moments: list[Moment]) -> None:
+    """
+    The receipt is believed.
+    """
+    for moment in moments:
+        if moment.after.state == "delivered":
+            assert moment.after.data.part == moment.after.data.parts
+        elif moment.after.state != "new":
+            assert moment.after.data.part < moment.after.data.parts
+
+
+@often
+@given(histories(delivery))
+def test_no_two_attempts_follow_each_other_but_for_the_one_experiment(moments: list[Moment]) -> None:
+    """
+    Between attempts something is waited for, so refusals cost the platform no storm and us no core.
+    """
+    for before, event, _, (after, effects, _) in moments:
+        if effects and before.state in ("sending", "sending-bare"):
+            assert (before.state, after.state) == ("sending", "sending-bare")
+            assert isinstance(event, PartRefused)
+            assert event.then == "bare"
+
+
+@often
+@given(histories(delivery))
+def test_a_bare_attempt_carries_no_token_and_any_other_the_chats_own(moments: list[Moment]) -> None:
+    """
+    Mixed up, the experiment would prove the opposite of what happened.
+    """
+    for moment in moments:
+        for effect in moment.decision.effects:
+            assert isinstance(effect, Attempt)
+            assert effect.effect.token == (0 if moment.after.state == "sending-bare" else moment.after.data.token)
+            assert (effect.effect.token > 0) == (moment.after.state == "sending")
+
+
+@often
+@given(histories(delivery))
+def test_whoever_is_dead_says_why_and_what_to_do(moments: list[Moment]) -> None:
+    """
+    And never expires under the hands of whoever is looking into it.
+    """
+    for moment in moments:
+        if moment.after.state == "dead":
+            assert moment.after.data.reason
+            assert moment.after.data.action
+            assert moment.after.data.expires_at is None
+
+
+@often
+@given(histories(delivery))
+def test_what_may_have_arrived_twice_is_never_forgotten(moments: list[Moment]) -> None:
+    """
+    G4 allows a duplicate where the platform leaves no other way, and never a silent one.
+    """
+    for before, _, _, (after, _, _) in moments:
+        doubled = after.data.doubled
+        assert doubled[: len(before.data.doubled)] == before.data.doubled
+        assert len(set(doubled)) == len(doubled)
+        assert all(part <= after.data.part for part in doubled)

@@ -1,0 +1,218 @@
+"""What a platform still allows in one chat, as its user would notice it."""
+
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+
+from statecore.events import Elapsed
+from statecore.machine import Snapshot
+from statecore.machines.window import CLOSED, Heard, Refunded, Shut, Spent, TokenForgotten, Window, window
+from statecore.units import DAYS, HOURS, SECONDS
+from tests.statecore.strategies import Moment, histories, often
+
+NOW = 1_790_000_000 * SECONDS
+HEARD = Heard(lasts=24 * HOURS, token=True)
+BACK = Refunded(delivery="delivery/wx/1")
+SHUT = Shut(reason="ret=-2: the window is closed")
+
+
+def spend(left: int) -> Spent:
+    return Spent(delivery="delivery/wx/1", left=left)
+
+
+def live(*events: Any, snapshot: Snapshot | None = None, now: int = NOW) -> Snapshot:
+    """Let events happen to a window, one after another; a name fires that timer when it is due."""
+    at = snapshot or window.start()
+    for event in events:
+        if isinstance(event, str):
+            now = max(now, getattr(at.data, event))
+            at = window.step(at, Elapsed(event), now).snapshot
+        else:
+            at = window.step(at, event, now).snapshot
+    return at
+
+
+OPEN = live(HEARD)
+PLACES = {
+    "unseen": window.start(),
+    "open": OPEN,
+    "used-up": live(spend(0), snapshot=OPEN),
+    "lapsed": live("closes_at", snapshot=OPEN),
+    "refused": live(SHUT, snapshot=OPEN),
+}
+
+
+def test_every_state_can_be_told_of() -> None:
+    """
+    The stories below begin in these places.
+    """
+    assert {name: place.state for name, place in PLACES.items()} == {name: name for name in window.states}
+
+
+@pytest.mark.parametrize("place", list(PLACES))
+def test_whatever_closed_it_the_user_opens_it_by_writing(place: str) -> None:
+    """
+    In all of them the cure is the same, and only the user has it.
+    """
+    was = PLACES[place]
+    heard = live(HEARD, snapshot=was, now=NOW + 2 * DAYS)
+
+    assert heard.state == "open"
+    assert heard.data == Window(
+        spent=0,
+        heard_at=NOW + 2 * DAYS,
+        closes_at=NOW + 3 * DAYS,
+        token=was.data.tokens + 1,
+        tokens=was.data.tokens + 1,
+        reason="",
+    )
+
+
+def test_requests_on_their_way_when_the_user_writes_are_spent_in_the_window_they_meet() -> None:
+    """
+    They arrive after the message, so the platform counts them in the window that it opened.
+    """
+    assert live(attrs.evolve(HEARD, under_way=2), snapshot=OPEN).data.spent == 2
+
+
+def test_the_last_request_allowed_uses_it_up_before_it_leaves() -> None:
+    """
+    Discovered by refusals instead, each of them costs the account a little of its standing.
+    """
+    spent = live(spend(1), spend(0), snapshot=OPEN)
+
+    assert (spent.state, spent.data.spent) == ("used-up", 2)
+    assert spent.data.reason == "all 2 messages allowed since the user last wrote are used up"
+
+
+def test_a_request_the_platform_certainly_did_not_take_is_given_back() -> None:
+    """
+    Otherwise a bad network uses up what was never said.
+    """
+    spent = live(spend(1), spend(0), BACK, snapshot=OPEN)
+
+    assert (spent.state, spent.data.spent, spent.data.reason) == ("open", 1, "")
+    assert live(BACK, BACK, snapshot=spent).data.spent == 0
+
+
+def test_it_lapses_when_the_user_has_not_written_for_too_long() -> None:
+    """
+    Open or used up: after a day it is the day that closes it.
+    """
+    assert OPEN.data.closes_at == NOW + 24 * HOURS
+    assert PLACES["lapsed"].data.reason == "the user has not written for too long"
+    assert live("closes_at", snapshot=PLACES["used-up"]).state == "lapsed"
+
+
+def test_a_refusal_that_says_so_shuts_it_whatever_we_counted() -> None:
+    """
+    Another program may have spent it; the platform's word counts for more than ours.
+    """
+    assert (PLACES["refused"].state, PLACES["refused"].data.reason) == ("refused", SHUT.reason)
+    assert live(SHUT, snapshot=PLACES["unseen"]).state == "refused"
+    assert live(SHUT, snapshot=PLACES["used-up"]).data.reason == SHUT.reason
+
+
+def test_a_chat_whose_user_was_never_seen_may_be_written_to_once_to_find_out() -> None:
+    """
+    Another program may have seen them; refusing outright would refuse what works.
+    """
+    tried = live(spend(9), snapshot=PLACES["unseen"])
+
+    assert (tried.state, tried.data.spent) == ("unseen", 1)
+    assert live(BACK, snapshot=tried).data.spent == 0
+
+
+# ---- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def test_each_token_has_a_number_and_the_newest_is_sent() -> None:
+    """
+    The number stands in the journal; the token itself never does.
+    """
+    twice = live(HEARD, snapshot=OPEN)
+
+    assert (OPEN.data.token, twice.data.token) == (1, 2)
+
+
+def test_a_message_without_a_token_keeps_the_one_there_was() -> None:
+    """
+    Some kinds of message carry none, and the last one is still good.
+    """
+    assert live(Heard(lasts=HOURS), snapshot=OPEN).data.token == 1
+
+
+def test_a_token_that_was_refused_is_forgotten_unless_a_newer_one_came() -> None:
+    """
+    The answer to yesterday's experiment must not take today's token away.
+    """
+    newer = live(HEARD, snapshot=OPEN)
+
+    assert live(TokenForgotten(token=1), snapshot=OPEN).data.token == 0
+    assert live(TokenForgotten(token=1), snapshot=newer).data.token == 2
+
+
+def test_a_forgotten_tokens_number_is_never_given_again() -> None:
+    """
+    Else forgetting the old one would forget the new one too.
+    """
+    assert live(TokenForgotten(token=1), HEARD, snapshot=OPEN).data.token == 2
+
+
+# ---- whatever happens ------------------------------------------------------------------------------------------------
+
+
+@often
+@given(histories(window))
+def test_once_closed_nothing_is_spent_until_the_user_writes(moments: list[Moment]) -> None:
+    """
+    Ten messages were allowed, and the eleventh is the one that gets an account restricted.
+    """
+    for before, event, _, (after, _, verdict) in moments:
+        if before.state in CLOSED and isinstance(event, Spent):
+            assert verdict.kind == "ignored"
+            assert after.data == before.data
+        if before.state in CLOSED and after.state not in CLOSED:
+            assert isinstance(event, Heard) or (before.state == "used-up" and isinstance(event, Refunded))
+
+
+@often
+@given(histories(window))
+def test_our_count_is_never_below_what_left(moments: list[Moment]) -> None:
+    """
+    A platform that counts more than we do refuses what we thought was allowed.
+    """
+    left = returned = 0
+    for before, event, _, (after, _, verdict) in moments:
+        if isinstance(event, Heard):
+            left, returned = event.under_way, 0
+        elif verdict.kind != "ignored":
+            left += isinstance(event, Spent)
+            returned += isinstance(event, Refunded) and before.data.spent > 0
+        assert after.data.spent == left - returned >= 0
+
+
+@often
+@given(histories(window))
+def test_it_says_why_nothing_may_leave_exactly_when_nothing_may(moments: list[Moment]) -> None:
+    """
+    The reason is what the sender reads while their message waits.
+    """
+    for _, event, _, (after, _, _) in moments:
+        if after.state in ("used-up", "lapsed"):
+            assert after.data.reason or isinstance(event, Shut) or after.entered < after.version
+        elif after.state in ("open", "unseen"):
+            assert after.data.reason == ""
+
+
+@often
+@given(histories(window))
+def test_the_token_is_one_that_there_was_and_numbers_only_grow(moments: list[Moment]) -> None:
+    """
+    A number names a secret in another table.
+    """
+    for moment in moments:
+        assert 0 <= moment.after.data.token <= moment.after.data.tokens
+        assert moment.after.data.tokens >= moment.before.data.tokens
