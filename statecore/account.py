@@ -21,7 +21,7 @@ from statecore.machines import MACHINES, circuit, connection, delivery, inbound
 from statecore.outbox import Crash, Outbox
 from statecore.platform import Batch, Dialled, Empty, Failure, Message, Platform, Policies, Unauthorised
 from statecore.policies import backoff
-from statecore.system import LAST, Address, Store, System, Unit
+from statecore.system import IN_LANES, LAST, Address, Store, System, Unit
 from statecore.units import MINUTES, SECONDS
 from statecore.world import World
 
@@ -279,8 +279,10 @@ class Account:
         """
         unit = self.system.begin(self._world.now())
         unit.done.append(command.id)
-        machine = Address.parse(command.target).machine
-        if command.kind in ("retry", "purge") and machine in ("delivery", "inbound"):
+        machine, account, _ = Address.parse(command.target)
+        if command.kind in ("retry", "purge"):
+            if machine not in IN_LANES or account != self.name or not self.system.exists(command.target):
+                return unit  # it names nothing that is here; making an instance of it would be worse than doing nothing
             events: dict[tuple[str, str], Event] = {
                 ("delivery", "retry"): delivery.Revived(),
                 ("delivery", "purge"): delivery.Purged(),
@@ -295,6 +297,8 @@ class Account:
             address = self.outbox.circuit_of(command.target) if command.target else self.address
             event: Event = circuit.Reset(by="operator") if command.target else connection.Resumed()
             self.system.feed(unit, address, event)
+            if command.target:
+                self.outbox.release(unit, command.target, "operator", -1)
         return unit
 
     # ---- after the commit --------------------------------------------------------------------------------------------

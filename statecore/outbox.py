@@ -467,6 +467,10 @@ class Outbox:
             self._system.feed(unit, self.circuit_of(chat), circuit.Reset(by="inbound"), cause=cause, chat=chat)
         self._release_head(unit, chat, ("window-closed", "circuit-tripped"), "inbound", cause)
 
+    def release(self, unit: Unit, chat: str, by: str, cause: int) -> None:
+        """Let a chat go on that was left alone."""
+        self._release_head(unit, chat, ("circuit-tripped",), by, cause)
+
     def ready(self, unit: Unit, cause: int) -> None:
         """Wake what waited for the account to be ready."""
         self._release(unit, ("token-stale", "backing-off"), "ready", cause)

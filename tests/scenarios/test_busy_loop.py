@@ -17,7 +17,7 @@ from statecore.gateway import Options
 from statecore.governor import Governor
 from statecore.platform import Batch, Dialled, Empty, Failure, Message
 from statecore.policies import Backoff
-from tests.support.platform import CANARY, EXPIRED, QUICK, Fake, Plain, PollAnswer
+from tests.support.platform import CANARY, EXPIRED, QUICK, Fake, Plain, PollAnswer, refused
 from tests.support.stage import Stage
 
 LASTS = 600.0
@@ -171,8 +171,6 @@ def test_sends_that_are_refused_as_unauthorised_do_not_chase_the_dial(stage: Sta
     """
     A7, B1: polls and dials are well, only sends say that the account is unknown.
     """
-    from tests.support.platform import refused
-
     stage.server.during(0, 1e9, refused("who"))
     stage.account = Fake(stage.server, Plain(), attrs.evolve(QUICK, backoff=Backoff(floor=1, cap=60)))
 

@@ -8,16 +8,27 @@ event of the last connection ends the new one. A16 (openclaw#34052: 255 restarts
 
 from typing import Any
 
-import attrs
 import pytest
 import trio
 
-from statecore.gateway import Delivered
-from statecore.platform import Batch, Dialled, Empty, Failure, Message, Policies
+from statecore.messages import Delivered
+from statecore.platform import Batch, Dialled, Empty, Failure, Message
 from statecore.units import HOURS, SECONDS
-from tests.support.platform import HANG, QUICK, Credentials, Fake, FakeClient, Plain, Server
-from tests.support.stage import Stage
 from tests.support.odd import Odd
+from tests.support.platform import (
+    HANG,
+    QUICK,
+    TAKEN,
+    Credentials,
+    Fake,
+    FakeClient,
+    Plain,
+    Server,
+    refused,
+    unclear,
+    unsent,
+)
+from tests.support.stage import Stage
 
 
 def test_connected_is_what_the_platform_says(stage: Stage) -> None:
@@ -182,8 +193,6 @@ def test_deadlines_that_passed_in_a_suspend_have_passed(stage: Stage) -> None:
     """
     A20: what was to be tried again in an hour is tried again after the night, and not an hour after that.
     """
-    from tests.support.platform import refused
-
     stage.server.during(0, 100, refused("mute"))
     stage.account = Fake(stage.server, Plain(), QUICK)
 
@@ -239,8 +248,6 @@ def test_a_wall_clock_that_is_set_changes_no_decision(stage: Stage, years: int, 
 
 
 def _fate(number: int) -> Any:
-    from tests.support.platform import TAKEN, refused, unclear, unsent
-
     return [TAKEN, unsent(), refused("busy"), unclear(takes=False), refused("fast")][number % 5]
 
 

@@ -5,6 +5,7 @@ gone. hermes-agent#27902. Messages and cursor are in one transaction, whatever h
 """
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import trio
@@ -18,7 +19,7 @@ from tests.support.stage import Stage
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", range(1, 14))
 def test_a_cut_at_any_row_of_the_intake_leaves_the_cursor_where_the_messages_are(
-    tmp_path: Path, at: int, when: str
+    tmp_path: Path, at: int, when: Literal["before", "after"]
 ) -> None:
     """
     The guarantees compare the two at every poll and at the end; here they have something to compare, in batches of one,
@@ -26,7 +27,7 @@ def test_a_cut_at_any_row_of_the_intake_leaves_the_cursor_where_the_messages_are
     """
     stage = Stage(tmp_path)
     stage.account = Fake(stage.server, Plain(), QUICK)
-    power = Power(**{when: at})
+    power = Power.failing(when, at)
     said = 0
 
     async def main() -> None:

@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from statecore.errors import JournalBusy, JournalError, JournalFull
-from statecore.gateway import Delivered, Message, Options
+from statecore.gateway import Options
+from statecore.messages import Delivered, Message
 from tests.support.platform import QUICK, Fake, Plain
 from tests.support.power import Power
 from tests.support.stage import Stage, answer
@@ -135,7 +136,7 @@ def test_an_error_nobody_expects_costs_a_restart_of_the_account_and_nothing_else
 
     def fault(kind: str) -> Exception | None:
         nonlocal left
-        if kind == "append" and 5 < trio.current_time() and left:
+        if kind == "append" and trio.current_time() > 5 and left:
             left -= 1
             return error
         return None

@@ -12,7 +12,8 @@ import attrs
 import pytest
 import trio
 
-from statecore.gateway import Gateway, Message
+from statecore.gateway import Gateway
+from statecore.messages import Message
 from statecore.platform import Empty, Failure
 from statecore.policies import Circuit, Pacing, Retry, Window
 from statecore.units import HOURS

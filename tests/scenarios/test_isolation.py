@@ -182,11 +182,11 @@ def test_an_account_that_hangs_keeps_no_other_from_working(stage: Stage, trouble
     if trouble.startswith("connect"):
         stuck = Stuck(Fake(other), OSError("no such proxy") if "raises" in trouble else None)
     elif trouble == "dial":
-        other.dials.append(lambda _: HANG)  # type: ignore[arg-type, return-value]
+        other.dials.append(lambda _: HANG)
     elif trouble == "dial fails":
         other.dials.append(lambda _: Failure(stage="resolve", error="no such name"))
     elif trouble == "receive":
-        other.polls.append(lambda _: HANG)  # type: ignore[arg-type, return-value]
+        other.polls.append(lambda _: HANG)
     else:
         other.during(0, 1e9, hangs(takes=True))
 

@@ -12,10 +12,10 @@ import attrs
 import pytest
 import trio
 
-from statecore.gateway import Gateway, Message
+from statecore.gateway import Gateway
+from statecore.messages import Message
 from statecore.platform import Failure
 from statecore.policies import Backoff
-from statecore.units import SECONDS
 from tests.support.platform import QUICK, Fake, Plain
 from tests.support.stage import Stage, answer
 

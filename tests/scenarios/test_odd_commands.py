@@ -9,7 +9,7 @@ import trio
 from statecore.account import Command
 from statecore.messages import Delivered
 from statecore_journal import submit
-from tests.support.platform import QUICK, Fake, Plain
+from tests.support.platform import QUICK, Fake, Plain, refused
 from tests.support.stage import Stage
 
 GHOST = pytest.mark.xfail(strict=True, reason="it makes what it names; see the notes, 25")
@@ -62,8 +62,6 @@ def test_a_person_may_end_every_wait(stage: Stage) -> None:
     """
     Demand 12: a chat's circuit, a person's turn, a stop from outside.
     """
-    from tests.support.platform import refused
-
     stage.server.during(0, 10, refused("mute"), "ann")
     stage.account = Fake(stage.server, Plain(), QUICK)
 

@@ -84,16 +84,9 @@ def test_a_handler_that_raises_is_called_again_later_and_then_no_more(stage: Sta
             stage.server.say("bob", "hello")
             await stage.until(lambda: ("inbound", "quarantined") in stage.counts("inbound"))
             await trio.sleep(5)
-            assert [text for _, text in handled] == ["bad", "hello", "bad", "bad", "bad", "bad", "good"] or [
-                text for _, text in handled if text != "hello"
-            ] == ["bad"] * 5 + ["good"]
+            assert [text for _, text in handled if text != "hello"] == ["bad"] * 5 + ["good"]
             mended = True
-            driver = gateway._drivers["wx"]
-            from statecore.account import Command
-
-            await gateway._journal.ask("wx", Command(id=0, kind="retry", target="inbound/wx/m1"))
-            assert driver is not None
-            await stage.settled("inbound")
+            await stage.ask(gateway, "retry", "inbound/wx/m1")
             await stage.until(lambda: stage.counts("inbound") == {("inbound", "done"): 3})
             gateway.stop()
 

@@ -4,8 +4,7 @@ E1 (hermes-agent#87382: deaf for twenty hours; hermes-agent#111020, puffo-agent#
 Here a child's death is a transition of its instance. F4 (hermes-agent#58501): and what it died of may hold a credential.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -13,15 +12,15 @@ import pytest
 import trio
 
 from statecore.messages import Delivered
-from statecore.platform import Client, Dialled, Failure, Message, Outgoing, Policies, Refusal, Secrets, Taken
+from statecore.platform import Dialled, Failure, Message, Outgoing, Refusal, Taken
 from statecore.reading import Evidence, Reading
-from tests.support.platform import CANARY, EXPIRED, QUICK, Credentials, Fake, FakeClient, Plain, Server, dies, refused
 from tests.support.odd import Odd
+from tests.support.platform import CANARY, EXPIRED, QUICK, Credentials, Fake, FakeClient, Plain, Server, dies, refused
 from tests.support.stage import Stage
 
 ERRORS: list[Callable[[], Exception]] = [
     lambda: OSError("connection reset"),
-    lambda: TimeoutError(),
+    TimeoutError,
     lambda: ExceptionGroup("several", [ValueError("one"), KeyError("two")]),
 ]
 
@@ -166,7 +165,7 @@ def test_an_answer_that_is_no_answer_is_an_attempt_that_failed(stage: Stage, wha
 class BadReading(Plain):
     """Cannot read what it is told."""
 
-    def read(self, refusal: Refusal, evidence: Evidence) -> Reading:
+    def read(self, refusal: Refusal, _evidence: Evidence) -> Reading:
         raise LookupError(refusal.code)
 
 

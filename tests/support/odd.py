@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import attrs
 
 from statecore.platform import Client, Platform, Policies, Secrets
-from tests.support.platform import QUICK, Plain
+from tests.support.platform import PLAIN, QUICK
 
 
 @attrs.frozen(eq=False)
@@ -18,7 +18,7 @@ class Odd:
     """
 
     make: Callable[[Secrets], Client]
-    platform: Platform = Plain()
+    platform: Platform = PLAIN
     policies: Policies = QUICK
     identity: str = "the odd account"
 

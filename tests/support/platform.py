@@ -483,13 +483,17 @@ class Plain:
         return MEANINGS[refusal.code]
 
 
+PLAIN: Final = Plain()
+DEFAULTS: Final = Policies()
+
+
 @attrs.frozen(eq=False)
 class Fake:
     """One account of the script."""
 
     server: Server
-    platform: Platform = Plain()
-    policies: Policies = Policies()
+    platform: Platform = PLAIN
+    policies: Policies = DEFAULTS
     identity: str = "the account"
     credentials: Credentials = attrs.field(factory=Credentials)
     power: Power | None = None

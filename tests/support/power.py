@@ -7,7 +7,7 @@ then nobody listens to them.
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import attrs
 import trio
@@ -44,6 +44,11 @@ class Power:
     writes: int = 0
     on: bool = True
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    @classmethod
+    def failing(cls, when: Literal["before", "after"], write: int) -> Self:
+        """Make one that fails before or after its so-many-th write."""
+        return cls(before=write) if when == "before" else cls(after=write)
 
     def cut(self) -> None:
         """Cut it now."""
@@ -106,7 +111,7 @@ class WiredJournal:
             "append", lambda: self._journal.append(units, placed), lambda: self._journal.append(units)
         )
 
-    async def take(self, account: str, boot: str, pid: int, host: str) -> int:
+    async def take(self, account: str, boot: str, pid: int, host: str) -> tuple[int, int]:
         """Take a lease."""
         return await self._write("take", lambda: self._journal.take(account, boot, pid, host))
 
@@ -114,7 +119,7 @@ class WiredJournal:
         """Write the heartbeat."""
         await self._write("beat", lambda: self._journal.beat(statuses))
 
-    async def ask(self, account: str, command: Command) -> int:
+    async def ask(self, account: str, command: Command) -> tuple[int, str]:
         """Record a command."""
         return await self._write("ask", lambda: self._journal.ask(account, command))
 

@@ -222,7 +222,7 @@ class Stage:
     async def ask(self, gateway: Gateway, kind: str, target: str = "", account: str = "wx") -> None:
         """Ask for something as another process would, and wait until it is done."""
         number, _ = await gateway._journal.ask(account, Command(id=0, kind=kind, target=target))
-        await self.until(lambda: dict((id_, done) for id_, *_, done in self.book().commands)[number] is not None)
+        await self.until(lambda: {id_: done for id_, *_, done in self.book().commands}[number] is not None)
 
     def letters(self) -> list[Letter]:
         """Return what `statecore dead` lists."""
