@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from statecore.machines.delivery import Delivery
 from statecore.messages import Dead, Delivered, Expired, Inbox, Message, Receipt
 from statecore.platform import AccountConfig
 from statecore.policies import Backoff, backoff
-from statecore.settings import duration
+from statecore.settings import count, duration
 from statecore.system import Unit
 from statecore.units import MILLISECONDS, SECONDS, parse_duration
 from statecore.world import World, here
@@ -46,6 +46,21 @@ TEXT_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 @attrs.frozen
+class Retention:
+    """How long a journal remembers what is over. What is live, and what waits for a person, is never touched.
+
+    Args:
+        keep: for how long.
+        max_mb: when the file uses more than this many megabytes, younger ones go too.
+        every: how often it is seen to.
+    """
+
+    keep: int = duration("30d", low="1h", high="3650d")
+    max_mb: int = count(1024, low=1, high=1_000_000)
+    every: int = duration("1h", low="1m", high="30d")
+
+
+@attrs.frozen
 class Options:
     """How a gateway runs.
 
@@ -53,12 +68,14 @@ class Options:
         drain: how long a stop waits for what is under way.
         busy: how long a write waits for a lock that another process holds on the journal.
         governor: the bound on transitions of one instance.
+        retention: how long the journal remembers what is over.
         lock_folder: where account locks are; all programs of a machine that could share an account must agree on it.
     """
 
     drain: int = duration("10s", low="50ms", high="1h")
     busy: int = duration("5s", low="50ms", high="10m")
     governor: Governor = attrs.field(factory=Governor)
+    retention: Retention = attrs.field(factory=Retention)
     lock_folder: Path = attrs.field(factory=lock_folder, converter=Path)
 
 
@@ -276,6 +293,7 @@ class Gateway:
                 async with trio.open_nursery() as background:
                     background.start_soon(self._look)
                     background.start_soon(self._beat)
+                    background.start_soon(self._tidy)
                     async with trio.open_nursery() as accounts:
                         for name, config in self._configs.items():
                             accounts.start_soon(self._supervise, name, config)
@@ -417,6 +435,29 @@ class Gateway:
                 self._nursery.start_soon(driver.accept_commands, sends)
 
     _nursery: trio.Nursery | None = None
+
+    async def _tidy(self) -> None:
+        """Prune the journal now and then."""
+        policy = self._options.retention
+        while True:
+            await trio.sleep(policy.every / SECONDS)
+            if not self._drivers:
+                continue  # whoever drives the accounts sees to their journal
+            try:
+                await self._journal.prune(
+                    now=self._world.now(),
+                    older_than=policy.keep,
+                    max_bytes=policy.max_mb * 1_000_000,
+                    dropped=self._dropped,
+                )
+            except StatecoreError as error:
+                log.warning("the journal could not be pruned: %s", error)
+
+    def _dropped(self, addresses: Sequence[str]) -> None:
+        for address in addresses:
+            driver = self._drivers.get(address.split("/")[1])
+            if driver is not None:
+                driver.account.system.forget(address)
 
     async def _beat(self) -> None:
         while True:

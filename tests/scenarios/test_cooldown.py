@@ -4,6 +4,7 @@ hermes-agent#77834, #112841: one refusal trips it for the whole adapter, each tr
 never leaves.
 """
 
+import itertools
 import math
 
 import attrs
@@ -36,7 +37,7 @@ def test_half_open_admits_one_and_each_failed_probe_doubles_the_wait(stage: Stag
     book = stage.run(main)
 
     times = [attempt.at for attempt in stage.server.refusals]
-    gaps = [later - sooner for sooner, later in zip(times, times[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in itertools.pairwise(times)]
     first = 2 if scope == "fast" else 30
     assert len(times) <= 2 + math.log2(1000 / first)
     for place, gap in enumerate(gaps):

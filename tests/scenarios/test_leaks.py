@@ -4,8 +4,8 @@ E5 (hermes-agent#37011: two file descriptors an attempt; #29298: 6.2 GB). E6 (he
 """
 
 import gc
-import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -65,7 +65,7 @@ def test_a_thousand_reconnects_leave_nothing_behind(stage: Stage) -> None:
                 await stage.until(lambda dials=dials: len(stage.server.dialled) >= dials, within=5000, every=10)  # type: ignore[misc]
                 gc.collect()
                 tasks = trio.lowlevel.current_statistics().tasks_living
-                sizes.append((len(os.listdir("/proc/self/fd")), tasks, dict(containers(gateway))))
+                sizes.append((len(list(Path("/proc/self/fd").iterdir())), tasks, dict(containers(gateway))))
 
     stage.run(main)
 

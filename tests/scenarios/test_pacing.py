@@ -1,5 +1,6 @@
 """How fast an account speaks: G7, and the bursts that iLink punishes (cc-connect#1640)."""
 
+import itertools
 import math
 
 import pytest
@@ -79,7 +80,7 @@ def test_a_throttled_account_slows_down_and_recovers(stage: Stage) -> None:
     stage.run(main)
 
     times = [attempt.at for attempt in stage.server.taken]
-    gaps = [later - sooner for sooner, later in zip(times, times[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in itertools.pairwise(times)]
     assert max(gaps[:6]) > 1.5
     assert max(gaps[-20:]) < 1.2
 
