@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeVar, Union
 
 import attrs
+import orjson
 from cattrs.preconf.orjson import make_converter
 
 from statecore.errors import CodecError
@@ -33,6 +34,7 @@ def _finite(value: float) -> float:
     return value
 
 
+_plain: Final[dict[type, Callable[[Any], Any]]] = {}  # what the converter would look up for each value again
 _upcasters: Final[dict[tuple[str, int], Upcast]] = {}
 
 
@@ -42,8 +44,12 @@ def dumps(value: Any) -> str:
     Raises:
         CodecError: a field holds something the codec cannot carry.
     """
+    kind = type(value)
     try:
-        return _converter.dumps(value).decode()
+        plain = _plain.get(kind)
+        if plain is None:
+            plain = _plain[kind] = _converter.get_unstructure_hook(kind)
+        return orjson.dumps(plain(value)).decode()
     except Exception as error:
         raise CodecError(f"{type(value).__name__} cannot be written to the journal: {error}") from error
 

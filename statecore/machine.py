@@ -36,6 +36,10 @@ Telling: TypeAlias = Callable[[Any, Any, int], Sequence[Tell]]
 Kind: TypeAlias = Literal["moved", "stayed", "ignored", "refused"]
 
 
+_new: Final = tuple.__new__
+"""Builds a NamedTuple at less than half the cost of calling its class, which goes through Python."""
+
+
 class Snapshot(NamedTuple):
     """One instance at rest.
 
@@ -357,11 +361,13 @@ class Machine:
                 if timers:
                     after = _clamp(after, data, timers, now)
                 if effect is None and tell is None:
-                    return Decision(Snapshot(target, after, version, version if enters else snapshot[3]), (), verdict)
+                    where = _new(Snapshot, (target, after, version, version if enters else snapshot[3]))
+                    return _new(Decision, (where, (), verdict))
                 effects: tuple[Attempt | Tell, ...] = () if tell is None else tuple(tell(after, event, now))
                 if effect is not None:
                     effects = (*effects, _attempt(effect, after, version))
-                return Decision(Snapshot(target, after, version, version if enters else snapshot[3]), effects, verdict)
+                where = _new(Snapshot, (target, after, version, version if enters else snapshot[3]))
+                return _new(Decision, (where, effects, verdict))
         except Exception as error:
             raise StepError(self.name, state, name_of(event), f"{type(error).__name__}: {error}") from error
         raise AssertionError(

@@ -5,11 +5,13 @@ the journal decides last. So giving a row its place is one concatenation, on the
 """
 
 import itertools
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from statecore import codec
 from statecore.errors import Conflict
 from statecore.events import name_of
+from statecore.machine import Verdict
 from statecore.system import LAST, PLACED, Entry, Unit
 
 Row = tuple[Any, ...]
@@ -68,11 +70,17 @@ def encode(unit: Unit) -> Rows:
     return Rows(unit, events, lasts)
 
 
-_SHOWN: Final = {"moved": None, "stayed": "stayed"}
+@lru_cache(maxsize=4096)
+def _shown(verdict: Verdict) -> tuple[str | None, str | None]:
+    """Write a verdict as the columns `outcome` and `guards`. Tables have few of them, and every row has one."""
+    kind, reason, guards = verdict
+    outcome = None if kind == "moved" else kind if kind == "stayed" else f"{kind}: {reason}"
+    return outcome, ",".join(f"{name}={int(held)}" for name, held in guards) or None
 
 
 def _event_row(entry: Entry, now: int) -> Row:
-    event, ((state, _, version, _), _, (kind, reason, guards)) = entry.event, entry.decision
+    event, ((state, _, version, _), _, verdict) = entry.event, entry.decision
+    outcome, guards = _shown(verdict)
     return (
         now,
         entry.address,
@@ -80,9 +88,9 @@ def _event_row(entry: Entry, now: int) -> Row:
         name_of(event),
         entry.source,
         state,
-        _SHOWN[kind] if kind in _SHOWN else f"{kind}: {reason}",  # noqa: SIM401 - most rows need no text made
+        outcome,
         codec.dumps(event),
-        ",".join(f"{name}={int(held)}" for name, held in guards) if guards else None,
+        guards,
         event.schema,
         entry.machine.version,
     )

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from timeit import default_timer
 from typing import Any, Final
 
 import attrs
@@ -87,6 +88,7 @@ class Writer:
         self._busy_ms = busy_ns // MILLISECONDS
         self._wal = Wal(path)
         self._durable: list[_Job] = []
+        self._slow = False
         self._closed = False
         self._thread: threading.Thread | None = None
         if threaded:
@@ -186,6 +188,8 @@ class Writer:
 
     def _take(self) -> tuple[list[_Job], bool]:
         """Take some of what waits, or wait for it; tell whether it is the last."""
+        if self._slow:
+            return self._gather()
         jobs: list[_Job] = []
         try:
             job = self._jobs.get_nowait()
@@ -201,6 +205,21 @@ class Writer:
                 return jobs, False
             try:
                 job = self._jobs.get_nowait()
+            except queue.Empty:
+                return jobs, False
+        return jobs, True
+
+    def _gather(self) -> tuple[list[_Job], bool]:
+        """Take all that comes while the tasks of the last batch think: the disk is slower than they are."""
+        self._wake()
+        jobs, size, job = [], 0, self._jobs.get()
+        while job is not None:
+            jobs.append(job)
+            size += job.size
+            if size >= BATCH_ROWS_MAX:
+                return jobs, False
+            try:
+                job = self._jobs.get(timeout=0.0005)
             except queue.Empty:
                 return jobs, False
         return jobs, True
@@ -232,7 +251,9 @@ class Writer:
             try:
                 self._perform(connection, jobs)
                 self._wake()
+                began = default_timer()
                 connection.execute("commit")
+                self._slow = default_timer() - began > 0.002
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("rollback")

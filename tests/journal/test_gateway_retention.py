@@ -27,15 +27,17 @@ def test_what_is_over_leaves_the_journal_while_the_gateway_runs(
 
     async def main() -> None:
         world = VirtualWorld()
-        options = Options(lock_folder=tmp_path / "locks", retention=Retention(keep="1h", every="10m"))
-        async with open_journal(path, wall=world.wall, threaded=False) as journal:
-            async with run_gateway(journal, {"wx": Fake(server)}, world, options, signals=()) as gateway:
-                receipt = await gateway.send("wx", "ann", "hello", key="once")
-                await receipt.settled()
-                await trio.sleep(9000)
-                again = await gateway.send("wx", "ann", "hello", key="once")
+        options = Options(lock_folder=tmp_path / "locks", retention=Retention(keep=3600, every=600))
+        async with (
+            open_journal(path, wall=world.wall, threaded=False) as journal,
+            run_gateway(journal, {"wx": Fake(server)}, world, options, signals=()) as gateway,
+        ):
+            receipt = await gateway.send("wx", "ann", "hello", key="once")
+            await receipt.settled()
+            await trio.sleep(9000)
+            again = await gateway.send("wx", "ann", "hello", key="once")
 
-                assert again.id == receipt.id
+            assert again.id == receipt.id
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
