@@ -124,7 +124,7 @@ def tripped(was: Circuit, event: Tripped, now: int) -> Circuit:
         failures=event.failures,
         probe_at=now + event.wait,
         opened_at=now,
-        level=event.level,
+        level=event.level if slowed else was.level,
         throttled_at=now if slowed else was.throttled_at,
         suspects=event.suspects,
         reason=event.reason,

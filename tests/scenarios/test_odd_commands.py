@@ -12,16 +12,15 @@ from statecore_journal import submit
 from tests.support.platform import QUICK, Fake, Plain, refused
 from tests.support.stage import Stage
 
-GHOST = pytest.mark.xfail(strict=True, reason="it makes what it names; see the notes, 25")
 ODD = [
-    pytest.param("retry", "delivery/wx/nobody", marks=GHOST),
-    pytest.param("retry", "inbound/wx/nobody", marks=GHOST),
+    ("retry", "delivery/wx/nobody"),
+    ("retry", "inbound/wx/nobody"),
     ("retry", ""),
     ("retry", "no such thing"),
     ("retry", "connection/wx"),
-    pytest.param("retry", "delivery/other/nobody", marks=GHOST),
-    pytest.param("purge", "delivery/wx/nobody", marks=GHOST),
-    pytest.param("purge", "inbound/wx/", marks=GHOST),
+    ("retry", "delivery/other/nobody"),
+    ("purge", "delivery/wx/nobody"),
+    ("purge", "inbound/wx/"),
     ("resume", ""),
     ("resume", "a chat nobody knows"),
     ("credentials", ""),
@@ -57,7 +56,6 @@ def test_a_command_that_makes_no_sense_is_carried_out_as_far_as_it_goes_and_neve
     assert not book.of("inbound")
 
 
-@pytest.mark.xfail(strict=True, reason="it closes the circuit and wakes nobody; see the notes, 26")
 def test_a_person_may_end_every_wait(stage: Stage) -> None:
     """
     Demand 12: a chat's circuit, a person's turn, a stop from outside.
