@@ -65,7 +65,7 @@ def test_a_thousand_reconnects_leave_nothing_behind(stage: Stage) -> None:
     sizes: list[tuple[int, int, dict[str, int]]] = []
 
     async def main() -> None:
-        async with stage.gateway() as gateway:  # noqa: ASYNC240 - it is no disk
+        async with stage.gateway() as gateway:
             for dials in (100, 1100):
                 await stage.until(lambda dials=dials: len(stage.server.dialled) >= dials, within=5000, every=10)  # type: ignore[misc]
                 gc.collect()
