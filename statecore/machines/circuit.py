@@ -51,7 +51,7 @@ class Tripped(External):
         reason: what was refused, and how that was read.
         wait: ns until the first probe.
         failures: which trip in a row this is.
-        level: how far pacing is stretched from now on.
+        level: how far pacing is stretched from now on; 1 if nothing says that it was too fast.
         suspects: the chats whose refusals are the evidence.
     """
 

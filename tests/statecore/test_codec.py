@@ -239,6 +239,14 @@ def test_half_a_character_from_outside_is_mended(text: str, mended: str) -> None
     assert codec.mend(Sealed(text, text)) == Sealed(mended, mended)
 
 
+def test_a_text_that_is_too_long_is_cut_and_shows_it() -> None:
+    """
+    Some libraries put the whole body of an answer into their error, and a row is not the place for it.
+    """
+    assert codec.mend(("x" * 9, Inner(name="y" * 4)), longest=3) == ("xxx ...", Inner(name="yyy ..."))
+    assert codec.mend({"k": "xyz"}, longest=3) == {"k": "xyz"}
+
+
 @often
 @given(st.text(st.characters(codec="utf-8")) | st.integers() | st.none() | instances(Everything, AWKWARD))
 def test_what_can_be_written_is_left_alone(value: Any) -> None:

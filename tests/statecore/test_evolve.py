@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from statecore import evolve as evolving
 from statecore.evolve import evolve
 from statecore.machines import MACHINES
 from tests.statecore.strategies import AWKWARD, instances, seldom
@@ -34,6 +35,35 @@ class Named:
     y: int = 0
 
 
+@attrs.frozen(slots=False)
+class Loose:
+    x: int = 0
+    y: int = 0
+
+
+@attrs.frozen(cache_hash=True)
+class Hashed:
+    x: int = 0
+    y: int = 0
+
+
+@attrs.frozen
+class Checked:
+    x: int = attrs.field(default=0, converter=int)
+    y: int = 0
+
+
+@attrs.frozen
+class Private:
+    _x: int = 0
+    y: int = 0
+
+
+@attrs.frozen
+class Derived(Two):
+    z: int = 0
+
+
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=list(MACHINES))
 @seldom
 @given(data=st.data())
@@ -48,7 +78,41 @@ def test_it_is_the_general_way_for_all_that_our_machines_remember(machine: Any, 
     assert evolve(value, **changes) == attrs.evolve(value, **changes)
 
 
-@pytest.mark.parametrize("kind", [One, Two, Named])
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=list(MACHINES))
+def test_what_our_machines_remember_is_copied_the_fast_way(machine: Any) -> None:
+    """
+    Falling back to the general way is silent, and doubles the price of every step.
+    """
+    names = tuple(field.name for field in attrs.fields(machine.remembers))
+
+    assert evolving._copier(machine.remembers, names[:1]).__name__ == "copier"
+
+
+@pytest.mark.parametrize("kind", [Loose, Checked, Hashed])
+def test_a_class_that_does_more_than_hold_its_fields_is_copied_the_general_way(kind: Any) -> None:
+    """
+    Setting slots by hand would pass over converters, and there are none to set in a class with a dictionary.
+    """
+    assert evolving._copier(kind, ("x",)).__name__ == "<lambda>"
+
+
+def test_a_converter_is_heeded() -> None:
+    """
+    What a class promises of its fields holds for copies too.
+    """
+    given: Any = "5"
+
+    assert evolve(Checked(), x=given) == Checked(x=5)
+
+
+def test_a_private_field_is_copied_along() -> None:
+    """
+    Its slot and its argument have different names.
+    """
+    assert evolve(Private(3), y=1) == Private(3, 1)
+
+
+@pytest.mark.parametrize("kind", [One, Two, Named, Loose, Checked, Hashed, Derived])
 def test_every_shape_of_class_is_copied(kind: Any) -> None:
     """
     Those that the fast way does not fit go the general way.
@@ -57,6 +121,7 @@ def test_every_shape_of_class_is_copied(kind: Any) -> None:
     copy = evolve(value, x=5)
 
     assert (value, copy) == (kind(x=1), kind(x=5))
+    assert hash(copy) == hash(kind(x=5))
     assert evolve(value) == value
 
 

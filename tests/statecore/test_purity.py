@@ -25,7 +25,7 @@ BANNED: Final = frozenset(
 
 CLOCKS: Final = frozenset({"now", "utcnow", "today"})
 
-BUILT_IN_IO: Final = frozenset({"open", "input", "print", "exec", "eval"})
+BUILT_IN_IO: Final = frozenset({"open", "input", "print"})
 
 
 def pure_modules() -> list[Path]:

@@ -49,6 +49,7 @@ class Book:
         instances: its projection, by address.
         secrets: by (account, name).
         commands: (id, account, kind, done).
+        pruned: whether old rows are gone.
         status: what `statecore status` would show at the moment of the last row.
     """
 
@@ -56,6 +57,7 @@ class Book:
     instances: dict[str, Held]
     secrets: dict[tuple[str, str], str]
     commands: list[tuple[int, str, str, str | None]]
+    pruned: bool
     status: Status
     cells: list[str] = attrs.field(repr=False)
 
@@ -93,8 +95,10 @@ def read_book(path: Path) -> Book:
         ]
         secrets = {(account, name): value for account, name, value in connection.execute("select * from secrets")}
         commands = connection.execute("select id, account, kind, done from commands order by id").fetchall()
+        pruned = connection.execute("select 1 from checkpoints").fetchone() is not None
         cells = list(_cells(connection))
-    return Book(rows, {held.address: held for held in instances}, secrets, commands, status, cells)
+    pruned = pruned or (bool(rows) and rows[0].seq > 1)
+    return Book(rows, {held.address: held for held in instances}, secrets, commands, pruned, status, cells)
 
 
 def _cells(connection: sqlite3.Connection) -> Iterator[str]:

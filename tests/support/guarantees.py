@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import statecore_journal
 from statecore import codec
 from statecore.events import Elapsed, Governed, Late, name_of
 from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES
 from statecore.machines.delivery import Accepted
-from statecore_journal import LogRow
+from statecore_journal import LogRow, diverges
 from tests.support.book import Book, Held, read_book
 from tests.support.platform import CANARY, Attempt, Server
 
@@ -40,6 +39,8 @@ def assert_guarantees(
 ) -> Book:
     """Hold a journal against the truth.
 
+    Of a journal that was pruned less can be asked: what is gone can neither be compared nor folded.
+
     Args:
         path: the journal.
         truth: what every account's platform saw.
@@ -48,21 +49,23 @@ def assert_guarantees(
         rows_per_second: bound on the rows of a connection; None where the platform floods.
     """
     book = read_book(path)
+    assert diverges(path) is None
+    for server in truth.values():
+        g6_one_at_a_time(server)
+    g8_truth(book)
+    g10_secrets_stay_out(book, logs or [])
+    assert path.stat().st_mode & 0o077 == 0, "others can read the journal"
+    if book.pruned:
+        return book
     for account, server in truth.items():
         g1_journal_first(book, account, server)
         g3_nothing_lost(book, account, server)
         g4_no_silent_duplicates(book, account, server)
         g5_order(book, account, server)
-        g6_one_at_a_time(server)
     g3_accepted_is_there(book, accepted or {})
     if rows_per_second is not None:
         g2_no_spin(book, rows_per_second)
-    g8_truth(book)
     g9_replay(book)
-    diverges = getattr(statecore_journal, "diverges", None)
-    assert diverges is None or not diverges(path)
-    g10_secrets_stay_out(book, logs or [])
-    assert path.stat().st_mode & 0o077 == 0, "others can read the journal"
     return book
 
 

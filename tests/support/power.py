@@ -19,7 +19,7 @@ from statecore_journal import Journal
 T = TypeVar("T")
 
 Fault = Callable[[str], Exception | None]
-"""Asked before every write ("append", "take", "beat", "ask", "finish") for what it fails with."""
+"""Asked before every write ("append", "take", "beat", "ask", "finish", "prune") for what it fails with."""
 
 
 class Cut(BaseException):
@@ -126,6 +126,20 @@ class WiredJournal:
     async def finish(self, command: int, result: str) -> None:
         """Mark a command."""
         await self._write("finish", lambda: self._journal.finish(command, result))
+
+    async def prune(self, **how: Any) -> Any:
+        """Prune; each of its transactions is a write."""
+        writer: Any = self._journal._writer
+        run = writer.run
+
+        async def counted(work: Any) -> Any:
+            return await self._power.write("prune", lambda: run(work), lambda: run(work))
+
+        writer.run = counted
+        try:
+            return await self._journal.prune(**how)
+        finally:
+            writer.run = run
 
     async def _write(self, kind: str, write: Callable[[], Awaitable[T]]) -> T:
         return await self._power.write(kind, write, write)
