@@ -1,42 +1,48 @@
-"""Copy a frozen value with some fields changed, twice as fast as the general way."""
+"""Copy a frozen value with some fields changed, in half the time of the general way."""
 
-import operator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import attrs
 
 T = TypeVar("T")
+Copier = Callable[[Any, dict[str, Any]], Any]
 
-_PLANS: dict[type, tuple[Any, dict[str, int], bool]] = {}
+_COPIERS: dict[tuple[Any, ...], Copier] = {}
 
 
-def _plan(cls: type) -> tuple[Any, dict[str, int], bool]:
-    names = [field.name for field in attrs.fields(cls)]
-    getter = operator.attrgetter(*names) if names else (lambda _value: ())
-    positional = not any(field.kw_only for field in attrs.fields(cls)) and len(names) > 1
-    plan = getter, {name: index for index, name in enumerate(names)}, positional
-    _PLANS[cls] = plan
-    return plan
+def _copier(cls: type, changed: tuple[str, ...]) -> Copier:
+    """Build the function that copies a *cls* with these fields changed: each slot is set once, and nothing else done."""
+    fields = attrs.fields(cls)
+    if unknown := [name for name in changed if name not in {field.name for field in fields}]:
+        raise TypeError(f"{cls.__name__} has no field {unknown[0]!r}")
+    plain = all(field.converter is None and field.validator is None and field.init for field in fields)
+    if not plain or hasattr(cls, "__attrs_post_init__") or hasattr(cls, "__dict__"):
+        return lambda value, changes: attrs.evolve(value, **changes)
+    lines = [
+        f"set_{field.name}(copy, {f'changes[{field.name!r}]' if field.name in changed else f'value.{field.name}'})"
+        for field in fields
+    ]
+    source = "\n    ".join(["def copier(value, changes):", "copy = new(cls)", *lines, "return copy"])
+    scope: dict[str, Any] = {f"set_{field.name}": getattr(cls, field.name).__set__ for field in fields}
+    scope |= {"cls": cls, "new": object.__new__}
+    exec(source, scope)  # noqa: S102 - as attrs itself does; nothing in it comes from outside
+    copier: Copier = scope["copier"]
+    return copier
 
 
 def evolve(value: T, **changes: Any) -> T:
     """Return a copy of *value* with the given fields replaced.
 
-    It is `attrs.evolve` without its generality (no aliases, no init=False), at about two thirds of the cost. The step
-    of every machine copies what it remembers, so this is the hottest line of the core.
+    It is `attrs.evolve` without its generality. The step of every machine copies what it remembers, so this is the
+    hottest line of the core.
 
     Raises:
         TypeError: *value* has no such field.
     """
-    cls = type(value)
-    plan = _PLANS.get(cls) or _plan(cls)
-    getter, index, positional = plan
-    if not positional:
-        return attrs.evolve(value, **changes)  # type: ignore[misc]
-    fields = list(getter(value))
-    try:
-        for name, new in changes.items():
-            fields[index[name]] = new
-    except KeyError as error:
-        raise TypeError(f"{cls.__name__} has no field {error.args[0]!r}") from None
-    return cls(*fields)
+    key = (type(value), *changes)
+    copier = _COPIERS.get(key)
+    if copier is None:
+        copier = _COPIERS[key] = _copier(type(value), tuple(changes))
+    copied: T = copier(value, changes)
+    return copied
