@@ -17,7 +17,8 @@ def _copier(cls: type, changed: tuple[str, ...]) -> Copier:
     if unknown := [name for name in changed if name not in {field.name for field in fields}]:
         raise TypeError(f"{cls.__name__} has no field {unknown[0]!r}")
     plain = all(field.converter is None and field.validator is None and field.init for field in fields)
-    if not plain or hasattr(cls, "__attrs_post_init__") or hasattr(cls, "__dict__"):
+    more = hasattr(cls, "__attrs_post_init__") or hasattr(cls, "_attrs_cached_hash") or cls.__dictoffset__
+    if more or not plain:
         return lambda value, changes: attrs.evolve(value, **changes)
     lines = [
         f"set_{field.name}(copy, {f'changes[{field.name!r}]' if field.name in changed else f'value.{field.name}'})"

@@ -56,6 +56,7 @@ def test_a_lying_peer_is_asked_about_once_a_second(stage: Stage, lie: str) -> No
     for begin in range(0, int(LASTS), 60):
         assert sum(begin <= at < begin + 60 for at in polls) <= 61
     assert len(book.rows) < 5 * len(polls) + 50
+    assert stage.steps / LASTS < 50
 
 
 def test_a_peer_that_answers_dials_and_nothing_else_is_dialled_ever_more_slowly(stage: Stage) -> None:

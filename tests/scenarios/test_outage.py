@@ -10,10 +10,13 @@ import math
 import pytest
 import trio
 
+from statecore.gateway import Gateway
 from statecore.messages import Delivered
 from statecore.platform import Failure, Policies
 from statecore.policies import Backoff
-from tests.support.platform import QUICK, Fake, Fate, Plain, unsent
+from statecore.units import HOURS
+from tests.support.platform import QUICK, Fake, Fate, Plain, refused, unsent
+from tests.support.power import Power
 from tests.support.stage import Stage
 
 DOWN = Failure(stage="connect", error="no route to host")
@@ -181,3 +184,44 @@ def test_a_poll_that_fails_while_the_platform_answers_holds_no_message_back(stag
                 await trio.sleep(17)
 
     stage.run(main)
+
+
+@pytest.mark.parametrize("gap", ["asleep", "stopped", "killed"])
+def test_time_in_which_nobody_tried_does_not_count(stage: Stage, gap: str) -> None:
+    """
+    D5: five minutes of failures, then eight hours in which the machine was asleep or the program was not running, then one
+    failure more. That is a short outage and not a hopeless case.
+    """
+    stage.account = Fake(stage.server, Plain(), QUICK)
+    power = Power()
+
+    async def main() -> None:
+        if gap == "asleep":
+            async with stage.gateway() as gateway:
+                await first(gateway)
+                stage.world.suspend(8 * HOURS)
+                await second()
+            return
+        await stage.boot(first, power)
+        await trio.sleep(8 * 3600)
+        async with stage.gateway():
+            await second()
+
+    async def first(gateway: Gateway) -> None:
+        await stage.connected()
+        stage.server.sends.append(lambda _: refused("busy"))
+        await stage.send(gateway, "ann", "hello")
+        await trio.sleep(300)
+        assert len(stage.server.attempts) > 8
+        if gap == "killed":
+            power.cut()
+
+    async def second() -> None:
+        count = len(stage.server.attempts)
+        await stage.until(lambda: len(stage.server.attempts) > count + 1)
+        stage.server.sends.clear()
+        await stage.settled()
+
+    book = stage.run(main, limit=10 * 3600)
+
+    assert len(book.of("delivery", "delivered")) == 1

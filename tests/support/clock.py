@@ -51,13 +51,20 @@ def alone(error: BaseException) -> BaseException:
     return error
 
 
-def virtual(main: Callable[[], Awaitable[T]], *, seed: int = 0, limit: float = 6 * 3600.0) -> T:
+def virtual(
+    main: Callable[[], Awaitable[T]],
+    *,
+    seed: int = 0,
+    limit: float = 6 * 3600.0,
+    stepped: Callable[[int], None] = lambda _: None,
+) -> T:
     """Run a scenario on a virtual clock that starts at 0.
 
     Args:
         main: the scenario.
         seed: decides which task runs first wherever several could.
         limit: virtual seconds after which the scenario has hung.
+        stepped: told at the end how many steps tasks made.
 
     Raises:
         AssertionError: it hung, or span.
@@ -74,6 +81,7 @@ def virtual(main: Callable[[], Awaitable[T]], *, seed: int = 0, limit: float = 6
                 raise AssertionError(f"the scenario was not over after {limit:g} virtual seconds") from None
             finally:
                 trio.lowlevel.remove_instrument(steps)
+                stepped(steps.total)
         assert not steps.spun, f"more than {STEPS_AT_ONCE} task steps at second {steps.at:g}"
         raise AssertionError("the scenario cancelled its own harness")
 

@@ -85,6 +85,7 @@ class Stage:
         server: the platform of the account "wx".
         servers: all platforms by account.
         log: lines of the log.
+        steps: how many steps tasks made in the last run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -95,6 +96,7 @@ class Stage:
         self.servers: dict[str, Server] = {"wx": self.server}
         self.accepted: dict[str, str] = {}
         self.log: list[str] = []
+        self.steps = 0
         self._seed = 0
         self._world: VirtualWorld | None = None
         self._witnesses: list[JournalWitness] = []
@@ -128,7 +130,7 @@ class Stage:
         self._seed, self._world = seed, None
         with self._listening():
             try:
-                virtual(main, seed=seed, limit=limit)
+                virtual(main, seed=seed, limit=limit, stepped=self._note_steps)
             finally:
                 for witness in self._witnesses:
                     witness.close()
@@ -138,6 +140,9 @@ class Stage:
         return assert_guarantees(
             self.path, self.servers, accepted=self.accepted, logs=self.log, rows_per_second=rows_per_second
         )
+
+    def _note_steps(self, steps: int) -> None:
+        self.steps = steps
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
