@@ -271,8 +271,15 @@ class Gateway:
         return outcome
 
     def _outcome(self, address: str) -> Delivered | Dead | Expired | None:
-        found = self._journal.store.state_of(address)
-        if found is None or found[0] not in ENDED:
+        store = self._journal.store
+        found = store.state_of(address)
+        if found is None:
+            if store.sends_wait(address.split("/")[1]):
+                return None  # it was asked for, and is not accepted yet
+            found = store.state_of(address)  # looked at again: it may have been accepted between the two looks
+            if found is None:
+                return Expired("it is over, and the journal holds no more of it")
+        if found[0] not in ENDED:
             return None
         state, text = found
         data = codec.loads(text, Delivery)
