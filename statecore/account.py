@@ -108,12 +108,11 @@ class Account:
 
     # ---- beginning and ending ----------------------------------------------------------------------------------------
 
-    def start(self, event: connection.Started, offline: int = 0) -> Unit:
+    def start(self, event: connection.Started) -> Unit:
         """Take the account: find what the last process left under way, and begin.
 
         Args:
             event: who takes it.
-            offline: for how long nobody drove it, in ns.
         """
         unit = self.system.begin(self._world.now())
         self.system.feed(unit, self.address, event)
@@ -131,7 +130,7 @@ class Account:
                 self.outbox.moved(entry.address)
             elif entry.machine.name == "inbound":
                 self.intake.moved(entry.address)
-        self.system.arm(unit, offline)
+        self.system.arm(unit, event.offline)
         since = unit.now - 60 * SECONDS
         for at, received in self._store.recently_received(self.name, since):
             known = Message(

@@ -287,12 +287,11 @@ class Driver:
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
 
-    async def run(self, started: Started, offline: int) -> None:
+    async def run(self, started: Started) -> None:
         """Drive the account until it is closed.
 
         Args:
             started: who drives it.
-            offline: for how long nobody did, in ns.
 
         Raises:
             Fenced: another process took it.
@@ -301,7 +300,7 @@ class Driver:
         try:
             async with self._config.connect(self._journal.secrets(self.name)) as client, trio.open_nursery() as nursery:
                 self._client = client
-                await self._commit([self.account.start(started, offline)], nursery)
+                await self._commit([self.account.start(started)], nursery)
                 while self.account.system.snapshot(self.account.address).state != "closed":
                     await self._next_happening()
                     units = self._decide()

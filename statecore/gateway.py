@@ -385,7 +385,7 @@ class Gateway:
         if self.stopping:
             return
         self._take_commands()
-        await driver.run(Started(boot=self._boot, pid=pid, host=host, epoch=epoch), offline)
+        await driver.run(Started(boot=self._boot, pid=pid, host=host, epoch=epoch, offline=offline))
         await self._journal.beat({name: (epoch, "stopped")})
 
     # ---- background --------------------------------------------------------------------------------------------------

@@ -92,12 +92,14 @@ class Started(External):
         pid: its number on its host.
         host: its host.
         epoch: the lease's epoch, newer than every one before.
+        offline: for how long nobody drove it before that, in ns.
     """
 
     boot: str
     pid: int
     host: str
     epoch: int
+    offline: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -271,7 +273,7 @@ class HungUp(Outcome):
 
 
 def begin(was: Connection, event: Started, now: int) -> Connection:
-    down_since = now if was.down_since is None else was.down_since
+    down_since = now - event.offline if was.down_since is None else was.down_since
     return Connection(
         generation=was.generation + 1,
         down_since=down_since,
@@ -370,7 +372,11 @@ def doubt(was: Connection, event: Doubted, now: int) -> Connection:
 
 def wake(was: Connection, event: Woke, now: int) -> Connection:
     return evolve(
-        down(was, now), retry_at=now + event.wait, failures=0, reachable=False, reason="the machine was suspended"
+        down(was, now - event.slept),
+        retry_at=now + event.wait,
+        failures=0,
+        reachable=False,
+        reason="the machine was suspended",
     )
 
 

@@ -186,12 +186,7 @@ def test_a_poll_that_fails_while_the_platform_answers_holds_no_message_back(stag
     stage.run(main)
 
 
-UNCOUNTED = pytest.mark.xfail(strict=True, reason="that time counts as age; see the notes, 28")
-
-
-@pytest.mark.parametrize(
-    "gap", [pytest.param("asleep", marks=UNCOUNTED), "stopped", pytest.param("killed", marks=UNCOUNTED)]
-)
+@pytest.mark.parametrize("gap", ["asleep", "stopped", "killed"])
 def test_time_in_which_nobody_tried_does_not_count(stage: Stage, gap: str) -> None:
     """
     D5: five minutes of failures, then eight hours in which the machine was asleep or the program was not running, then one

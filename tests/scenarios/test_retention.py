@@ -103,7 +103,6 @@ def test_what_waits_is_never_pruned(stage: Stage) -> None:
     assert sorted(book.messages("waiting")) == ["m1", "m2"]
 
 
-@pytest.mark.xfail(strict=True, reason="it waits for ever; see the notes, 27")
 @pytest.mark.usefixtures("slow_looks")
 def test_a_receipt_of_what_was_pruned_does_not_wait_for_ever(stage: Stage) -> None:
     """
