@@ -233,7 +233,7 @@ class Account:
                 unit.secrets.update(result.secrets)
                 unit.forget = result.fresh
                 return connection.Ready() if result.proved else connection.Opened()
-            case Empty(silent=True) if data.silences + 1 >= SILENCES_MAX:
+            case Empty(silent=True) if data.silences + 1 >= SILENCES_MAX or data.ready_since is None:
                 return self._lost(
                     Failure(stage="silence", error="the platform does not answer its polls"), data, unit.now
                 )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from statecore.errors import Conflict, JournalBusy, JournalCorrupt, JournalError, JournalFull, NotAJournal
+from statecore.errors import JournalBusy, JournalCorrupt, JournalError, JournalFull, NotAJournal
 
 # https://sqlite.org/rescode.html; the low byte is the primary code
 _PERM, _BUSY, _LOCKED, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN = 3, 5, 6, 8, 10, 11, 13, 14
@@ -22,8 +22,6 @@ def problem(error: sqlite3.Error, path: Path) -> JournalError:
     text = str(error)
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if code is not None else None
-    if isinstance(error, sqlite3.IntegrityError) and ("events.machine" in text or "instances.address" in text):
-        return Conflict(f"another writer appended to the same instance of {path} first; this append changed nothing")
     if primary in (_BUSY, _LOCKED, _PROTOCOL):
         return JournalBusy(f"{path} is locked by another process; nothing was written. Find it with: fuser {path}")
     if primary == _FULL:

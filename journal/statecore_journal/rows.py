@@ -151,6 +151,10 @@ class Batch:
         self.following = first + len(rows.events)
         return first
 
+    def moves(self) -> list[tuple[str, int, int]]:
+        """Return (address, version before, place of the last event) of every instance."""
+        return [(address, before, seq) for address, (before, _, _, seq) in self._lasts.items()]
+
     def inserts(self) -> list[Row]:
         """Return the rows of `INSERT_INSTANCE`."""
         return [

@@ -137,6 +137,9 @@ def connect(path: Path, *, busy_ns: int) -> sqlite3.Connection:
         connection.close()
         raise JournalError(f"{path} cannot have a write-ahead log where it is ({mode} mode); use a local disk")
     connection.execute("pragma synchronous = full")
+    connection.execute(
+        "pragma secure_delete = on"
+    )  # what is forgotten or pruned is overwritten; not every build does that
     connection.execute(f"pragma journal_size_limit = {WAL_BYTES_KEPT}")
     connection.execute("pragma cache_size = -4096")
     return connection

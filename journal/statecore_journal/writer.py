@@ -22,7 +22,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from statecore.errors import Fenced, JournalBusy, JournalError, JournalFull
+from statecore.errors import Conflict, Fenced, JournalBusy, JournalError, JournalFull
 from statecore.system import Unit
 from statecore.units import MILLISECONDS
 from statecore_journal.files import Wal
@@ -321,23 +321,25 @@ def _refuse_to_abort(_: Any) -> trio.lowlevel.Abort:
 def _flush(connection: sqlite3.Connection, batch: Batch) -> None:
     if not batch.events:
         return
-    connection.executemany(INSERT_EVENT, batch.events)
-    if inserts := batch.inserts():
-        connection.executemany(INSERT_INSTANCE, inserts)
-    if updates := batch.updates():
-        written = connection.executemany(UPDATE_INSTANCE, updates).rowcount
-        if written != len(updates):
-            raise moved(_first_moved(connection, updates))
+    inserts, updates = batch.inserts(), batch.updates()
+    try:
+        connection.executemany(INSERT_EVENT, batch.events)
+        if inserts:
+            connection.executemany(INSERT_INSTANCE, inserts)
+        if updates and connection.executemany(UPDATE_INSTANCE, updates).rowcount != len(updates):
+            raise _conflict(connection, batch)
+    except sqlite3.IntegrityError as error:
+        raise _conflict(connection, batch) from error
 
 
-def _first_moved(connection: sqlite3.Connection, updates: list[tuple[Any, ...]]) -> str:
-    """Find an instance that could not be updated, because it was not where the unit found it."""
-    for row in updates:
-        version, seq, address = row[1], *row[-3:-1]
-        found = connection.execute("select version, seq from instances where address = ?", (address,)).fetchone()
-        if found != (version, seq):
-            return str(address)
-    raise AssertionError("one of them was not written")
+def _conflict(connection: sqlite3.Connection, batch: Batch) -> Conflict:
+    """Find an instance that is not where the batch found it, and was not put there by the batch."""
+    for address, before, seq in batch.moves():
+        row = connection.execute("select version, seq from instances where address = ?", (address,)).fetchone()
+        version, written = row if row is not None else (0, 0)
+        if version != before and written != seq:
+            return moved(address)
+    return Conflict("another writer appended at the same time; this append changed nothing")
 
 
 def _claim(connection: sqlite3.Connection, unit: Unit) -> Existing | None:

@@ -140,3 +140,72 @@ def test_a_consumer_that_is_not_there_loses_nothing(stage: Stage) -> None:
 
     assert handled == ["message 0", "message 1", "message 2"]
     assert [held.fields["attempts"] for held in book.of("inbound")] == [1, 1, 1]
+
+
+@pytest.mark.xfail(strict=True, reason="its chat stands still until a restart; see the notes, 29")
+@pytest.mark.parametrize("way", ["return", "cancelled right after"])
+def test_a_message_that_was_taken_and_let_fall_is_handed_over_again(stage: Stage, way: str) -> None:
+    """
+    Without a restart: its chat would stand still until there is one, and nobody would know why.
+    """
+    stage.account = Fake(stage.server, Plain(), QUICK)
+    handled: list[str] = []
+
+    async def main() -> None:
+        stage.server.say("ann", "hello")
+
+        async def let_fall() -> None:
+            async for _ in gateway.inbox():
+                if way == "return":
+                    return
+                await trio.sleep_forever()
+
+        async def handle(message: Message) -> None:
+            handled.append(message.text)
+
+        async with stage.gateway() as gateway, trio.open_nursery() as nursery:
+            await stage.heard(1)
+            with trio.move_on_after(1):
+                await let_fall()
+            nursery.start_soon(answer, gateway, handle)
+            await stage.settled(within=120)
+            gateway.stop()
+
+    stage.run(main)
+
+    assert handled == ["hello"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_programs_of_one_gateway_share_its_messages(stage: Stage, seed: int) -> None:
+    """
+    Each message goes to one of them, consumers come and go, and nobody starves.
+    """
+    stage.account = Fake(stage.server, Plain(), QUICK)
+    handled: list[str] = []
+
+    async def main() -> None:
+        async def handle(message: Message) -> None:
+            await trio.sleep(stage.world.draw())
+            handled.append(message.text)
+
+        async def comes_and_goes() -> None:
+            while True:
+                with trio.move_on_after(3 * stage.world.draw()):
+                    await answer(gateway, handle)
+                await trio.sleep(stage.world.draw())
+
+        async with stage.gateway() as gateway, trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(comes_and_goes)
+            for number in range(60):
+                stage.server.say(f"chat {number % 9}", f"message {number}")
+                await trio.sleep(0.2)
+            await stage.settled(within=300)
+            nursery.cancel_scope.cancel()
+
+    book = stage.run(main, seed=seed)
+
+    done = [held.key for held in book.of("inbound", "done")]
+    assert len(done) + len(book.of("inbound", "quarantined")) == 60
+    assert len(done) >= 58

@@ -12,7 +12,7 @@ import trio
 from statecore.gateway import Gateway, Options, Retention
 from statecore.messages import Delivered, Message
 from statecore_journal import diverges
-from tests.support.platform import QUICK, Fake, Plain
+from tests.support.platform import QUICK, Fake, Plain, refused
 from tests.support.power import Power
 from tests.support.stage import Stage, answer
 
@@ -77,8 +77,6 @@ def test_what_waits_is_never_pruned(stage: Stage) -> None:
     """
     Not for its age: a message behind a closed window, one that is dead, one nobody has handled.
     """
-    from tests.support.platform import refused
-
     stage.account = Fake(stage.server, Plain(), QUICK)
     stage.server.during(0, 60, refused("shut"), "ann")
     stage.server.during(0, 60, refused("gone"), "bob")
