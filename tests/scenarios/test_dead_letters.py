@@ -81,7 +81,7 @@ def test_attempts_are_counted_over_restarts_and_end_with_age(stage: Stage, resta
             async with stage.gateway():
                 await another_attempt(stage)
         async with stage.gateway():
-            await stage.until(lambda: stage.counts("delivery") == {("delivery", "dead"): 1}, within=1200)
+            await stage.until(lambda: stage.counts("delivery") == {("delivery", "dead"): 1}, within=1200, every=5)
         for _ in range(5):
             async with stage.gateway():
                 await stage.connected()
