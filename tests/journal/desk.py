@@ -2,7 +2,7 @@
 happen to them the way a driver does."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,8 @@ from statecore.machines import MACHINES, connection, delivery, inbound, window
 from statecore.system import System, Unit
 from statecore.units import SECONDS
 from statecore_journal import Journal, open_journal
+from statecore_journal.rows import INSERT_EVENT, INSERT_INSTANCE, UPDATE_INSTANCE, Batch, encode
+from statecore_journal.schema import connect, prepare
 
 START: Final = 1_790_000_000 * SECONDS
 
@@ -138,6 +140,7 @@ class Hand:
         """Poll for nothing, so often."""
         tie = f"connection/{self.account}"
         for _ in range(times):
+            self.now += 35 * SECONDS
             await self.happen(tie, connection.Idle(held=35 * SECONDS, wait=SECONDS))
             (due, name) = self.system.instance(tie).machine.deadlines(self.system.snapshot(tie))[0]
             self.now = max(self.now, due)
@@ -181,9 +184,25 @@ class Hand:
         return address
 
 
+def record(path: Path, units: Iterable[Unit]) -> None:
+    """Write units to a journal, all in one transaction."""
+    prepare(path, busy_ns=SECONDS)
+    with closing(connect(path, busy_ns=SECONDS)) as connection_:
+        ((last,),) = connection_.execute("select coalesce(max(seq), 0) from events").fetchall()
+        batch = Batch(last + 1, START)
+        for unit in units:
+            batch.add(encode(unit), 0)
+        connection_.execute("pragma synchronous = off")
+        connection_.execute("begin")
+        connection_.executemany(INSERT_EVENT, batch.events)
+        connection_.executemany(INSERT_INSTANCE, batch.inserts())
+        connection_.executemany(UPDATE_INSTANCE, batch.updates())
+        connection_.execute("commit")
+
+
 def rows(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Ask a journal by hand."""
-    with closing(sqlite3.connect(path)) as connection_:
+    """Ask a journal by hand, or change it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection_:
         return connection_.execute(sql, values).fetchall()
 
 

@@ -166,7 +166,7 @@ def test_a_gateway_notices_that_others_have_written(tmp_path: Path) -> None:
     async def main(journal: Journal, _: Hand) -> None:
         journal.store.changed()
         assert not journal.store.changed()
-        number = submit(path, "wx", Command(id=0, kind="send", target="c", delivery="d", text="t"), wall=START)[0]
+        number, _ = submit(path, "wx", Command(id=0, kind="send", target="c", delivery="d", text="t"), wall=START)
         assert journal.store.changed()
         assert not journal.store.changed()
         (command,) = journal.store.commands("wx")

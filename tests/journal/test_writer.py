@@ -495,7 +495,7 @@ def test_a_secret_is_in_its_table_and_nowhere_else(tmp_path: Path) -> None:
     async def main() -> None:
         async with opened(path) as journal:
             hand = Hand(journal)
-            unit = hand.unit()
+            unit = hand.unit(*[("connection/wx", event) for event in ()])
             unit.secrets["token/chat"] = CANARY
             await hand.commit(unit)
             await hand.receive("1")
@@ -609,7 +609,7 @@ def test_nobody_waits_for_a_lock_whose_rows_are_durable_already(tmp_path: Path) 
         async with opened(path, busy_ns=1 * SECONDS) as journal:
             with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
                 lock = iter((lambda: None, lambda: other.execute("begin immediate"), lambda: None))
-                journal._writer._wal.bound = lambda _: next(lock)()  # type: ignore[assignment]
+                journal._writer._wal.bound = lambda _: next(lock)()  # type: ignore[method-assign, return-value]
                 async with trio.open_nursery() as nursery, stalled(journal):
                     for number in range(BATCH_ROWS_MIN):
                         nursery.start_soon(append, journal, f"durable {number}")
