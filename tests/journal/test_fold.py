@@ -62,9 +62,9 @@ def folded(path: Path, **how: Any) -> dict[str, Folded]:
         return {found.address: found for found in fold(reader, machines=ALL, **how)}
 
 
-def recorded(path: Path) -> dict[str, tuple[str, int, int, int, str]]:
+def recorded(path: Path) -> dict[str, tuple[Any, ...]]:
     found = rows(path, "select address, state, version, entered, seq, data from instances")
-    return {address: tuple(rest) for address, *rest in found}  # type: ignore[misc]
+    return {address: tuple(rest) for address, *rest in found}
 
 
 # ---- folding ---------------------------------------------------------------------------------------------------------

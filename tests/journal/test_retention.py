@@ -376,7 +376,7 @@ def test_age_comes_first_and_size_after_it(tmp_path: Path) -> None:
 # ---- in small pieces -------------------------------------------------------------------------------------------------
 
 
-def test_no_transaction_is_long_however_much_there_is_to_do(tmp_path: Path) -> None:
+def test_no_transaction_is_long_however_much_there_is_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Appends wait for it. A message of a thousand parts and a connection of a year are cut up as well.
     """
@@ -412,7 +412,7 @@ def test_no_transaction_is_long_however_much_there_is_to_do(tmp_path: Path) -> N
                     assert diverges(path) is None, "it is whole after every transaction"
                 return result
 
-            journal._writer.run = counted  # type: ignore[method-assign]
+            monkeypatch.setattr(journal._writer, "run", counted)
             return await journal.prune(now=ended + 30 * DAYS, older_than=1 * DAYS)
 
     summary = trio.run(watch)
@@ -517,7 +517,7 @@ def test_pruning_twice_is_pruning_once(tmp_path: Path) -> None:
     [({}, "how old, how large, or both"), ({"older_than": -1}, "not negative"), ({"max_bytes": -1}, "not negative")],
     ids=["nothing", "a negative age", "a negative size"],
 )
-def test_a_pruning_that_makes_no_sense_is_refused(tmp_path: Path, arguments: dict[str, int], says: str) -> None:
+def test_a_pruning_that_makes_no_sense_is_refused(tmp_path: Path, arguments: dict[str, Any], says: str) -> None:
     """
     A forgotten option must not mean "everything".
     """

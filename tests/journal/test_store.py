@@ -163,7 +163,7 @@ def test_a_gateway_notices_that_others_have_written(tmp_path: Path) -> None:
     """
     path = tmp_path / "gateway.db"
 
-    async def main(journal: Journal, _: Hand) -> None:
+    async def main(journal: Journal, _hand: Hand) -> None:
         journal.store.changed()
         assert not journal.store.changed()
         number, _ = submit(path, "wx", Command(id=0, kind="send", target="c", delivery="d", text="t"), wall=START)
@@ -197,9 +197,8 @@ def test_a_store_reads_and_cannot_write(tmp_path: Path) -> None:
     There is one writer.
     """
 
-    async def main(journal: Journal, _: Hand) -> None:
-        hand = Hand(journal, machines=LAMPS)
-        await hand.happen("lamp/wx/1", Pressed())
+    async def main(journal: Journal, _hand: Hand) -> None:
+        await Hand(journal, machines=LAMPS).happen("lamp/wx/1", Pressed())
         with pytest.raises(JournalError, match="readonly"):
             journal.store._all("delete from events")
 

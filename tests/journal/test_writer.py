@@ -495,7 +495,7 @@ def test_a_secret_is_in_its_table_and_nowhere_else(tmp_path: Path) -> None:
     async def main() -> None:
         async with opened(path) as journal:
             hand = Hand(journal)
-            unit = hand.unit(*[("connection/wx", event) for event in ()])
+            unit = hand.unit()
             unit.secrets["token/chat"] = CANARY
             await hand.commit(unit)
             await hand.receive("1")
@@ -593,7 +593,9 @@ def test_a_lock_that_is_let_go_in_time_is_nothing_to_speak_of(tmp_path: Path) ->
     trio.run(main)
 
 
-def test_nobody_waits_for_a_lock_whose_rows_are_durable_already(tmp_path: Path) -> None:
+def test_nobody_waits_for_a_lock_whose_rows_are_durable_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     The results of a batch are handed out while the next is under way. If that one has to wait, they must not.
     """
@@ -608,8 +610,8 @@ def test_nobody_waits_for_a_lock_whose_rows_are_durable_already(tmp_path: Path) 
     async def main() -> None:
         async with opened(path, busy_ns=1 * SECONDS) as journal:
             with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
-                lock = iter((lambda: None, lambda: other.execute("begin immediate"), lambda: None))
-                journal._writer._wal.bound = lambda _: next(lock)()  # type: ignore[method-assign, return-value]
+                statements = iter(("select 1", "begin immediate", "select 1"))
+                monkeypatch.setattr(journal._writer._wal, "bound", lambda _: other.execute(next(statements)))
                 async with trio.open_nursery() as nursery, stalled(journal):
                     for number in range(BATCH_ROWS_MIN):
                         nursery.start_soon(append, journal, f"durable {number}")
