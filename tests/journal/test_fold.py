@@ -34,6 +34,10 @@ class Nothing:
     def load(self, _address: str) -> None:
         return None
 
+    def due(self, account: str, after: int, most: int | None) -> tuple[list[tuple[int, str]], int | None]:  # noqa: ARG002
+        """Nothing waits."""
+        return [], None
+
 
 @pytest.fixture
 def day(tmp_path: Path) -> Path:
