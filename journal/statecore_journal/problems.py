@@ -22,7 +22,7 @@ def problem(error: sqlite3.Error, path: Path) -> JournalError:
     text = str(error)
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if code is not None else None
-    if primary in (_BUSY, _LOCKED, _PROTOCOL):
+    if is_busy(error):
         return JournalBusy(f"{path} is locked by another process; nothing was written. Find it with: fuser {path}")
     if primary == _FULL:
         return JournalFull(
@@ -39,6 +39,12 @@ def problem(error: sqlite3.Error, path: Path) -> JournalError:
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in text:
         return JournalError(f"{path} is closed")
     return JournalError(f"{path}: {text}")
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether another process holds what is needed."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (_BUSY, _LOCKED, _PROTOCOL)
 
 
 @contextmanager

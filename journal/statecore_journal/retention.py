@@ -29,7 +29,7 @@ from statecore.units import DAYS, MINUTES, SECONDS
 from statecore_journal.fold import AT, CHECKPOINTS, EVENTS, INSTANCES, Divergence, Folded, Replay
 from statecore_journal.problems import translated
 from statecore_journal.reader import ACCOUNTS
-from statecore_journal.schema import connect, prepare
+from statecore_journal.schema import begin, connect, prepare
 
 ROWS_AT_ONCE: Final = 500
 """Rows deleted in one transaction: some 10 ms, which is what an append that comes meanwhile waits."""
@@ -114,7 +114,7 @@ def prune(
     with translated(file), closing(connect(file, busy_ns=BUSY_NS)) as connection:
         work = next(run)
         while True:
-            connection.execute("begin immediate")
+            begin(connection, busy_ns=BUSY_NS)
             try:
                 result = work(connection)
                 connection.execute("commit")

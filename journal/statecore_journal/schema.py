@@ -5,6 +5,7 @@ Few columns and one unique index are half of the speed, so `events` has just wha
 """
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -13,14 +14,18 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from statecore.errors import JournalError, NotAJournal
+from statecore.units import MILLISECONDS, SECONDS
 from statecore_journal.files import APPLICATION_ID, inspect, own
-from statecore_journal.problems import translated
+from statecore_journal.problems import is_busy, translated
 
 SCHEMA_VERSION: Final = 1
 """Raised by every migration. A file with a higher one was written by a newer statecore, and is left alone."""
 
 WAL_BYTES_KEPT: Final = 16 * 1024 * 1024
 """What the log is cut back to when it starts anew. SQLite has it do so about every 4 MB, when nobody reads it."""
+
+ASK_EVERY: Final = 2 * MILLISECONDS
+"""How often a lock that another process holds is asked for."""
 
 MIGRATIONS: Final = Migrations("statecore")
 
@@ -145,6 +150,34 @@ def connect(path: Path, *, busy_ns: int) -> sqlite3.Connection:
     return connection
 
 
+def begin(connection: sqlite3.Connection, *, busy_ns: int) -> None:
+    """Begin a transaction that writes, and wait for whoever holds the lock.
+
+    SQLite's lock is not fair, and SQLite asks for it ever more seldom, down to ten times a second. A gateway with much to
+    write lets go of it for a fraction of a millisecond at a time. So it is asked for here, often.
+
+    Args:
+        connection: made by `connect`; it waits for no other lock afterwards.
+        busy_ns: for how long to wait.
+
+    Raises:
+        sqlite3.OperationalError: it is still held.
+    """
+    connection.execute("pragma busy_timeout = 0")
+    for attempts_left in range(busy_ns // ASK_EVERY, -1, -1):
+        try:
+            connection.execute("begin immediate")
+        except sqlite3.OperationalError as error:
+            if not attempts_left or not is_busy(error):
+                raise
+            _NEVER.wait(ASK_EVERY / SECONDS)
+        else:
+            return
+
+
+_NEVER: Final = threading.Event()
+
+
 def prepare(path: Path, *, busy_ns: int) -> None:
     """Make the file a journal of the current version, if it is new or older.
 
@@ -164,12 +197,12 @@ def prepare(path: Path, *, busy_ns: int) -> None:
     version = inspect(path, SCHEMA_VERSION) if path.stat().st_size else 0
     if version < SCHEMA_VERSION:
         with translated(path), closing(connect(path, busy_ns=busy_ns)) as connection:
-            _migrate(connection)
+            _migrate(connection, busy_ns)
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, busy_ns: int) -> None:
     """Bring the tables up to date, all at once or not at all, however many processes try."""
-    connection.execute("begin immediate")
+    begin(connection, busy_ns=busy_ns)
     try:
         MIGRATIONS.apply(Database(connection, execute_plugins=False))
         connection.execute(f"pragma application_id = {APPLICATION_ID}")

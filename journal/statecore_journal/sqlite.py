@@ -16,7 +16,7 @@ from statecore.units import SECONDS
 from statecore_journal.problems import translated
 from statecore_journal.reader import Owner, Status, open_reader
 from statecore_journal.retention import DEDUP, Pruned, pruning
-from statecore_journal.schema import connect, prepare
+from statecore_journal.schema import begin, connect, prepare
 from statecore_journal.store import SqliteStore
 from statecore_journal.writer import Existing, Placed, Writer
 
@@ -236,7 +236,7 @@ def submit(path: str | Path, account: str, command: Command, *, wall: int, busy_
     with translated(file):
         connection = connect(file, busy_ns=busy_ns)
         try:
-            connection.execute("begin immediate")
+            begin(connection, busy_ns=busy_ns)
             found = insert_command(connection, account, command, wall)
             connection.execute("commit")
         finally:

@@ -24,11 +24,10 @@ import trio
 
 from statecore.errors import Conflict, Fenced, JournalBusy, JournalError, JournalFull
 from statecore.system import Unit
-from statecore.units import MILLISECONDS
 from statecore_journal.files import Wal
-from statecore_journal.problems import problem
+from statecore_journal.problems import is_busy, problem
 from statecore_journal.rows import INSERT_EVENT, INSERT_INSTANCE, UPDATE_INSTANCE, Batch, Rows, encode, moved
-from statecore_journal.schema import connect
+from statecore_journal.schema import begin, connect
 
 BATCH_ROWS_MIN: Final = 32
 """So many rows go into one commit if they are there; of more, half. At 32 the cost of a row is within 10 % of the best."""
@@ -84,8 +83,9 @@ class Writer:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._epochs: dict[str, int] = {}
         self._token = trio.lowlevel.current_trio_token()
-        self._connection = connect(path, busy_ns=0)
-        self._busy_ms = busy_ns // MILLISECONDS
+        self._connection = connect(path, busy_ns=busy_ns)
+        self._connection.execute("pragma busy_timeout = 0")
+        self._busy_ns = busy_ns
         self._wal = Wal(path)
         self._durable: list[_Job] = []
         self._slow = False
@@ -269,14 +269,10 @@ class Writer:
         try:
             connection.execute("begin immediate")
         except sqlite3.OperationalError as error:
-            if not isinstance(problem(error, self._path), JournalBusy):
+            if not is_busy(error):
                 raise
             self._wake()
-            connection.execute(f"pragma busy_timeout = {self._busy_ms}")
-            try:
-                connection.execute("begin immediate")
-            finally:
-                connection.execute("pragma busy_timeout = 0")
+            begin(connection, busy_ns=self._busy_ns)
 
     def _perform(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
         epochs: dict[str, int] = {}

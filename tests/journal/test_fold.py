@@ -31,11 +31,10 @@ ALL = {**MACHINES, **LAMPS}
 class Nothing:
     """A journal in which nothing has happened yet."""
 
-    def load(self, _address: str) -> None:
+    def load(self, address: str) -> None:  # noqa: ARG002 - the port's name
         return None
 
     def due(self, account: str, after: int, most: int | None) -> tuple[list[tuple[int, str]], int | None]:  # noqa: ARG002
-        """Nothing waits."""
         return [], None
 
 
