@@ -20,6 +20,9 @@ from tests.bench.turnstile import EVENTS, turnstile
 
 ACCOUNT: Final = "bench"
 MACHINES: Final = 64
+DRIVERS: Final = 2
+"""Accounts the machines belong to where only one number is wanted: one WeChat bot and one QQ bot."""
+
 SPAN_S: Final = 1.0
 """One run lasts about this long: some hundred commits at least, on a slow disk too."""
 
@@ -44,44 +47,48 @@ class Rate:
     p99_ms: float = 0.0
 
 
-def _address(machine: int) -> str:
-    return f"{turnstile.name}/{ACCOUNT}/{machine}"
-
-
 # ---- the journal -----------------------------------------------------------------------------------------------------
 
 
-async def journal(path: Path, machines: int, span_s: float = SPAN_S) -> Rate:
-    """Let machines take events, each as soon as its last one is durable, the way a driver does it.
+async def journal(path: Path, machines: int, accounts: int = DRIVERS, span_s: float = SPAN_S) -> Rate:
+    """Let machines take events, each as soon as its last one is durable, the way the drivers of their accounts do it.
 
     Args:
         path: of the journal.
         machines: how many at once.
+        accounts: how many they belong to; each has its own driver.
         span_s: seconds.
     """
     waits: list[float] = []
     async with open_journal(path, wall=wall_now) as opened:
-        system = System(ACCOUNT, {turnstile.name: turnstile}, opened.store)
-        await opened.take(ACCOUNT, "boot", 1, "host")
         ends = default_timer() + span_s
 
-        async def drive(address: str) -> None:
+        async def drive(account: str) -> None:
+            system = System(account, {turnstile.name: turnstile}, opened.store)
+            addresses = [f"{turnstile.name}/{account}/{machine}" for machine in range(machines // accounts)]
             while (began := default_timer()) < ends:
                 for happening in EVENTS:
-                    unit = system.begin(round(began * SECONDS))
-                    system.feed(unit, address, happening)
-                    (first,) = await opened.append([unit])
-                    assert isinstance(first, int)
-                    system.committed(unit, first)
+                    units = []
+                    for address in addresses:
+                        unit = system.begin(round(began * SECONDS))
+                        system.feed(unit, address, happening)
+                        units.append(unit)
+                    placed = await opened.append(units)
+                    for unit, first in zip(units, placed, strict=True):
+                        assert isinstance(first, int)
+                        system.committed(unit, first)
                     ended = default_timer()
-                    waits.append(ended - began)
+                    waits.extend([ended - began] * len(units))
                     began = ended
 
+        names = [f"{ACCOUNT}-{account}" for account in range(accounts)]
+        for name in names:
+            await opened.take(name, "boot", 1, "host")
         with undisturbed():
             began = default_timer()
             async with trio.open_nursery() as nursery:
-                for machine in range(machines):
-                    nursery.start_soon(drive, _address(machine))
+                for name in names:
+                    nursery.start_soon(drive, name)
             took = default_timer() - began
     return Rate(len(waits) / took, percentile(waits, 0.5) * 1000, percentile(waits, 0.99) * 1000)
 
@@ -267,12 +274,12 @@ def table(folder: Path) -> list[tuple[str, Rate]]:
     for round_ in range(ROUNDS):
         here = folder / str(round_)
         here.mkdir()
-        for machines in (1, 16, MACHINES):
-            path = here / f"journal-{machines}.db"
-            rate = trio.run(journal, path, machines)
-            found.setdefault(f"journal, {machines} machine{'s' if machines > 1 else ''}", []).append(rate)
+        for machines, accounts in ((1, 1), (MACHINES, 1), (MACHINES, MACHINES), (MACHINES, DRIVERS)):
+            path = here / f"journal-{machines}-{accounts}.db"
+            rate = trio.run(journal, path, machines, accounts)
+            found.setdefault(f"journal, {machines} machines in {accounts} accounts", []).append(rate)
         found.setdefault(RAW, []).append(raw(here, record(path)))
-        single = record(here / "journal-1.db", 1)
+        single = record(here / "journal-1-1.db", 1)
         (here / "raw.db").unlink()
         found.setdefault("sqlite3 alone, one row a commit", []).append(raw(here, single))
         found.setdefault("eventsourcing, one event a save", []).append(eventsourcing(here))
