@@ -219,19 +219,27 @@ class Driver:
             return
         done = trio.Event()
         self._waiters.add(done)
-
-        def happening() -> Unit | None:
-            unit = self.account.system.begin(self._world.now())
-            if address in self.account.intake.handling:  # else a stop has already said what became of it
-                self.account.intake.handled(unit, address, error)
-            self._done.append(done)
-            return unit
-
-        self.post(happening)
+        self._handled(address, error, done)
         try:
             await done.wait()
         finally:
             self._waiters.discard(done)
+
+    def let_fall(self, address: str) -> None:
+        """Record that a message was taken and nobody has it any more, without waiting for that."""
+        if not self.ended:
+            self._handled(address, "it was taken and let fall: use `async with message:`", None)
+
+    def _handled(self, address: str, error: str | None, done: trio.Event | None) -> None:
+        def happening() -> Unit | None:
+            unit = self.account.system.begin(self._world.now())
+            if address in self.account.intake.handling:  # else a stop has already said what became of it
+                self.account.intake.handled(unit, address, error)
+            if done is not None:
+                self._done.append(done)
+            return unit
+
+        self.post(happening)
 
     def carry_out(self, commands: list[Command]) -> list[Command]:
         """Carry out what other processes asked for; return those that are messages to accept."""

@@ -1,6 +1,7 @@
 """What a program holds in its hands: messages that came in, and receipts of those that are to go out."""
 
 import logging
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -103,14 +104,19 @@ class Message:
         self.kinds = received.kinds
         self.sent_at_ms = received.sent_at
         self.received: Received = received
-        self._entered = False
         self._ended = False
+        self._token = trio.lowlevel.current_trio_token()
+
+    def __del__(self) -> None:
+        """Have it handed over again if whoever took it let it fall: a loop that was left by `return`, or cancelled."""
+        if not getattr(self, "_ended", True):
+            with suppress(trio.RunFinishedError):  # then the next start finds that nobody handled it
+                self._token.run_sync_soon(self._driver.let_fall, self.address)
 
     def __repr__(self) -> str:
         return f"<Message {self.id} of {self.account}/{self.chat}>"
 
     async def __aenter__(self) -> Self:
-        self._entered = True
         return self
 
     async def __aexit__(
@@ -131,6 +137,7 @@ class Message:
     async def abandoned(self) -> None:
         """Record that nobody handled it, unless somebody did."""
         if not self._ended:
+            self._ended = True
             await self._driver.handled(self.address, "it was taken and never entered: use `async with message:`")
 
 

@@ -142,7 +142,6 @@ def test_a_consumer_that_is_not_there_loses_nothing(stage: Stage) -> None:
     assert [held.fields["attempts"] for held in book.of("inbound")] == [1, 1, 1]
 
 
-@pytest.mark.xfail(strict=True, reason="its chat stands still until a restart")
 @pytest.mark.parametrize("way", ["return", "cancelled right after"])
 def test_a_message_that_was_taken_and_let_fall_is_handed_over_again(stage: Stage, way: str) -> None:
     """
