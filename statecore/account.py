@@ -9,7 +9,7 @@ The order of business is the driver's: it hands in what came of attempts, lets t
 the units, and makes the attempts they ask for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
@@ -17,7 +17,7 @@ import attrs
 from statecore.events import Broken, Event, Governed, Late
 from statecore.intake import Intake, idle_wait
 from statecore.lanes import LaneStore
-from statecore.machines import MACHINES, circuit, connection, delivery, inbound
+from statecore.machines import MACHINES, circuit, connection, delivery, inbound, window
 from statecore.outbox import Crash, Outbox
 from statecore.platform import Batch, Dialled, Empty, Failure, Message, Platform, Policies, Unauthorised
 from statecore.policies import backoff
@@ -108,11 +108,12 @@ class Account:
 
     # ---- beginning and ending ----------------------------------------------------------------------------------------
 
-    def start(self, event: connection.Started) -> Unit:
+    def start(self, event: connection.Started, held: Callable[[str], bool] = lambda _: False) -> Unit:
         """Take the account: find what the last process left under way, and begin.
 
         Args:
             event: who takes it.
+            held: tells whether a receipt is still with a handler of this process, which outlived its driver.
         """
         unit = self.system.begin(self._world.now())
         self.system.feed(unit, self.address, event)
@@ -122,6 +123,9 @@ class Account:
             self.outbox.in_flight.add(address)
             self.outbox.answered(unit, address, crash, started, 0)
         for address in self._store.in_states(self.name, "inbound", ("handling",)):
+            if held(address):
+                self.intake.handling.add(address)
+                continue
             self.intake.handled(unit, address, "the process ended while it was handled")
         self.outbox.lanes.load("queued")
         self.intake.lanes.load("waiting")
@@ -223,8 +227,18 @@ class Account:
         else:
             event = self._tie_event(unit, result, data, held)
             self.system.feed(unit, self.address, event, cause=cause)
+            if unit.forget:
+                self._forget_tokens(unit)
         if self.outbox.sendable() and not was_up:
             self.outbox.ready(unit, -1)
+
+    def _forget_tokens(self, unit: Unit) -> None:
+        """Take note in every chat that its context token went with the credentials it belonged to."""
+        cause = -len(unit.entries)
+        for address in self._store.in_states(self.name, "window", window.EVERY):
+            token = self.system.snapshot(address).data.token
+            if token:
+                self.system.feed(unit, address, window.TokenForgotten(token=token), cause=cause)
 
     def _tie_event(self, unit: Unit, result: Any, data: connection.Connection, held: int) -> Event:
         wait: int
@@ -309,9 +323,11 @@ class Account:
         for index, entry in enumerate(unit.entries):
             if entry.order != LAST or not entry.live:
                 continue
+            state = self.system.state_in_lane(entry.address)
+            if state is None:
+                continue  # it was decided meanwhile that it leaves again
             joined = True
-            if entry.machine.name == "delivery":
-                self.outbox.adopt(entry, first + index)
-            elif self.intake.lanes.add(entry.chat, entry.address, first + index, entry.decision.snapshot.state):
-                self.intake.lanes.offer(entry.chat)
+            lanes = self.outbox.lanes if entry.machine.name == "delivery" else self.intake.lanes
+            if lanes.add(entry.chat, entry.address, first + index, state) and state in ("queued", "waiting"):
+                lanes.offer(entry.chat)
         return joined

@@ -26,7 +26,7 @@ from statecore.codec import ERROR_CHARACTERS_MAX, mend
 from statecore.errors import JournalBusy, JournalError, JournalFull, NotAccepted
 from statecore.governor import Budgets, Governor
 from statecore.machines.connection import CredentialsChanged, Dial, HangUp, Receive, Started
-from statecore.machines.delivery import Accepted, SendPart
+from statecore.machines.delivery import SETTLED, Accepted, SendPart
 from statecore.machines.inbound import Received
 from statecore.outbox import Crash
 from statecore.platform import (
@@ -91,6 +91,19 @@ class Handed:
     received: Received
 
 
+@attrs.define(eq=False)
+class Recorded:
+    """How a handler ended, on its way into the journal.
+
+    Args:
+        event: set when it is there, or when the driver has ended without it.
+        durable: whether it is there.
+    """
+
+    event: trio.Event = attrs.field(factory=trio.Event)
+    durable: bool = False
+
+
 @attrs.define
 class Hooks:
     """What a driver tells its gateway.
@@ -139,8 +152,8 @@ class Driver:
         self._commands: set[int] = set()
         self._accepting = trio.Lock()  # it is fair, so those who wait for it go on in their order
         self._handing: list[str] = []
-        self._done: list[trio.Event] = []
-        self._waiters: set[trio.Event] = set()
+        self._recording: list[Recorded] = []
+        self._awaited: set[Recorded] = set()
         self._client: Client | None = None
         self.ended = False
         self._moved = True
@@ -209,37 +222,35 @@ class Driver:
 
     def _adopt(self, placed: list[tuple[Unit, int]]) -> None:
         for unit, first in placed:
-            self.account.outbox.adopt(unit.entries[0], first)
+            self.account.outbox.adopt(unit, first)
             self._hooks.moved(unit, first)
+            if len(unit.entries) > 1:
+                self._hooks.settled(unit.entries[0].address)
         self.wake()
 
-    async def handled(self, address: str, error: str | None) -> None:
-        """Record how a handler ended; return when that is durable, or when the account was let go."""
+    async def handled(self, address: str, error: str | None) -> bool:
+        """Record how a handler ended; return whether that is durable, or else that the driver has ended."""
+        recorded = self.note_handled(address, error)
+        await recorded.event.wait()
+        return recorded.durable
+
+    def note_handled(self, address: str, error: str | None) -> "Recorded":
+        """Have it recorded how a handler ended, without waiting for that."""
+        recorded = Recorded()
         if self.ended:
-            return
-        done = trio.Event()
-        self._waiters.add(done)
-        self._handled(address, error, done)
-        try:
-            await done.wait()
-        finally:
-            self._waiters.discard(done)
+            recorded.event.set()
+            return recorded
 
-    def let_fall(self, address: str) -> None:
-        """Record that a message was taken and nobody has it any more, without waiting for that."""
-        if not self.ended:
-            self._handled(address, "it was taken and let fall: use `async with message:`", None)
-
-    def _handled(self, address: str, error: str | None, done: trio.Event | None) -> None:
         def happening() -> Unit | None:
             unit = self.account.system.begin(self._world.now())
             if address in self.account.intake.handling:  # else a stop has already said what became of it
                 self.account.intake.handled(unit, address, error)
-            if done is not None:
-                self._done.append(done)
+            self._recording.append(recorded)
             return unit
 
+        self._awaited.add(recorded)
         self.post(happening)
+        return recorded
 
     def carry_out(self, commands: list[Command]) -> list[Command]:
         """Carry out what other processes asked for; return those that are messages to accept."""
@@ -295,11 +306,12 @@ class Driver:
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
 
-    async def run(self, started: Started) -> None:
+    async def run(self, started: Started, held: Callable[[str], bool] = lambda _: False) -> None:
         """Drive the account until it is closed.
 
         Args:
             started: who drives it.
+            held: see `Account.start`.
 
         Raises:
             Fenced: another process took it.
@@ -308,7 +320,7 @@ class Driver:
         try:
             async with self._config.connect(self._journal.secrets(self.name)) as client, trio.open_nursery() as nursery:
                 self._client = client
-                await self._commit([self.account.start(started)], nursery)
+                await self._commit([self.account.start(started, held)], nursery)
                 while self.account.system.snapshot(self.account.address).state != "closed":
                     await self._next_happening()
                     units = self._decide()
@@ -318,8 +330,8 @@ class Driver:
                 nursery.cancel_scope.cancel()
         finally:
             self.ended = True
-            for waiter in self._waiters:
-                waiter.set()
+            for recorded in self._awaited:
+                recorded.event.set()
 
     async def _next_happening(self) -> None:
         if self._posted:
@@ -364,7 +376,7 @@ class Driver:
                 self._budgets.charge(self._payer(unit), len(unit.entries), unit.now)
             self._hooks.moved(unit, first)
             for entry in unit.entries:
-                if entry.machine.name == "delivery" and entry.decision.snapshot.state in ENDED:
+                if entry.machine.name == "delivery" and entry.decision.snapshot.state in SETTLED:
                     self._hooks.settled(entry.address)
         for unit, first in zip(units, placed, strict=True):
             self._commands.difference_update(unit.done)
@@ -375,9 +387,11 @@ class Driver:
         handing, self._handing = self._handing, []
         for address in handing:
             self._hooks.hand(Handed(address, self._journal.store.first_event(address, Received)))
-        for done in self._done:
-            done.set()
-        self._done.clear()
+        for recorded in self._recording:
+            recorded.durable = True
+            recorded.event.set()
+            self._awaited.discard(recorded)
+        self._recording.clear()
 
     def _payer(self, unit: Unit) -> str:
         """Return whose budget a unit is taken from. The connection brought every message, so it pays for its handling."""
@@ -484,6 +498,3 @@ def place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"
-
-
-ENDED: Final = frozenset({"delivered", "dead", "expired", "purged"})

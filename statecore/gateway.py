@@ -2,6 +2,7 @@
 
 import logging
 import math
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,12 +14,12 @@ import trio
 
 from statecore import codec
 from statecore.account import Command
-from statecore.driver import ENDED, Driver, Handed, Hooks
-from statecore.errors import ConfigError, Fenced, NotAccepted, StatecoreError
+from statecore.driver import Driver, Handed, Hooks
+from statecore.errors import ConfigError, Fenced, GatewayStopped, NotAccepted, StatecoreError
 from statecore.governor import Governor
 from statecore.lease import ASK_EVERY, Lock, lock_folder
 from statecore.machines.connection import ClockStepped, Started
-from statecore.machines.delivery import Delivery
+from statecore.machines.delivery import SETTLED, Delivery
 from statecore.messages import Dead, Delivered, Expired, Inbox, Message, Receipt
 from statecore.platform import AccountConfig
 from statecore.policies import Backoff, backoff
@@ -93,6 +94,8 @@ class Gateway:
         self._waiting_for: dict[str, dict[str, Any]] = {}
         self._troubles: dict[str, str] = {}
         self._inbox: deque[Message] = deque()
+        self._given: dict[str, weakref.ref[Message]] = {}  # not handled to their end yet
+        self._unrecorded: dict[str, dict[str, str | None]] = {}  # how handlers ended while nobody drove their account
         self._waiting = 0  # consumers that wait for a message
         self._fed = trio.Event()
         self._settlers: dict[str, trio.Event] = {}
@@ -245,8 +248,35 @@ class Gateway:
 
     def _hand(self, handed: Handed) -> None:
         account = handed.address.split("/")[1]
-        self._inbox.append(Message(self._drivers[account], handed))
+        message = Message(self, account, handed)
+        self._given[handed.address] = weakref.ref(message)
+        self._inbox.append(message)
         self._feed()
+
+    async def _handled(self, message: Message, error: str | None) -> None:
+        """Record how a handler ended; return when that is durable, or when the account was let go."""
+        driver = self._drivers.get(message.account)
+        recorded = driver is not None and await driver.handled(message.address, error)
+        if not recorded:  # the account may be taken up again by this process, and must not hand it over once more
+            self._unrecorded.setdefault(message.account, {})[message.address] = error
+        self._given.pop(message.address, None)
+
+    def _let_fall(self, account: str, address: str) -> None:
+        self._given.pop(address, None)
+        driver = self._drivers.get(account)
+        if driver is not None:
+            driver.note_handled(address, "it was taken and let fall: use `async with message:`")
+
+    def _is_given(self, address: str) -> bool:
+        held = self._given.get(address)
+        return (held is not None and held() is not None) or address in self._unrecorded.get(address.split("/")[1], {})
+
+    def _give_up(self) -> None:
+        """Take back what was taken and never entered."""
+        for held in list(self._given.values()):
+            message = held()
+            if message is not None and message.give_up():
+                self._let_fall(message.account, message.address)
 
     def _feed(self) -> None:
         self._fed.set()
@@ -262,6 +292,8 @@ class Gateway:
 
     async def _settled(self, address: str) -> Delivered | Dead | Expired:
         while (outcome := self._outcome(address)) is None:
+            if self._let_go.is_set():
+                raise GatewayStopped(f"{address} is still under way; the next start goes on with it")
             ended = self._settlers.setdefault(address, trio.Event())
             try:
                 await ended.wait()
@@ -279,7 +311,7 @@ class Gateway:
             found = store.state_of(address)  # looked at again: it may have been accepted between the two looks
             if found is None:
                 return Expired("it is over, and the journal holds no more of it")
-        if found[0] not in ENDED:
+        if found[0] not in SETTLED:
             return None
         state, text = found
         data = codec.loads(text, Delivery)
@@ -305,9 +337,12 @@ class Gateway:
                         for name, config in self._configs.items():
                             accounts.start_soon(self._supervise, name, config)
                         task_status.started()
+                    self.stop("nothing is left to drive")
                     background.cancel_scope.cancel()
         finally:
             self._let_go.set()
+            for event in self._settlers.values():
+                event.set()
 
     async def _supervise(self, name: str, config: AccountConfig) -> None:
         """Drive one account, whatever happens to it: a fault in one never touches another."""
@@ -315,9 +350,11 @@ class Gateway:
         failures = 0
         while not self.stopping:
             first: BaseException | None = None
+            began = None
             try:
                 if not await self._wait_for(name, lock):
                     return
+                began = self._world.now()
                 await self._drive(name, config)
                 if self.stopping or self._closed_by_command(name):
                     return
@@ -334,7 +371,7 @@ class Gateway:
                 self._epochs.pop(name, None)
             if isinstance(first, Fenced):
                 await self._outwait(name)
-            failures += 1
+            failures = backoff.failures_now(Backoff(), failures, began, self._world.now())
             with trio.move_on_after(backoff.delay(Backoff(), failures, self._world.draw()) / SECONDS):
                 await self._stop.wait()
 
@@ -385,7 +422,16 @@ class Gateway:
         if self.stopping:
             return
         self._take_commands()
-        await driver.run(Started(boot=self._boot, pid=pid, host=host, epoch=epoch, offline=offline))
+        started = Started(boot=self._boot, pid=pid, host=host, epoch=epoch, offline=offline)
+        late = {
+            address: driver.note_handled(address, error) for address, error in self._unrecorded.get(name, {}).items()
+        }
+        try:
+            await driver.run(started, self._is_given)
+        finally:
+            for address, recorded in late.items():
+                if recorded.durable:
+                    del self._unrecorded[name][address]
         await self._journal.beat({name: (epoch, "stopped")})
 
     # ---- background --------------------------------------------------------------------------------------------------
@@ -398,6 +444,7 @@ class Gateway:
         while True:
             await trio.sleep(LOOK_EVERY / SECONDS)
             looks += 1
+            self._give_up()
             if looks % CREDENTIALS_EVERY_LOOKS == 0:
                 for driver in self._drivers.values():
                     driver.look_for_credentials()

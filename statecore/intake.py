@@ -37,13 +37,13 @@ class Seen(NamedTuple):
 class Intake:
     """The incoming half of an account."""
 
-    def __init__(self, system: System, policies: Policies, lanes: LaneStore, world: World, outbox: Outbox) -> None:
+    def __init__(self, system: System, policies: Policies, store: LaneStore, world: World, outbox: Outbox) -> None:
         self._system = system
         self._policies = policies
         self._world = world
         self._outbox = outbox
         self._seen: OrderedDict[Fingerprint, tuple[Seen, ...]] = OrderedDict()
-        self.lanes = Lanes(system.account, "inbound", lanes)
+        self.lanes = Lanes(system.account, "inbound", store, system.state_in_lane)
         self.handling: set[str] = set()
 
     def address(self, message_id: str) -> str:

@@ -4,7 +4,7 @@ from typing import Final
 
 import attrs
 
-from statecore.events import Broken
+from statecore.events import Broken, Elapsed
 from statecore.evidence import Recent
 from statecore.lanes import Lanes, LaneStore
 from statecore.machine import Snapshot
@@ -16,7 +16,7 @@ from statecore.policies import circuit as circuits
 from statecore.policies import retry as retries
 from statecore.policies import window as allowance
 from statecore.reading import Evidence, Reading
-from statecore.system import LAST, NO_LANE, Entry, System, Unit
+from statecore.system import LAST, NO_LANE, PLACED, Entry, System, Unit
 from statecore.units import SECONDS
 from statecore.world import World
 
@@ -42,7 +42,7 @@ SendResult = Taken | Refusal | Unsent | Unclear | Unauthorised | Crash
 class Outbox:
     """The outgoing half of an account."""
 
-    def __init__(self, system: System, platform: Platform, policies: Policies, lanes: LaneStore, world: World) -> None:
+    def __init__(self, system: System, platform: Platform, policies: Policies, store: LaneStore, world: World) -> None:
         self._system = system
         self._platform = platform
         self._policies = policies
@@ -51,7 +51,7 @@ class Outbox:
         self._bucket = pacing.Bucket(1.0, world.now())  # a burst after every restart would be a burst every restart
         self._doubts = 0
         self._account = system.account
-        self.lanes = Lanes(system.account, "delivery", lanes)
+        self.lanes = Lanes(system.account, "delivery", store, system.state_in_lane)
         self.in_flight: set[str] = set()
         self.next_turn: int | None = None
 
@@ -97,11 +97,21 @@ class Outbox:
         decision = machine.step(machine.start(), event, now)
         address = f"delivery/{self._account}/{id_}"
         due = machine.due(decision.snapshot)
-        entry = Entry(address, machine, "new", event, decision, 0, chat, LAST, live=True, due=due)
-        return Unit(self._account, now, [entry], key=key)
+        unit = Unit(self._account, now, key=key)
+        unit.entries.append(Entry(address, machine, "new", event, decision, 0, chat, LAST, live=True, due=due))
+        if expires_at is not None and expires_at <= now:  # it was asked for long ago
+            over = Elapsed("expires_at")
+            decision = machine.step(decision.snapshot, over, now)
+            unit.entries.append(
+                Entry(address, machine, "queued", over, decision, -1, chat, PLACED, live=False, due=None)
+            )
+        return unit
 
-    def adopt(self, entry: Entry, order: int) -> None:
-        """Put a delivery that is now in the journal into its lane."""
+    def adopt(self, unit: Unit, order: int) -> None:
+        """Put the delivery of an `accept` that is now in the journal into its lane."""
+        entry = unit.entries[-1]
+        if not entry.live:
+            return
         if entry.due is not None:
             self._system.arm_stored(entry.due, entry.address)
         if self.lanes.add(entry.chat, entry.address, order, "queued"):
@@ -160,9 +170,9 @@ class Outbox:
             return
         probe = "account" if account.state == "half-open" else "chat" if own.state == "half-open" else ""
         left = allowance.left(self._policies.window, allowed.data.spent) - 1
-        self._system.feed(
-            unit, head.address, delivery.Turn(token=allowed.data.token, left=left, probe=probe), cause=cause
-        )
+        doubles = self._system.snapshot(head.address).data.unclear
+        turn_ = delivery.Turn(token=allowed.data.token, left=left, probe=probe, doubles=doubles)
+        self._system.feed(unit, head.address, turn_, cause=cause)
         turn = -len(unit.entries)
         spent = window.Spent(delivery=head.address, left=left)
         self._system.feed(unit, self.window_of(chat), spent, cause=turn, chat=chat)
@@ -341,10 +351,14 @@ class Outbox:
         policy = self._policies.circuit
         if then == "retry":
             return backoff.delay(self._policies.retry.backoff, data.attempts + 1, self._world.draw()), 0
-        if then not in ("circuit", "account"):
-            return 0, 0
-        address = self.circuit_address if then == "account" else self.circuit_of(chat)
-        first = policy.cooldown if then == "account" else policy.chat_cooldown
+        if then == "account":
+            return self._cooldown(self.circuit_address, policy.cooldown, now)
+        if then == "circuit":
+            return self._cooldown(self.circuit_of(chat), policy.chat_cooldown, now)
+        return 0, 0
+
+    def _cooldown(self, address: str, first: int, now: int) -> tuple[int, int]:
+        policy = self._policies.circuit
         state, held, _, _ = self._system.snapshot(address)
         if state == "open":
             return max(1, held.probe_at - now), held.failures
@@ -436,8 +450,20 @@ class Outbox:
             event = Broken(how=result.how, error=result.error, wait=wait, final=final)  # type: ignore[arg-type]
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)
-        self._void(unit, self.circuit_address, address, index)
+        self._unanswered(unit, address, chat, result, index)
         self._void(unit, self.circuit_of(chat), address, index)
+
+    def _unanswered(self, unit: Unit, address: str, chat: str, result: Unclear | Crash, cause: int) -> None:
+        """Leave the account alone for a while if several chats in a row get no answer: each try is a message in doubt."""
+        policy = self._policies.circuit
+        told = isinstance(result, Unclear) or result.how == "overdue"
+        several = told and self._recent.lost(chat, unit.now, policy.evidence) >= policy.chats
+        if several or (told and self._holds_ticket(self.circuit_address, address)):
+            wait, failures = self._cooldown(self.circuit_address, policy.cooldown, unit.now)
+            said = f"messages get no answer: {result.error}"
+            self._trip(unit, self.circuit_address, address, said, wait, failures, cause)
+        else:
+            self._void(unit, self.circuit_address, address, cause)
 
     def _no_resend(self, unknowns: int) -> bool:
         """Tell whether the platform's policy forbids to send a part of unknown outcome once more."""

@@ -221,6 +221,11 @@ class System:
         """Return where an instance is."""
         return self.instance(address).snapshot
 
+    def state_in_lane(self, address: str) -> str | None:
+        """Return the state of a message that is in its lane, or None if it is in none."""
+        state = self.snapshot(address).state
+        return None if state in NO_LANE else state
+
     def exists(self, address: str) -> bool:
         """Tell whether anything ever happened to an instance."""
         return self.snapshot(address).version > 0

@@ -339,7 +339,7 @@ def broken(was: Connection, event: Broken, now: int) -> Connection:
         retry_at=now + event.wait,
         failures=was.failures + 1,
         reachable=False,
-        reason=f"the attempt was {event.how}: {event.error}",
+        reason=f"{HOW[event.how]}: {event.error}",
         action="",
     )
 
@@ -350,7 +350,7 @@ def stale(was: Connection, event: TokenRefused, now: int) -> Connection:
         probe_at=now + event.wait,
         stale_probes=was.stale_probes + 1,
         reachable=True,
-        reason=f"{event.code} {event.message}".strip(),
+        reason=f"{event.code}: {event.message}".removesuffix(": "),
         action=event.action,
     )
 
@@ -388,6 +388,12 @@ def closed(was: Connection, _event: Outcome, now: int) -> Connection:
     return evolve(down(was, now), reason="stopped", action="", boot="")
 
 
+HOW = {
+    "overdue": "the attempt took too long",
+    "died": "the attempt raised an error of its own",
+    "interrupted": "the process ended during the attempt",
+    "drained": "the stop would not wait for the attempt",
+}
 POLLING = ("proving", "connected")
 WAITING = ("reconnecting", "token-stale", "tripped", "suspect")
 LIVE = ("dialling", *POLLING, "resting", *WAITING)

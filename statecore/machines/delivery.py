@@ -33,6 +33,7 @@ class Delivery:
         part: index of the part that is next, from 0.
         token: number of the context token the part was sent with; 0 for none.
         attempts: failed attempts at this part.
+        unclear: whether the answer to one of them was lost, so that the part may have arrived.
         failing_since: when the first of them failed, in ns.
         down_before: how long the account had been down in all by then, in ns.
         unknowns: attempts at this part whose answer was lost.
@@ -53,6 +54,7 @@ class Delivery:
     part: int = 0
     token: int = 0
     attempts: int = 0
+    unclear: bool = False
     failing_since: int | None = None
     down_before: int = 0
     unknowns: int = 0
@@ -122,11 +124,13 @@ class Turn(External):
         token: number of the newest context token of the chat; 0 to send without one.
         left: how many more the window allows after it.
         probe: whose probe it is: "", "chat", "account".
+        doubles: whether the part may arrive twice by it, because the answer to an earlier attempt was lost.
     """
 
     token: int
     left: int
     probe: str = ""
+    doubles: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -249,7 +253,8 @@ def accepted(was: Delivery, event: Accepted, _now: int) -> Delivery:
 
 
 def turn(was: Delivery, event: Turn, _now: int) -> Delivery:
-    return evolve(was, token=event.token, reason="", action="")
+    doubled = (*was.doubled, was.part) if event.doubles and was.part not in was.doubled else was.doubled
+    return evolve(was, token=event.token, doubled=doubled, reason="", action="")
 
 
 def again(was: Delivery, _event: External | Elapsed, _now: int) -> Delivery:
@@ -265,6 +270,7 @@ def went(was: Delivery, event: PartAccepted, now: int) -> Delivery:
         was,
         part=was.part + 1,
         attempts=0,
+        unclear=False,
         failing_since=None,
         unknowns=0,
         interruptions=0,
@@ -310,7 +316,7 @@ def unclear(was: Delivery, event: PartUnknown | Broken, now: int) -> Delivery:
         was,
         unknowns=was.unknowns + (not interrupted),
         interruptions=was.interruptions + interrupted,
-        doubled=was.doubled if was.part in was.doubled else (*was.doubled, was.part),
+        unclear=True,
         resend_at=now + event.wait,
         reason=f"part {was.part + 1} may have arrived: {event.error}",
     )
@@ -381,6 +387,7 @@ SENDING = ("sending", "sending-bare")
 WAITS = ("pacing", "backing-off", "circuit-tripped", "token-stale", "window-closed", "unknown")
 OPEN = ("queued", *SENDING, *WAITS)
 ENDED = ("delivered", "expired", "purged")
+SETTLED = frozenset({*ENDED, "dead"})
 OUTCOMES = (PartAccepted, PartRefused, NotSent, PartUnknown)
 
 # fmt: off
