@@ -93,6 +93,7 @@ class Started(External):
         host: its host.
         epoch: the lease's epoch, newer than every one before.
         offline: for how long nobody drove it before that, in ns.
+        resumable: how long a session outlives its process, in ns.
     """
 
     boot: str
@@ -100,6 +101,7 @@ class Started(External):
     host: str
     epoch: int
     offline: int = 0
+    resumable: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -187,6 +189,7 @@ class Lost(Outcome):
         wait: ns until the next dial, chosen by the backoff.
         failures: which failure in a row this is.
         reachable: whether the platform answered at all.
+        forget: what is not to be used again: "session", "token".
     """
 
     stage: str
@@ -194,6 +197,7 @@ class Lost(Outcome):
     wait: int
     failures: int
     reachable: bool = False
+    forget: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
