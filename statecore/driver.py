@@ -28,23 +28,38 @@ from statecore.governor import Budgets, Governor
 from statecore.machines.connection import CredentialsChanged, Dial, HangUp, Receive, Started
 from statecore.machines.delivery import SETTLED, Accepted, SendPart
 from statecore.machines.inbound import Received
-from statecore.outbox import Crash
+from statecore.machines.session import Authorise, Identify, LookUp, OpenSocket, ReadFrame, Resume
 from statecore.platform import (
     AccountConfig,
+    Address,
     Batch,
+    BeatAck,
+    BeatWanted,
     Client,
     Dialled,
     Empty,
+    Ended,
     Failure,
+    FrameSent,
+    Hello,
+    Invalid,
+    Note,
     Outgoing,
+    Pending,
     Refusal,
+    Review,
     Secrets,
+    SessionClient,
+    SocketOpen,
     Taken,
+    Token,
     Unauthorised,
     Unclear,
     Unsent,
+    Welcome,
 )
 from statecore.system import Request, Unit
+from statecore.ties import Crash
 from statecore.units import MILLISECONDS, SECONDS, show_duration
 from statecore.world import World
 
@@ -154,7 +169,7 @@ class Driver:
         self._handing: list[str] = []
         self._recording: list[Recorded] = []
         self._awaited: set[Recorded] = set()
-        self._client: Client | None = None
+        self._client: Client | SessionClient | None = None
         self.ended = False
         self._moved = True
 
@@ -184,7 +199,7 @@ class Driver:
         if state in ("token-stale", "tripped") and self._client is not None and self._renewed(self._client):
             self.post(lambda: self.account.happened(CredentialsChanged()))
 
-    def _renewed(self, client: Client) -> bool:
+    def _renewed(self, client: Client | SessionClient) -> bool:
         try:
             return bool(client.renewed())
         except Exception as error:  # noqa: BLE001 - a slip of the adapter's; the slow probes go on all the same
@@ -457,21 +472,32 @@ class Driver:
             return Crash("died", place(error))
         if not isinstance(result, OUTCOMES[type(effect)]):
             return Crash("died", f"the adapter returned {type(result).__name__}, which is no outcome of {effect}")
-        told = isinstance(result, Failure | Unauthorised | Refusal | Unsent | Unclear | str)
+        told = isinstance(result, Failure | Unauthorised | Refusal | Unsent | Unclear | Ended | Note | str)
         return mend(result, ERROR_CHARACTERS_MAX if told else None)
 
     async def _perform(self, address: str, effect: Any) -> Any:
-        client = self._client
-        assert client is not None, "attempts are made only while the account is driven"
+        client: Any = self._client  # a Client or a SessionClient; the machine asks only for what its own kind has
         match effect:
+            case SendPart():
+                return await client.send(self._outgoing(address, effect))
             case Dial():
                 return await client.dial()
             case Receive():
                 return await client.receive()
+            case ReadFrame():
+                return await client.read(effect.taken, beat=effect.beat)
+            case Authorise():
+                return await client.authorise(effect.number, refused=effect.refused)
+            case LookUp():
+                return await client.look_up(effect.failures)
+            case OpenSocket():
+                return await client.open_socket(effect.url)
+            case Identify():
+                return await client.identify()
+            case Resume():
+                return await client.resume()
             case HangUp():
                 return await client.hang_up()
-            case SendPart():
-                return await client.send(self._outgoing(address, effect))
         raise TypeError(f"no adapter knows how to {effect!r}")
 
     def _outgoing(self, address: str, effect: SendPart) -> Outgoing:
@@ -481,13 +507,28 @@ class Driver:
         self._sizes[address] = len(text.encode())
         token = self._journal.secrets(self.name).get(f"token/{accepted.chat}") if effect.token else None
         key = f"sc-{address.rpartition('/')[2]}-{effect.part}"
-        return Outgoing(chat=accepted.chat, text=text, key=key, token=token or "")
+        return Outgoing(
+            chat=accepted.chat,
+            text=text,
+            key=key,
+            token=token or "",
+            bare=effect.bare,
+            answers=effect.answers,
+            number=effect.number,
+        )
 
 
+FRAMES: Final = (Hello, Welcome, Batch, Note, Review, BeatAck, BeatWanted, Invalid, Ended)
 OUTCOMES: Final[dict[type, tuple[type, ...]]] = {
     Dial: (Dialled, Failure, Unauthorised),
     Receive: (Batch, Empty, Failure, Unauthorised),
-    SendPart: (Taken, Refusal, Unsent, Unclear, Unauthorised),
+    Authorise: (Token, Failure, Unauthorised),
+    LookUp: (Address, Failure, Unauthorised),
+    OpenSocket: (SocketOpen, Failure),
+    Identify: (FrameSent, Ended),
+    Resume: (FrameSent, Ended),
+    ReadFrame: FRAMES,
+    SendPart: (Taken, Pending, Refusal, Unsent, Unclear, Unauthorised),
     HangUp: (str,),
 }
 """What an attempt may come to; see `statecore.platform.Client`."""

@@ -422,7 +422,14 @@ class Gateway:
         if self.stopping:
             return
         self._take_commands()
-        started = Started(boot=self._boot, pid=pid, host=host, epoch=epoch, offline=offline)
+        started = Started(
+            boot=self._boot,
+            pid=pid,
+            host=host,
+            epoch=epoch,
+            offline=offline,
+            resumable=config.policies.sessions.resume_within,
+        )
         late = {
             address: driver.note_handled(address, error) for address, error in self._unrecorded.get(name, {}).items()
         }

@@ -180,7 +180,7 @@ class Instance:
 LAST, PLACED = -1, -2
 """Values of `Entry.order` that are no places."""
 
-NO_LANE = frozenset({"dead", "delivered", "expired", "purged", "done", "quarantined", "new"})
+NO_LANE = frozenset({"dead", "in-review", "delivered", "expired", "purged", "done", "quarantined", "new"})
 """States in which a message is in no lane: the next of its chat is first."""
 
 IN_LANES = frozenset({"delivery", "inbound"})

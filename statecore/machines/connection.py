@@ -16,6 +16,8 @@ One instance outlives many physical connections. Each `Dial` begins a generation
 recorded as late and changes nothing.
 """
 
+from typing import TypeVar
+
 import attrs
 
 from statecore.events import Arrival, Broken, Elapsed, External, Outcome
@@ -139,10 +141,12 @@ class Doubted(External):
     Args:
         reason: what was seen.
         wait: ns until it is asked.
+        credential: number of the token that was refused, where tokens have numbers.
     """
 
     reason: str
     wait: int
+    credential: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -273,6 +277,8 @@ class HungUp(Outcome):
     error: str = ""
 
 
+C = TypeVar("C", bound=Connection)
+
 # ---- what is remembered ----------------------------------------------------------------------------------------------
 
 
@@ -291,7 +297,7 @@ def dial(was: Connection, _event: External | Elapsed, _now: int) -> Connection:
     return evolve(was, generation=was.generation + 1, empties=0, silences=0)
 
 
-def up(was: Connection, _event: Outcome, now: int) -> Connection:
+def up(was: C, _event: Outcome, now: int) -> C:
     down = 0 if was.down_since is None else now - was.down_since
     return evolve(
         was,
@@ -322,11 +328,11 @@ def rest(was: Connection, event: Idle, now: int) -> Connection:
     )
 
 
-def down(was: Connection, now: int) -> Connection:
+def down(was: C, now: int) -> C:
     return evolve(was, ready_since=None, down_since=now if was.down_since is None else was.down_since)
 
 
-def back_off(was: Connection, event: Lost, now: int) -> Connection:
+def back_off(was: C, event: Lost, now: int) -> C:
     return evolve(
         down(was, now),
         retry_at=now + event.wait,
@@ -337,18 +343,18 @@ def back_off(was: Connection, event: Lost, now: int) -> Connection:
     )
 
 
-def broken(was: Connection, event: Broken, now: int) -> Connection:
+def broken(was: C, event: Broken, now: int) -> C:
     return evolve(
         down(was, now),
         retry_at=now + event.wait,
-        failures=was.failures + 1,
+        failures=event.failures or was.failures + 1,
         reachable=False,
         reason=f"{HOW[event.how]}: {event.error}",
         action="",
     )
 
 
-def stale(was: Connection, event: TokenRefused, now: int) -> Connection:
+def stale(was: C, event: TokenRefused, now: int) -> C:
     return evolve(
         down(was, now),
         probe_at=now + event.wait,
@@ -359,22 +365,22 @@ def stale(was: Connection, event: TokenRefused, now: int) -> Connection:
     )
 
 
-def trip(was: Connection, event: Rejected, now: int) -> Connection:
+def trip(was: C, event: Rejected, now: int) -> C:
     return evolve(
         down(was, now),
         probe_at=now + event.wait,
-        failures=was.failures + 1,
+        failures=was.failures + 1 if was.ready_since is None else 1,
         reachable=False,
         reason=event.error,
         action=event.action,
     )
 
 
-def doubt(was: Connection, event: Doubted, now: int) -> Connection:
+def doubt(was: C, event: Doubted, now: int) -> C:
     return evolve(down(was, now), retry_at=now + event.wait, reachable=True, reason=event.reason)
 
 
-def wake(was: Connection, event: Woke, now: int) -> Connection:
+def wake(was: C, event: Woke, now: int) -> C:
     return evolve(
         down(was, now - event.slept),
         retry_at=now + event.wait,
@@ -384,11 +390,11 @@ def wake(was: Connection, event: Woke, now: int) -> Connection:
     )
 
 
-def drain(was: Connection, event: StopRequested, now: int) -> Connection:
+def drain(was: C, event: StopRequested, now: int) -> C:
     return evolve(was, drain_until=now + event.wait, reason=f"stopping, asked by {event.by}", action="")
 
 
-def closed(was: Connection, _event: Outcome, now: int) -> Connection:
+def closed(was: C, _event: Outcome, now: int) -> C:
     return evolve(down(was, now), reason="stopped", action="", boot="")
 
 

@@ -334,7 +334,9 @@ def found(was: Session, event: Found, now: int) -> Session:
 
 def must_wait(was: Session, event: Found | Greeted, now: int) -> Session:
     was = found(was, event, now) if isinstance(event, Found) else was
-    return evolve(was, retry_at=now + event.wait, reason="the sessions that may be begun are used up; the next is due later")
+    return evolve(
+        was, retry_at=now + event.wait, reason="the sessions that may be begun are used up; the next is due later"
+    )
 
 
 def opened(was: Session, _event: SocketOpened, _now: int) -> Session:
@@ -376,8 +378,8 @@ def welcomed(was: Session, event: Welcomed, now: int) -> Session:
     )
 
 
-def beats(was: Session, _event: Elapsed | BeatAsked, now: int) -> Session:
-    taken = was.taken + isinstance(_event, BeatAsked)
+def beats(was: Session, event: Elapsed | BeatAsked, _now: int) -> Session:
+    taken = was.taken + isinstance(event, BeatAsked)
     return evolve(was, taken=taken, unacknowledged=True, beat_at=None)
 
 
@@ -490,6 +492,10 @@ def unacknowledged(was: Session, _event: Elapsed) -> bool:
     return was.unacknowledged
 
 
+def outdated(was: Session, event: Doubted) -> bool:
+    return event.credential is not None and event.credential != was.credential
+
+
 def refused_before(was: Session, _event: Doubted) -> bool:
     return was.doubted == was.credential
 
@@ -507,7 +513,17 @@ SENDABLE = ("connected", "beating", "renewing")
 LIVE = (*CONNECTING, *UP, *WAITING)
 EVERY = ("closed", *LIVE, "draining", "hanging-up")
 FRAMED = ("greeting", "proving", *READING, "lingering")
-FAILING = ("authorising", "looking-up", "greeting", "identifying", "resuming", "proving", *READING, "reauthorising", "lingering")
+FAILING = (
+    "authorising",
+    "looking-up",
+    "greeting",
+    "identifying",
+    "resuming",
+    "proving",
+    *READING,
+    "reauthorising",
+    "lingering",
+)
 FRAMES = (Arrived, Noted)
 READ = (*FRAMES, Welcomed, Acknowledged, BeatAsked, Invalidated)
 FAILED = (Lost, TokenRefused, Rejected)
@@ -549,6 +565,7 @@ session = Machine(
         on("beating",           BeatAsked,            "beating",       beats),
 
         on("connected",         Elapsed("token_at"),  "renewing"),
+        on(SENDABLE,            Doubted,              STAY,            when=outdated),
         on(SENDABLE,            Doubted,              "token-stale",   doubted_again,  when=refused_before),
         on(SENDABLE,            Doubted,              "reauthorising", in_doubt),
         on(RENEWING,            Authorised,           "connected",     renewed),

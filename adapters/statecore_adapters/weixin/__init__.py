@@ -42,7 +42,17 @@ class WeixinPlatform:
     chars: int
     utf8: int
     name: str = "weixin"
-    resends: Literal["once"] = "once"  # whether the server deduplicates client_id was never shown, so once is the most
+    tie: Literal["connection"] = "connection"
+    answers: bool = False
+    unasked: bool = True
+    markup: bool = False
+
+    def resends(self, _chat: str, _answers: str) -> Literal["once"]:
+        """Whether the server deduplicates client_id was never shown, so once is the most."""
+        return "once"
+
+    def check(self, chat: str) -> None:
+        """Take any id: iLink's look alike, and only the server knows which there are."""
 
     def split(self, whole: str) -> tuple[str, ...]:
         """Cut a text into parts."""
