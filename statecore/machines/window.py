@@ -180,7 +180,7 @@ def shut(was: Window, event: Shut, _now: int) -> Window:
 
 
 def shut_one(was: Window, event: Shut, _now: int) -> Window:
-    return evolve(was, openings=tuple(one for one in was.openings if one.message != event.message), reason=event.reason)
+    return evolve(was, openings=tuple(one for one in was.openings if one.message != event.message))
 
 
 def forgotten(was: Window, event: TokenForgotten, _now: int) -> Window:
