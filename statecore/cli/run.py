@@ -67,7 +67,7 @@ def _tell(unit: Unit, out: object) -> None:
     """Say what became of connections and circuits; deliveries are in the log."""
     for entry in unit.entries:
         state, data, _, _ = entry.decision.snapshot
-        if entry.machine.name not in ("connection", "circuit") or state in (entry.source, "resting", "probing"):
+        if entry.machine.name not in ("connection", "session", "circuit") or state in (entry.source, "resting", "probing"):
             continue
         if {state, entry.source} == {"connected", "resting"}:
             continue
