@@ -617,9 +617,14 @@ class Outbox:
     # ---- releasing ---------------------------------------------------------------------------------------------------
 
     def heard_as(self, message: Message, now: int) -> window.Heard:
-        """Say what a message that came in opens. It has aged by as long as it was on its way, by the platform's clock."""
+        """Say what a message that came in opens.
+
+        One that the platform kept while there was no connection is as old as it says, but not older than the outage: clocks
+        differ, and one that comes while all is well is new, whatever it says.
+        """
         lasts = self._policies.window_of(message.chat).lasts
-        age = max(0, now - message.sent_at * MILLISECONDS) if message.sent_at else 0
+        down_since = self._system.snapshot(self.connection_address).data.down_since
+        age = 0 if down_since is None else min(now - down_since, max(0, now - message.sent_at * MILLISECONDS))
         return window.Heard(
             lasts=max(1 * SECONDS, lasts - age),
             token=bool(message.token),
