@@ -487,8 +487,9 @@ class Gateway:
             driver.post(lambda driver=driver: driver.account.happened(event))  # type: ignore[misc]
 
     def _take_commands(self) -> None:
-        for name, driver in self._drivers.items():
-            if driver.ended:
+        for name in self._journal.store.asked():
+            driver = self._drivers.get(name)
+            if driver is None or driver.ended:
                 continue
             sends = driver.carry_out(self._journal.store.commands(name))
             if sends:
