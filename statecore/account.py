@@ -52,7 +52,8 @@ class Command:
         delivery: for "send": the id of the delivery it becomes.
         text: for "send": what to send.
         key: for "send": the sender's own idempotency key.
-        expires_at: for "send": when it is given up, in ns.
+        lasts: for "send": how long after it was asked for it is given up, in ns.
+        asked_wall: for "send": the wall clock when it was asked for, in ns since 1970.
         reply_to: for "send": address of the message it answers.
     """
 
@@ -62,8 +63,21 @@ class Command:
     delivery: str = ""
     text: str = ""
     key: str = ""
-    expires_at: int | None = None
+    lasts: int | None = None
+    asked_wall: int = 0
     reply_to: str = ""
+
+    def expires_at(self, now: int, wall: int) -> int | None:
+        """Return when a "send" is given up, on the clock of who accepts it, or None for never.
+
+        Args:
+            now: that clock, in ns.
+            wall: the wall clock, the only one that both sides have: for how long it has waited is measured on it. One that
+                was set back makes nothing last longer than it was asked to.
+        """
+        if self.lasts is None:
+            return None
+        return now + max(0, self.lasts - max(0, wall - self.asked_wall))
 
 
 class Account:

@@ -306,7 +306,7 @@ class Driver:
                 command.text,
                 reply_to=command.reply_to,
                 key=command.key,
-                expires_at=command.expires_at,
+                expires_at=command.expires_at(self._world.now(), self._world.wall()),
                 origin="command",
                 command=command.id,
             )

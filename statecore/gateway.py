@@ -12,18 +12,19 @@ from typing import Any, Final
 import attrs
 import trio
 
-from statecore import codec
+from statecore import codec, lease
 from statecore.account import Command
+from statecore.checks import check_message, is_account_name
 from statecore.driver import Driver, Handed, Hooks
 from statecore.errors import ConfigError, Fenced, GatewayStopped, NotAccepted, StatecoreError
 from statecore.governor import Governor
-from statecore.lease import ASK_EVERY, Lock, lock_folder
+from statecore.lease import ASK_EVERY, Lock
 from statecore.machines.connection import ClockStepped, Started
 from statecore.machines.delivery import SETTLED, Delivery
 from statecore.messages import Dead, Delivered, Expired, Inbox, Message, Receipt
 from statecore.platform import AccountConfig
 from statecore.policies import Backoff, backoff
-from statecore.settings import count, duration
+from statecore.settings import count, duration, location, table
 from statecore.system import Unit
 from statecore.units import MILLISECONDS, SECONDS, parse_duration
 from statecore.world import World, here
@@ -41,9 +42,6 @@ BEAT_EVERY: Final = 5 * SECONDS
 
 STEP_NOTED: Final = 2 * SECONDS
 """A wall clock that moves by more than this against the monotonic one was set."""
-
-TEXT_BYTES_MAX: Final = 16 * 1024 * 1024
-"""A longer text is refused: it would be thousands of messages, and is a slip of some program."""
 
 
 @attrs.frozen
@@ -75,9 +73,9 @@ class Options:
 
     drain: int = duration("10s", low="50ms", high="1h")
     busy: int = duration("5s", low="50ms", high="10m")
-    governor: Governor = attrs.field(factory=Governor)
-    retention: Retention = attrs.field(factory=Retention)
-    lock_folder: Path = attrs.field(factory=lock_folder, converter=Path)
+    governor: Governor = table(Governor)
+    retention: Retention = table(Retention)
+    lock_folder: Path = location(lease.lock_folder)
 
 
 class Gateway:
@@ -139,8 +137,14 @@ class Gateway:
             NotAccepted: there is no such account, or it cannot send such a text. Nothing was recorded.
             JournalError: it could not be recorded, so it was not accepted; JournalFull and JournalBusy say why.
         """
-        self._check(account, chat, text)
-        expires_at = None if expires is None else self._world.now() + _expiry(expires)
+        if account not in self._configs:
+            raise NotAccepted(f"there is no account {account!r}; there are {', '.join(sorted(self._configs))}")
+        check_message(chat, text, key)
+        if not isinstance(reply_to, Message | None):
+            raise NotAccepted(
+                f"reply_to is a message that came in, got {type(reply_to).__name__}; a chat is no message"
+            )
+        lasts = None if expires is None else _expiry(expires)
         answers = reply_to.address if reply_to is not None else ""
         id_ = self._world.new_id()
         driver = self._drivers.get(account)
@@ -151,7 +155,7 @@ class Gateway:
                 text,
                 reply_to=answers,
                 key=key or "",
-                expires_at=expires_at,
+                expires_at=None if lasts is None else self._world.now() + lasts,
                 origin="api",
             )
             return Receipt(self, account, address)
@@ -163,25 +167,12 @@ class Gateway:
             delivery=id_,
             text=text,
             key=key or "",
-            expires_at=expires_at,
+            lasts=lasts,
+            asked_wall=self._world.wall(),
             reply_to=answers,
         )
         _, id_ = await self._journal.ask(account, command)
         return Receipt(self, account, f"delivery/{account}/{id_}")
-
-    def _check(self, account: str, chat: str, text: str) -> None:
-        if account not in self._configs:
-            raise NotAccepted(f"there is no account {account!r}; there are {', '.join(sorted(self._configs))}")
-        if not isinstance(chat, str) or not chat.strip():
-            raise NotAccepted(f"a chat is the platform's id of it, got {chat!r}")
-        if not isinstance(text, str):
-            raise NotAccepted(f"a text is a str, got {type(text).__name__}")
-        if len(text) > TEXT_BYTES_MAX or len(text.encode(errors="surrogatepass")) > TEXT_BYTES_MAX:
-            raise NotAccepted(f"the text is longer than {TEXT_BYTES_MAX // 2**20} MiB; send it in pieces, or as a file")
-        try:
-            f"{chat}{text}".encode()
-        except UnicodeEncodeError as error:
-            raise NotAccepted(f"the text cannot be written as UTF-8: {error.reason} at {error.start}") from None
 
     def inbox(self) -> Inbox:
         """Return the messages as they come in, for `async for`: the oldest of each chat first, at least once each.
@@ -565,7 +556,7 @@ async def run_gateway(
         signals: signals on which it stops by itself.
     """
     for name in accounts:
-        if not name or "/" in name or not name.isprintable():
+        if not is_account_name(name):
             raise ConfigError(f"accounts.{name}", "a name of an account must not be empty or hold a slash")
     gateway = Gateway(journal, accounts, world, options)
     failed: BaseException | None = None

@@ -2,11 +2,12 @@
 
 import datetime as dt
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 import attrs
 import click
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from statecore.errors import StatecoreError
 from statecore.units import show_duration
+from statecore.world import wall_now
 
 JOURNAL = click.argument("journal", type=click.Path(dir_okay=False))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -30,9 +32,25 @@ COLOURS: Final = {
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+class _Console(Console):
+    """A console whose reader may leave: that ends what was being read, and nothing else."""
+
+    def on_broken_pipe(self) -> None:
+        if not self.stderr:
+            raise BrokenPipeError
+        _drop(sys.stderr)  # what a gateway says of itself is no reason for it to stop
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return where to print; in colour only on a terminal (and never with NO_COLOR)."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return _Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def _drop(stream: TextIO) -> None:
+    """Send what is written from here on nowhere, or the interpreter fails over it at its last flush."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def fail(message: str) -> NoReturn:
@@ -43,18 +61,20 @@ def fail(message: str) -> NoReturn:
 
 @contextmanager
 def failing_clearly() -> Iterator[None]:
-    """Turn errors a person can act on into one sentence and exit status 1."""
+    """Turn errors a person can act on into one sentence and exit status 1, and Ctrl-C into one word."""
     try:
         yield
     except StatecoreError as error:
         fail(str(error))
     except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is not None:  # whatever else it broke on the way out
+            raise KeyboardInterrupt from None
         known, rest = group.split(StatecoreError)
         if known is None or rest is not None:
             raise
         fail("; ".join(str(error) for error in _leaves(known)))
     except BrokenPipeError:  # a reader like `head` had enough
-        sys.stderr.close()
+        _drop(sys.stdout)
         sys.exit(0)
 
 
@@ -63,6 +83,15 @@ def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
+
+
+def check_account(reader: Any, account: str | None) -> None:
+    """End if a journal does not know the account that was named: an empty answer would read as "all is well"."""
+    if account is None:
+        return
+    known = [found.name for found in reader.status(wall_now()).accounts]
+    if account not in known:
+        fail(f"{reader.path} has no account {account!r}; it has {', '.join(known) or 'none yet'}")
 
 
 def printable(text: str, most: int | None = None) -> str:

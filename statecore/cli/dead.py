@@ -4,7 +4,18 @@ import click
 from rich.table import Table
 
 from statecore.account import Command
-from statecore.cli.common import AS_JSON, JOURNAL, ago, clock, console, fail, paint, print_json, printable
+from statecore.cli.common import (
+    AS_JSON,
+    JOURNAL,
+    ago,
+    check_account,
+    clock,
+    console,
+    fail,
+    paint,
+    print_json,
+    printable,
+)
 from statecore.units import parse_duration
 from statecore.world import wall_now
 
@@ -22,7 +33,7 @@ Examples:
 def dead() -> None:
     """List, show, retry and purge deliveries that were given up and messages that were set aside.
 
-    "left but unconfirmed" means that nobody knows whether it arrived; retrying it may deliver it twice.
+    "nobody knows whether part 1 arrived" means that it left, and that no answer came back; retrying it may deliver it twice.
     """
 
 
@@ -35,6 +46,7 @@ def list_(journal: str, *, account: str | None, as_json: bool) -> None:
     from statecore_journal import open_reader
 
     with open_reader(journal) as reader:
+        check_account(reader, account)
         letters = reader.dead(account)
         now = reader.status(wall_now()).now
     if as_json:
@@ -136,6 +148,7 @@ def _chosen(journal: str, id_: str | None, all_: bool, account: str | None, olde
             if letter is None or letter.state not in ("dead", "quarantined"):
                 fail(f"{address} was not given up; it is {letter.state if letter else 'gone'}")
             return [address]
+        check_account(reader, account)
         now = reader.status(wall_now()).now
         return [letter.address for letter in reader.dead(account) if age is None or now - letter.at > age]
 

@@ -1,5 +1,6 @@
 """`statecore demo`: the main job over real sockets, and four incidents it was built for."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from statecore.cli.common import AS_JSON, console, paint, print_json, printable
+from statecore.cli.common import AS_JSON, console, fail, paint, print_json, printable
 from statecore.gateway import Gateway, Options
 from statecore.messages import Delivered, Receipt
 from statecore.wiring import open_gateway
@@ -34,6 +35,10 @@ SETTINGS: Final[dict[str, dict[str, str | float]]] = {
     "circuit": {"cooldown": "1s", "chat_cooldown": "3s", "forget": "1s"},
 }
 """Faster than the defaults (one message a second, circuits from 2 s and 30 s), so that it all fits into a minute."""
+
+
+PASSING: Final = frozenset({"queued", "sending", "pacing"})
+"""States of a delivery that is on its way. They come and go too fast to be worth a line."""
 
 
 @attrs.define
@@ -75,8 +80,17 @@ def demo(*, journal: Path | None, brief: bool, as_json: bool) -> None:
     """
     if journal is not None and journal.exists():
         raise click.UsageError(f"{journal} exists; name a new file, or leave --journal out")
-    path = journal or Path(tempfile.mkdtemp(prefix="statecore-demo-")) / "gateway.db"
-    scenes = trio.run(_play, path, brief, as_json)
+    if importlib.util.find_spec("h11") is None:
+        fail("the simulator needs h11: pip install 'statecore[simulator]'")
+    folder = Path(tempfile.mkdtemp(prefix="statecore-demo-"))
+    path = journal.absolute() if journal is not None else folder / "gateway.db"
+    told = False
+    try:
+        scenes = trio.run(_play, path, folder, brief, as_json)
+        told = journal is None
+    finally:
+        if not told:  # then nobody will look into it
+            shutil.rmtree(folder, ignore_errors=True)
     if as_json:
         print_json({"journal": str(path), "scenes": scenes, "survived": all(scene.survived for scene in scenes)})
     else:
@@ -98,7 +112,7 @@ def _report(scenes: list[Scene], path: Path) -> None:
     out.print()
     out.print(table)
     out.print("\nEvery step is in the journal. Read on with:", markup=False)
-    us = "statecore" if shutil.which("statecore") else sys.argv[0]
+    us = _us()
     for command, what in (
         (f"{us} status {path}", "where everything is, and why"),
         (f"{us} log {path} --machine circuit", "how the circuits opened, probed and closed"),
@@ -107,6 +121,13 @@ def _report(scenes: list[Scene], path: Path) -> None:
     ):
         out.print(f"  {command}", style="bold", markup=False)
         out.print(f"      {what}", style="dim", markup=False)
+
+
+def _us() -> str:
+    """Return how this command was, or can be, called."""
+    if shutil.which("statecore"):
+        return "statecore"
+    return f"{sys.executable} -m statecore" if sys.argv[0].endswith(".py") else sys.argv[0]
 
 
 # ---- the stage -------------------------------------------------------------------------------------------------------
@@ -119,6 +140,7 @@ class Stage:
     sim: Any
     bot: Any
     path: Path
+    folder: Path
     display: "Display"
     brief: bool
 
@@ -156,16 +178,16 @@ def _number(text: str) -> int:
     return int(text.rpartition(" ")[2])
 
 
-async def _play(path: Path, brief: bool, quiet: bool) -> list[Scene]:
+async def _play(path: Path, folder: Path, brief: bool, quiet: bool) -> list[Scene]:
     from statecore_adapters.weixin.simulator import Knobs, open_simulator
 
-    os.environ.setdefault("STATECORE_LOCK_DIR", str(path.parent / "locks"))
+    os.environ.setdefault("STATECORE_LOCK_DIR", str(folder / "locks"))
     scenes: list[Scene] = []
     async with open_simulator(knobs=Knobs(hold_ms=2000)) as sim, trio.open_nursery() as nursery:
         bot = sim.add_bot("0a1b2c3d4e5f@im.bot", TOKEN)
         display = Display(path, sim, bot, quiet=quiet)
         nursery.start_soon(display.run)
-        stage = Stage(sim, bot, path, display, brief)
+        stage = Stage(sim, bot, path, folder, display, brief)
         async with open_gateway(path, {"wx": stage.config()}, options=Options(), signals=False) as gateway:
             for user in USERS:
                 sim.say(bot, user, "hello")
@@ -246,14 +268,14 @@ async def _handover(stage: Stage) -> Scene:
         f"A second process starts while the first still drives the account, and goes on doing so for {seconds:.0f} s. "
         "One program exited for good when it found the account taken.",
     )
-    config = stage.path.parent / "demo.toml"
+    config = stage.folder / "demo.toml"
     config.write_text(_toml(stage), encoding="utf-8")
     command = [sys.executable, "-m", "statecore", "run", str(config), "--quiet"]
     second: trio.Process | None = None
     try:
         async with stage.measured(scene):
             async with open_gateway(stage.path, {"wx": stage.config()}, options=Options(), signals=False) as first:
-                with (stage.path.parent / "second.log").open("wb") as log:
+                with (stage.folder / "second.log").open("wb") as log:
                     second = await trio.lowlevel.open_process(command, stdout=log, stderr=log)
                 await trio.sleep(seconds / 2)
                 await _send(first, scene, 1, "before")
@@ -282,7 +304,7 @@ def _toml(stage: Stage) -> str:
         for name, table in SETTINGS.items()
     )
     return (
-        f'journal = "{stage.path.name}"\n[accounts.wx]\nplatform = "weixin"\naccount_id = "{stage.bot.account_id}"\n'
+        f'journal = {json.dumps(str(stage.path))}\n[accounts.wx]\nplatform = "weixin"\naccount_id = "{stage.bot.account_id}"\n'
         f'token = "{stage.bot.token}"\nbase_url = "{stage.sim.base_url}"\n{tables}'
     )
 
@@ -379,11 +401,17 @@ class Display:
 
     def _lines(self) -> None:
         account = self._account()
-        if account is None:
-            return
-        now = {"connection": account.state, "circuit of the account": account.circuit}
-        now |= {f"chat {chat.chat[6:10]}": chat.state for chat in account.chats}
-        for name, state in now.items():
-            if self._seen.get(name) != state and state not in ("queued", "resting", "sending", "pacing"):
-                self._out.print(f"  {name:<24}{state}", markup=False)
-        self._seen = now
+        for line in self.news(account) if account is not None else ():
+            self._out.print(line, markup=False)
+
+    def news(self, account: Any) -> list[str]:
+        """Return a line for whatever is elsewhere than when this was asked last."""
+        now = {"connection": "connected" if account.state == "resting" else account.state}
+        now |= {"circuit of the account": account.circuit}
+        now |= {f"chat {chat.chat[6:10]}": "" if chat.state in PASSING else chat.state for chat in account.chats}
+        before, self._seen = self._seen, now
+        return [
+            f"  {name:<24}{now.get(name) or 'goes on'}"
+            for name in {**now, **before}
+            if now.get(name, "") != before.get(name, "")
+        ]

@@ -20,6 +20,11 @@ Example of a configuration file:
   account_id = "0a1b2c3d4e5f@im.bot"
   token = { env = "WEIXIN_TOKEN" }    # or { file = "weixin.json" }
 \b
+Example of a handler, in mybot.py beside it; the key keeps it from answering twice when a message comes again:
+  async def handle(message, gateway):
+      text = f"you said {message.text}"
+      await gateway.send(message.account, message.chat, text, reply_to=message, key=message.id)
+\b
 Examples:
   statecore run gateway.toml
   statecore run gateway.toml --quiet
@@ -37,6 +42,7 @@ def run(config: str, *, quiet: bool) -> None:
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = load(config)
+    settings.check_environment()
     handler = settings.load_handler()
     trio.run(_run, settings, handler, quiet)
 
@@ -67,7 +73,11 @@ def _tell(unit: Unit, out: object) -> None:
     """Say what became of connections and circuits; deliveries are in the log."""
     for entry in unit.entries:
         state, data, _, _ = entry.decision.snapshot
-        if entry.machine.name not in ("connection", "session", "circuit") or state in (entry.source, "resting", "probing"):
+        if entry.machine.name not in ("connection", "session", "circuit") or state in (
+            entry.source,
+            "resting",
+            "probing",
+        ):
             continue
         if {state, entry.source} == {"connected", "resting"}:
             continue

@@ -7,10 +7,11 @@ import click
 import trio
 
 from statecore.account import Command
+from statecore.checks import TEXT_BYTES_MAX, check_message
 from statecore.cli.common import AS_JSON, fail, print_json, printable
 from statecore.config import load
 from statecore.errors import NotAccepted
-from statecore.units import parse_duration
+from statecore.units import SECONDS, parse_duration
 from statecore.world import random_id, wall_now
 
 POLL_S = 0.25
@@ -49,19 +50,16 @@ def send(
     settings = load(config)
     if account not in settings.accounts:
         fail(f"{config} has no account {account!r}; it has {', '.join(settings.accounts)}")
-    body = sys.stdin.read() if text == "-" else text
-    try:
-        settings.accounts[account].platform.split(body)
-        waits = None if expires is None else parse_duration(expires)
-        limit = None if timeout is None else parse_duration(timeout) / 1e9
-    except NotAccepted as error:
-        fail(str(error))
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    delivery = random_id()
-    expires_at = None if waits is None else wall_now() + waits
-    command = Command(id=0, kind="send", target=chat, delivery=delivery, text=body, key=key, expires_at=expires_at)
-    number, delivery = submit(settings.journal, account, command, wall=wall_now())
+    lasts = _duration("--expires", expires)
+    limit = _duration("--timeout", timeout)
+    if limit is not None and not wait:
+        raise click.UsageError("--timeout says how long --wait waits; give both, or neither")
+    body = _read() if text == "-" else text
+    check_message(chat, body, key)
+    settings.accounts[account].platform.split(body)
+    asked, wall = random_id(), wall_now()
+    command = Command(id=0, kind="send", target=chat, delivery=asked, text=body, key=key, lasts=lasts, asked_wall=wall)
+    number, delivery = submit(settings.journal, account, command, wall=wall)
     found: dict[str, Any] = {"delivery": delivery, "command": number, "state": "accepted"}
     if wait:
         address = f"delivery/{account}/{delivery}"
@@ -73,17 +71,42 @@ def send(
             f"{found['delivery']}: {found['state']}"
             + (f": {printable(found['reason'])}" if found.get("reason") else "")
         )
+    elif delivery != asked:
+        click.echo(f"was accepted before, as {delivery}: the key is the same, so nothing was added")
     else:
         click.echo(f"accepted as {delivery}; it is in {settings.journal}")
     state = found["state"]
     sys.exit({"accepted": 0, "delivered": 0, "waiting": 3}.get(str(state), 1))
 
 
-async def _wait(journal: str, address: str, number: int, limit: float | None) -> dict[str, str]:
+def _duration(option: str, value: str | None) -> int | None:
+    try:
+        return None if value is None else parse_duration(value)
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error}") from None
+
+
+def _read() -> str:
+    """Read a text from standard input, which may be endless, or not there at all."""
+    if sys.stdin is None:
+        raise NotAccepted("there is no standard input")
+    try:
+        text = sys.stdin.buffer.read(TEXT_BYTES_MAX + 1)
+    except OSError as error:
+        raise NotAccepted(f"standard input cannot be read: {error.strerror}") from None
+    if len(text) > TEXT_BYTES_MAX:
+        raise NotAccepted(f"standard input is longer than {TEXT_BYTES_MAX} bytes; send it in pieces, or as a file")
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise NotAccepted(f"standard input is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+async def _wait(journal: str, address: str, number: int, limit: int | None) -> dict[str, str]:
     """Look until the delivery has ended."""
     from statecore_journal import open_reader
 
-    with trio.move_on_after(limit if limit is not None else float("inf")):
+    with trio.move_on_after(limit / SECONDS if limit is not None else float("inf")):
         while True:
             with open_reader(journal) as reader:
                 refused = reader.command_result(number)

@@ -124,6 +124,21 @@ def test_every_other_refusal_has_its_own_reading(
     assert expected == then(refusal, evidence)
 
 
+def test_a_chat_that_nobody_ever_wrote_from_may_be_mistyped() -> None:
+    """
+    "Ask the user to write; nothing else helps" sends the person who mistyped an id away for ever.
+    """
+    never_wrote = read(Refusal(code="ret=-3"), attrs.evolve(BARE, heard_ago=None))
+    wrote = read(Refusal(code="ret=-3"), BARE)
+
+    assert "no such user" in never_wrote.says
+    assert never_wrote.action.startswith(
+        "check the chat's id; a user's ends in @im.wechat; if it is right, ask the user"
+    )
+    assert never_wrote.then == wrote.then == "circuit", "one of the two passes, so neither ends anything"
+    assert "chat's id" not in wrote.action
+
+
 # ---- what holds for all of them --------------------------------------------------------------------------------------
 
 COUNTS = st.integers(0, 2000)
