@@ -159,6 +159,7 @@ class Gateway:
                 origin="api",
             )
             return Receipt(self, account, address)
+        self._configs[account].platform.check(chat)
         self._configs[account].platform.split(text)  # what can never be sent is refused here and not later
         command = Command(
             id=0,

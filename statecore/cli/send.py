@@ -56,6 +56,7 @@ def send(
         raise click.UsageError("--timeout says how long --wait waits; give both, or neither")
     body = _read() if text == "-" else text
     check_message(chat, body, key)
+    settings.accounts[account].platform.check(chat)
     settings.accounts[account].platform.split(body)
     asked, wall = random_id(), wall_now()
     command = Command(id=0, kind="send", target=chat, delivery=asked, text=body, key=key, lasts=lasts, asked_wall=wall)

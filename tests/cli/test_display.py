@@ -7,7 +7,7 @@ import attrs
 import pytest
 from rich.console import Console
 
-from statecore.cli.demo import Display
+from statecore.cli.demo.display import Display, Phones
 from statecore.cli.read import render_account
 from statecore.units import MILLISECONDS, MINUTES, SECONDS
 from statecore_journal import AccountStatus, ChatStatus, Owner
@@ -89,8 +89,8 @@ def chat(state: str, name: str = "o9cq80anna@im.wechat") -> ChatStatus:
 
 def news(*accounts: AccountStatus) -> list[list[str]]:
     """Return the lines of the demo where there is no terminal, look after look."""
-    display = Display(Path("none.db"), None, None, quiet=True)
-    return [[" ".join(line.split()) for line in display.news(account)] for account in accounts]
+    display = Display(Path("none.db"), Phones(list, int), quiet=True)
+    return [[" ".join(line.split()) for line in display.news([account])] for account in accounts]
 
 
 def test_a_connection_that_rests_between_polls_is_connected() -> None:
@@ -101,12 +101,12 @@ def test_a_connection_that_rests_between_polls_is_connected() -> None:
         attrs.evolve(ACCOUNT, state=state) for state in ("dialling", "connected", "resting", "connected", "closed")
     ]
 
-    assert [[line for line in lines if "connection" in line] for lines in news(*looks)] == [
-        ["connection dialling"],
-        ["connection connected"],
+    assert [[line for line in lines if "circuit" not in line and "chat" not in line] for lines in news(*looks)] == [
+        ["WeChat dialling"],
+        ["WeChat connected"],
         [],
         [],
-        ["connection closed"],
+        ["WeChat closed"],
     ]
 
 
@@ -119,4 +119,4 @@ def test_a_chat_that_was_held_is_seen_to_go_on(after: tuple[ChatStatus, ...]) ->
     """
     looks = [attrs.evolve(ACCOUNT, chats=chats) for chats in ((chat("queued"),), (chat("circuit-tripped"),), after, ())]
 
-    assert news(*looks)[1:] == [["chat anna circuit-tripped"], ["chat anna goes on"], []]
+    assert news(*looks)[1:] == [["WeChat, chat anna circuit-tripped"], ["WeChat, chat anna goes on"], []]
