@@ -307,7 +307,6 @@ def start(was: Session, event: Started, now: int) -> Session:
         resumable=was.resumable and event.offline <= event.resumable,
         resumes=0,
         token_at=None,  # asking costs little, and a token voided meanwhile would cost a refused session
-        url_until=None,
         taken=0,
     )
 
@@ -321,11 +320,11 @@ def authorised(was: Session, event: Authorised, now: int) -> Session:
 
 
 def renewed(was: Session, event: Authorised, now: int) -> Session:
-    return evolve(authorised(was, event, now), beat_at=now)
+    return evolve(authorised(was, event, now), beat_at=now + was.beat_every // 2)
 
 
 def not_renewed(was: Session, event: Lost | Broken, now: int) -> Session:
-    return evolve(was, token_at=now + max(event.wait, 5 * SECONDS), beat_at=now)
+    return evolve(was, token_at=now + max(event.wait, 5 * SECONDS), beat_at=now + was.beat_every // 2)
 
 
 def found(was: Session, event: Found, now: int) -> Session:
@@ -378,18 +377,12 @@ def welcomed(was: Session, event: Welcomed, now: int) -> Session:
     )
 
 
-def beats(was: Session, event: Elapsed | BeatAsked, _now: int) -> Session:
-    taken = was.taken + isinstance(event, BeatAsked)
-    return evolve(was, taken=taken, unacknowledged=True, beat_at=None)
-
-
-def went_on(was: Session, event: Outcome, now: int) -> Session:
-    acknowledged = isinstance(event, Acknowledged)
+def beats(was: Session, event: Elapsed | BeatAsked, now: int) -> Session:
     return evolve(
         was,
-        taken=was.taken + 1,
-        unacknowledged=was.unacknowledged and not acknowledged,
-        beat_at=now + round(was.beat_every * BEAT_SHARE),
+        taken=was.taken + isinstance(event, BeatAsked),
+        unacknowledged=True,
+        beat_at=now + round(was.beat_every * BEAT_SHARE),  # when the next is due, and this must have been acknowledged
     )
 
 
@@ -561,8 +554,10 @@ session = Machine(
         on("connected",         Elapsed("beat_at"),   "reconnecting",  dead,           when=unacknowledged),
         on("connected",         Elapsed("beat_at"),   "beating",       beats),
         on("connected",         BeatAsked,            "beating",       beats),
-        on("beating",           (*FRAMES, Welcomed, Acknowledged), "connected", went_on),
+        on("beating",           (*FRAMES, Welcomed),  "connected",     took),
+        on("beating",           Acknowledged,         "connected",     acknowledged),
         on("beating",           BeatAsked,            "beating",       beats),
+        on("beating",           Elapsed("beat_at"),   "reconnecting",  dead),
 
         on("connected",         Elapsed("token_at"),  "renewing"),
         on(SENDABLE,            Doubted,              STAY,            when=outdated),
@@ -619,7 +614,8 @@ session = Machine(
         "proving":       (Effect(read_frame, (*READ, *FAILED), within=15 * SECONDS), Signal()),
         "connected":     (Effect(read_frame, (*READ, *FAILED), within=15 * MINUTES), Signal(),
                           Timer("beat_at", floor=50 * MILLISECONDS, cap=10 * MINUTES)),
-        "beating":       (Effect(beat, (*READ, *FAILED), within=2 * MINUTES), Signal()),
+        "beating":       (Effect(beat, (*READ, *FAILED), within=15 * MINUTES), Signal(),
+                          Timer("beat_at", floor=50 * MILLISECONDS, cap=10 * MINUTES)),
         "renewing":      (Effect(authorise, (Authorised, *FAILED), within=30 * SECONDS), Signal()),
         "reauthorising": (Effect(authorise, (Authorised, *FAILED), within=30 * SECONDS), Signal()),
         "lingering":     (Effect(read_frame, (*READ, *FAILED), within=5 * SECONDS), Signal()),
