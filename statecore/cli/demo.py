@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from statecore.cli.common import AS_JSON, console, fail, paint, print_json, printable
+from statecore.cli.common import AS_JSON, console, fail, paint, print_json, printable, run_async
 from statecore.gateway import Gateway, Options
 from statecore.messages import Delivered, Receipt
 from statecore.wiring import open_gateway
@@ -86,7 +86,7 @@ def demo(*, journal: Path | None, brief: bool, as_json: bool) -> None:
     path = journal.absolute() if journal is not None else folder / "gateway.db"
     told = False
     try:
-        scenes = trio.run(_play, path, folder, brief, as_json)
+        scenes = run_async(lambda: _play(path, folder, brief, as_json))
         told = journal is None
     finally:
         if not told:  # then nobody will look into it
