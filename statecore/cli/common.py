@@ -4,22 +4,58 @@ import datetime as dt
 import json
 import os
 import re
+import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn, TextIO
+from typing import Any, Final, NoReturn, TextIO, TypeVar
 
 import attrs
 import click
+import trio
 from rich.console import Console
 from rich.text import Text
 
 from statecore.errors import StatecoreError
-from statecore.units import show_duration
+from statecore.units import parse_duration, show_duration
 from statecore.world import wall_now
+
+T = TypeVar("T")
 
 JOURNAL = click.argument("journal", type=click.Path(dir_okay=False))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+POSITION: Final = 2**63 - 1
+"""The last position a journal could have."""
+
+
+class _Text(click.ParamType[str]):
+    """Text that a journal could hold. What a terminal passes on may be any bytes."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            self.fail(f"{value!r} is not UTF-8", param, ctx)
+        return str(value)
+
+
+class _Length(click.ParamType[int]):
+    """A duration in ns, written for people: on a command line a plain number is of seconds too."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_duration(float(value) if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII) else value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+TEXT: Final = _Text()
+LENGTH: Final = _Length()
 
 COLOURS: Final = {
     "connected": "green", "resting": "green", "delivered": "green", "done": "green", "closed": "white",
@@ -76,6 +112,42 @@ def failing_clearly() -> Iterator[None]:
     except BrokenPipeError:  # a reader like `head` had enough
         _drop(sys.stdout)
         sys.exit(0)
+
+
+def run_async(work: Callable[[], Awaitable[T]]) -> T:
+    """Run something asynchronous that Ctrl-C cancels.
+
+    By default Ctrl-C raises wherever the program happens to be. In the middle of trio's own bookkeeping, or of a
+    thread's start, that ends in an internal error; cancelled, everything ends in order. Whoever presses it twice does
+    not want to wait for that.
+    """
+
+    async def listen(scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with trio.open_signal_receiver(signal.SIGINT) as pressed:
+            task_status.started()
+            async for _ in pressed:
+                if scope.cancel_called:
+                    console(stderr=True).show_cursor()
+                    os._exit(1)
+                scope.cancel()
+
+    async def main() -> T:
+        async with trio.open_nursery() as nursery:
+            interrupt = trio.CancelScope()
+            await nursery.start(listen, interrupt)
+            try:
+                with interrupt:
+                    return await work()
+                raise KeyboardInterrupt
+            finally:
+                nursery.cancel_scope.cancel()
+
+    try:
+        return trio.run(main)
+    except BaseExceptionGroup as group:  # of the nursery above
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
 
 
 def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:

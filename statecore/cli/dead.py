@@ -7,6 +7,7 @@ from statecore.account import Command
 from statecore.cli.common import (
     AS_JSON,
     JOURNAL,
+    LENGTH,
     ago,
     check_account,
     clock,
@@ -16,7 +17,6 @@ from statecore.cli.common import (
     print_json,
     printable,
 )
-from statecore.units import parse_duration
 from statecore.world import wall_now
 
 EPILOG = """\b
@@ -122,9 +122,9 @@ def retry(journal: str, id_: str | None, *, all_: bool, account: str | None) -> 
 @click.argument("id_", metavar="[ID]", required=False)
 @click.option("--all", "all_", is_flag=True, help="All of them.")
 @click.option("--account", help="With --all: only this account.")
-@click.option("--older-than", help="With --all: only those given up longer ago than this, as 7d.")
+@click.option("--older-than", type=LENGTH, help="With --all: only those given up longer ago than this, as 7d.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def purge(journal: str, id_: str | None, *, all_: bool, account: str | None, older_than: str | None, yes: bool) -> None:
+def purge(journal: str, id_: str | None, *, all_: bool, account: str | None, older_than: int | None, yes: bool) -> None:
     """Decide that one, or all, will not be sent or handled any more. They stay in the log."""
     chosen = _chosen(journal, id_, all_, account, older_than)
     if chosen and not yes:
@@ -132,15 +132,11 @@ def purge(journal: str, id_: str | None, *, all_: bool, account: str | None, old
     _ask(journal, "purge", chosen)
 
 
-def _chosen(journal: str, id_: str | None, all_: bool, account: str | None, older_than: str | None) -> list[str]:
+def _chosen(journal: str, id_: str | None, all_: bool, account: str | None, older_than: int | None) -> list[str]:
     from statecore_journal import open_reader
 
     if (id_ is None) == (not all_):
         raise click.UsageError("give an ID, or --all")
-    try:
-        age = None if older_than is None else parse_duration(older_than)
-    except ValueError as error:
-        raise click.UsageError(f"--older-than: {error}") from None
     with open_reader(journal) as reader:
         if id_ is not None:
             address = _one(reader.find(id_), id_)
@@ -150,7 +146,7 @@ def _chosen(journal: str, id_: str | None, all_: bool, account: str | None, olde
             return [address]
         check_account(reader, account)
         now = reader.status(wall_now()).now
-        return [letter.address for letter in reader.dead(account) if age is None or now - letter.at > age]
+        return [letter.address for letter in reader.dead(account) if older_than is None or now - letter.at > older_than]
 
 
 def _ask(journal: str, kind: str, addresses: list[str]) -> None:

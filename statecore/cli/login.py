@@ -1,18 +1,49 @@
 """`statecore login`."""
 
 import json
+import os
 import re
 import tempfile
 from pathlib import Path
+from typing import Final
 
+import attrs
 import click
 import trio
 
 from statecore.account import Command
 from statecore.checks import is_account_name
-from statecore.cli.common import check_account, console, fail, printable
+from statecore.cli.common import check_account, console, fail, printable, run_async
 from statecore.errors import ConfigError
 from statecore.world import wall_now
+
+PIECE: Final = 4096
+"""Bytes read from a keyboard at once. A terminal hands over a line at a time, and few are longer."""
+
+
+@attrs.define
+class _Keyboard:
+    """Where a person answers; not by way of `sys.stdin`, whose lock an abandoned thread would hold when all has to end."""
+
+    _typed: bytes = b""
+
+    async def ask(self, prompt: str) -> str:
+        """Return a line; nothing at the end of input."""
+        click.echo(f"{prompt}: ", nl=False, err=True)
+        while b"\n" not in self._typed:
+            piece = await trio.to_thread.run_sync(self._read, abandon_on_cancel=True)
+            if not piece:
+                break
+            self._typed += piece
+        line, _, self._typed = self._typed.partition(b"\n")
+        return line.decode(errors="replace").strip()
+
+    @staticmethod
+    def _read() -> bytes:
+        try:
+            return os.read(0, PIECE)
+        except OSError:  # there is no keyboard
+            return b""
 
 
 @click.group()
@@ -56,17 +87,13 @@ def weixin(save: Path, base_url: str | None, journal: str | None, account: str) 
     def show(text: str) -> None:
         out.print(text, markup=False)
 
-    async def ask(prompt: str) -> str:
-        answer: str = await trio.to_thread.run_sync(lambda: click.prompt(prompt, err=True), abandon_on_cancel=True)
-        return answer
-
     try:
         known = (qr.load_token(save),) if save.exists() else ()
     except ConfigError as error:
         out.print(f"{printable(str(error))}; it is replaced by this login", markup=False)
         known = ()
     try:
-        credentials = trio.run(lambda: qr.login(local_tokens=known, base_url=where, show=show, ask=ask))
+        credentials = run_async(lambda: qr.login(local_tokens=known, base_url=where, show=show, ask=_Keyboard().ask))
     except qr.AlreadyBound as bound:
         if not known:
             fail(printable(str(bound)))

@@ -11,6 +11,8 @@ from rich.text import Text
 from statecore.cli.common import (
     AS_JSON,
     JOURNAL,
+    POSITION,
+    TEXT,
     ago,
     check_account,
     clock,
@@ -148,13 +150,13 @@ A line is: time, position, instance, the state before and after, the event and i
 """
 )
 @JOURNAL
-@click.option("--last", type=click.IntRange(min=1), help="Only the last N rows that fit.")
-@click.option("--after", type=click.IntRange(min=0), default=0, help="Only rows behind this position.")
-@click.option("--machine", help="Only instances whose address begins with this: delivery, connection/wx.")
+@click.option("--last", type=click.IntRange(1, POSITION), help="Only the last N rows that fit.")
+@click.option("--after", type=click.IntRange(0, POSITION), default=0, help="Only rows behind this position.")
+@click.option("--machine", type=TEXT, help="Only instances whose address begins with this: delivery, connection/wx.")
 @click.option("--account", help="Only this account.")
-@click.option("--chat", help="Only this chat.")
-@click.option("--event", help="Only this event: Lost, PartRefused, ...")
-@click.option("--state", help="Only rows that leave or enter this state.")
+@click.option("--chat", type=TEXT, help="Only this chat.")
+@click.option("--event", type=TEXT, help="Only this event: Lost, PartRefused, ...")
+@click.option("--state", type=TEXT, help="Only rows that leave or enter this state.")
 @AS_JSON
 def log(
     journal: str, *, last: int | None, after: int, machine: str | None, account: str | None, chat: str | None,

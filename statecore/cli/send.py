@@ -8,10 +8,10 @@ import trio
 
 from statecore.account import Command
 from statecore.checks import TEXT_BYTES_MAX, check_message
-from statecore.cli.common import AS_JSON, fail, print_json, printable
+from statecore.cli.common import AS_JSON, LENGTH, fail, print_json, printable, run_async
 from statecore.config import load
 from statecore.errors import NotAccepted
-from statecore.units import SECONDS, parse_duration
+from statecore.units import SECONDS
 from statecore.world import random_id, wall_now
 
 POLL_S = 0.25
@@ -32,12 +32,12 @@ Exit status with --wait: 0 delivered, 1 given up or expired, 3 still waiting whe
 @click.argument("chat")
 @click.argument("text")
 @click.option("--key", default="", help="Your own idempotency key: the same key is sent once.")
-@click.option("--expires", default=None, help="Give it up after this long, as 10m or 2h.")
+@click.option("--expires", "lasts", type=LENGTH, help="Give it up after this long, as 10m or 2h.")
 @click.option("--wait", is_flag=True, help="Wait until it was delivered or given up.")
-@click.option("--timeout", default=None, help="With --wait: wait at most this long, as 30s.")
+@click.option("--timeout", type=LENGTH, help="With --wait: wait at most this long, as 30s.")
 @AS_JSON
 def send(
-    config: str, account: str, chat: str, text: str, *, key: str, expires: str | None, wait: bool, timeout: str | None,
+    config: str, account: str, chat: str, text: str, *, key: str, lasts: int | None, wait: bool, timeout: int | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Send TEXT (or standard input, if it is -) to CHAT by ACCOUNT of the gateway that CONFIG describes.
@@ -50,9 +50,7 @@ def send(
     settings = load(config)
     if account not in settings.accounts:
         fail(f"{config} has no account {account!r}; it has {', '.join(settings.accounts)}")
-    lasts = _duration("--expires", expires)
-    limit = _duration("--timeout", timeout)
-    if limit is not None and not wait:
+    if timeout is not None and not wait:
         raise click.UsageError("--timeout says how long --wait waits; give both, or neither")
     body = _read() if text == "-" else text
     check_message(chat, body, key)
@@ -64,7 +62,7 @@ def send(
     found: dict[str, Any] = {"delivery": delivery, "command": number, "state": "accepted"}
     if wait:
         address = f"delivery/{account}/{delivery}"
-        found |= trio.run(_wait, str(settings.journal), address, number, limit)
+        found |= run_async(lambda: _wait(str(settings.journal), address, number, timeout))
     if as_json:
         print_json(found)
     elif wait:
@@ -78,13 +76,6 @@ def send(
         click.echo(f"accepted as {delivery}; it is in {settings.journal}")
     state = found["state"]
     sys.exit({"accepted": 0, "delivered": 0, "waiting": 3}.get(str(state), 1))
-
-
-def _duration(option: str, value: str | None) -> int | None:
-    try:
-        return None if value is None else parse_duration(value)
-    except ValueError as error:
-        raise click.UsageError(f"{option}: {error}") from None
 
 
 def _read() -> str:

@@ -1,6 +1,7 @@
 """`statecore login weixin`, tried offline: the simulator is the platform, and its keyboard the phone."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import Popen
@@ -60,6 +61,27 @@ def test_every_way_a_login_can_go_can_be_taken(simulator: "Popen[str]", tmp_path
         command.communicate(timeout=60)
 
     assert command.returncode == 0
+
+
+def test_ctrl_c_ends_a_login_that_waits_for_digits(simulator: "Popen[str]", tmp_path: Path) -> None:
+    """A thread that reads the keyboard must not keep the interpreter from ending, or bring it down."""
+    base_url = read_until(simulator, "base_url").split()[1]
+    with started(*login(base_url), cwd=tmp_path) as command:
+        read_until(simulator, "type /scan")
+        type_into(simulator, "/digits")
+        assert command.stdout is not None
+        shown = ""
+        while not shown.endswith("on the phone: "):  # the line does not end before somebody has typed
+            piece = command.stdout.read(1)
+            assert piece, shown
+            shown += piece
+
+        command.send_signal(signal.SIGINT)
+        told, _ = command.communicate(timeout=60)
+
+    assert told == "\nAborted!\n"
+    assert command.returncode == 1
+    assert not (tmp_path / "weixin.json").exists()
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])

@@ -30,6 +30,8 @@ def folder(tmp_path: Path) -> Path:
         (["status", "."], 2, "is a directory"),
         (["log", "gateway.db", "--last", "0"], 2, "not in the range"),
         (["log", "gateway.db", "--after", "x"], 2, "not a valid integer"),
+        (["log", "gateway.db", "--after", "99999999999999999999"], 2, "not in the range"),
+        (["log", "gateway.db", "--chat", "\udcff"], 2, "is not UTF-8"),
         (["dead", "show", "gateway.db", "zzz"], 1, "nothing with the id 'zzz'"),
         (["dead", "retry", "gateway.db"], 2, "give an ID, or --all"),
         (["dead", "purge", "gateway.db", "--all", "--older-than", "old", "--yes"], 2, "is no duration"),

@@ -8,7 +8,7 @@ import pytest
 from statecore.account import Command
 from statecore.checks import TEXT_BYTES_MAX
 from statecore.codec import loads
-from statecore.units import MINUTES
+from statecore.units import MILLISECONDS, MINUTES, SECONDS
 from tests.support.command import CHAT, CONFIG, invoke
 
 
@@ -64,14 +64,15 @@ def test_a_job_that_has_no_token_can_send(config: Path, monkeypatch: pytest.Monk
     assert [command.text for command in asked(config)] == ["the build is green"]
 
 
-def test_how_long_it_may_take_is_recorded_as_it_was_asked(config: Path) -> None:
+@pytest.mark.parametrize(("written", "ns"), [("20m", 20 * MINUTES), ("90", 90 * SECONDS), ("1.5", 1500 * MILLISECONDS)])
+def test_how_long_it_may_take_is_recorded_as_it_was_asked(config: Path, written: str, ns: int) -> None:
     """
     The deadline is on the clock of whoever accepts it. That clock is not this one's, and does not follow it.
     """
-    invoke("send", config, "wx", CHAT, "lunch?", "--expires", "20m")
+    invoke("send", config, "wx", CHAT, "lunch?", "--expires", written)
 
     (command,) = asked(config)
-    assert command.lasts == 20 * MINUTES
+    assert command.lasts == ns
     assert command.asked_wall > 0
 
 

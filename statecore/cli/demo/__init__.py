@@ -4,15 +4,13 @@ import importlib.util
 import shutil
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import click
-import trio
 from rich.table import Table
 from rich.text import Text
 
-from statecore.cli.common import AS_JSON, console, fail, print_json
+from statecore.cli.common import AS_JSON, console, fail, print_json, run_async
 from statecore.cli.demo.display import Scene
 
 
@@ -44,7 +42,7 @@ def demo(*, journal: Path | None, brief: bool, as_json: bool) -> None:
     path = journal.absolute() if journal is not None else folder / "gateway.db"
     told = False
     try:
-        scenes = trio.run(partial(play, path, folder, brief=brief, quiet=as_json))
+        scenes = run_async(lambda: play(path, folder, brief=brief, quiet=as_json))
         told = journal is None
     finally:
         if not told:  # then nobody will look into it
