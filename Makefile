@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 help:           ## show this
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
-demo: $(READY)  ## see it work: four incidents against a simulated WeChat, in about a minute
+demo: $(READY)  ## see it work: five incidents against simulated platforms, in about a minute
 	$(BIN)/statecore demo
 
 test: $(READY)  ## run every test

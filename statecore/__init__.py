@@ -5,7 +5,10 @@ The gateway, for programs that talk to people:
     async with open_gateway("gateway.db", {"wx": Weixin(account_id="...", token="...")}) as gateway:
         async for message in gateway.inbox():
             async with message:
-                await gateway.send(message.account, message.chat, f"you said {message.text}", reply_to=message)
+                text = f"you said {message.text}"
+                await gateway.send(message.account, message.chat, text, reply_to=message, key=message.id)
+
+A message is handed over again if the process ends before its block does; with the key, it is answered once all the same.
 
 The framework, for people who write machines: `statecore.machine` and `statecore.events`.
 """
@@ -15,6 +18,7 @@ from statecore.errors import (
     ConfigError,
     DefinitionError,
     Fenced,
+    GatewayStopped,
     JournalBusy,
     JournalCorrupt,
     JournalError,
@@ -43,6 +47,7 @@ __all__ = [
     "Expired",
     "Fenced",
     "Gateway",
+    "GatewayStopped",
     "JournalBusy",
     "JournalCorrupt",
     "JournalError",

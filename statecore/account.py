@@ -9,38 +9,29 @@ The order of business is the driver's: it hands in what came of attempts, lets t
 the units, and makes the attempts they ask for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
 
-from statecore.events import Broken, Event, Governed, Late
-from statecore.intake import Intake, idle_wait
-from statecore.lanes import LaneStore
-from statecore.machines import MACHINES, circuit, connection, delivery, inbound
-from statecore.outbox import Crash, Outbox
-from statecore.platform import Batch, Dialled, Empty, Failure, Message, Platform, Policies, Unauthorised
-from statecore.policies import backoff
+from statecore.events import Event, Governed, Late
+from statecore.intake import Intake
+from statecore.machines import MACHINES, circuit, connection, delivery, inbound, window
+from statecore.outbox import Outbox, OutboxStore
+from statecore.platform import Batch, Message, Platform, Policies, Review
 from statecore.system import IN_LANES, LAST, Address, Store, System, Unit
-from statecore.units import MINUTES, SECONDS
+from statecore.ties import TIES, Crash
+from statecore.units import SECONDS
 from statecore.world import World
 
 TIMERS_AT_ONCE: Final = 256
 """Timers that one unit lets elapse; the next unit takes the next ones."""
 
-SILENCES_MAX: Final = 2
-"""Polls in a row that the platform did not answer at all before the connection counts as lost. One is normal: it is the
-race between its hold and our patience (Tencent/openclaw-weixin#267)."""
-
-STALE_PROBES: Final = (5 * SECONDS, 15 * SECONDS, 60 * SECONDS, 5 * MINUTES, 15 * MINUTES)
-"""Waits between probes of refused credentials. Each reads them afresh, so a new login is noticed within seconds at
-first; what is refused for long is asked ever more slowly."""
-
 STAGGER: Final = 2 * SECONDS
 """After a suspend, accounts dial within this time of one another and not at once."""
 
 
-class AccountStore(Store, LaneStore, Protocol):
+class AccountStore(Store, OutboxStore, Protocol):
     """Everything an account reads from the journal while deciding."""
 
     def in_states(self, account: str, machine: str, states: Sequence[str]) -> list[str]:
@@ -61,7 +52,8 @@ class Command:
         delivery: for "send": the id of the delivery it becomes.
         text: for "send": what to send.
         key: for "send": the sender's own idempotency key.
-        expires_at: for "send": when it is given up, in ns.
+        lasts: for "send": how long after it was asked for it is given up, in ns.
+        asked_wall: for "send": the wall clock when it was asked for, in ns since 1970.
         reply_to: for "send": address of the message it answers.
     """
 
@@ -71,8 +63,21 @@ class Command:
     delivery: str = ""
     text: str = ""
     key: str = ""
-    expires_at: int | None = None
+    lasts: int | None = None
+    asked_wall: int = 0
     reply_to: str = ""
+
+    def expires_at(self, now: int, wall: int) -> int | None:
+        """Return when a "send" is given up, on the clock of who accepts it, or None for never.
+
+        Args:
+            now: that clock, in ns.
+            wall: the wall clock, the only one that both sides have: for how long it has waited is measured on it. One that
+                was set back makes nothing last longer than it was asked to.
+        """
+        if self.lasts is None:
+            return None
+        return now + max(0, self.lasts - max(0, wall - self.asked_wall))
 
 
 class Account:
@@ -89,17 +94,17 @@ class Account:
     def __init__(self, name: str, platform: Platform, policies: Policies, store: AccountStore, world: World) -> None:
         self.name = name
         self.system = System(name, MACHINES, store)
-        self.outbox = Outbox(self.system, platform, policies, store, world)
+        self._tie = TIES[platform.tie]
+        self.outbox = Outbox(self.system, self._tie, platform, policies, store, world)
         self.intake = Intake(self.system, policies, store, world, self.outbox)
         self._policies = policies
         self._store = store
         self._world = world
-        self._wait_for_drain = False
 
     @property
     def address(self) -> str:
         """Address of the connection."""
-        return f"connection/{self.name}"
+        return self.outbox.connection_address
 
     @property
     def draining(self) -> bool:
@@ -108,11 +113,12 @@ class Account:
 
     # ---- beginning and ending ----------------------------------------------------------------------------------------
 
-    def start(self, event: connection.Started) -> Unit:
+    def start(self, event: connection.Started, held: Callable[[str], bool] = lambda _: False) -> Unit:
         """Take the account: find what the last process left under way, and begin.
 
         Args:
             event: who takes it.
+            held: tells whether a receipt is still with a handler of this process, which outlived its driver.
         """
         unit = self.system.begin(self._world.now())
         self.system.feed(unit, self.address, event)
@@ -122,7 +128,11 @@ class Account:
             self.outbox.in_flight.add(address)
             self.outbox.answered(unit, address, crash, started, 0)
         for address in self._store.in_states(self.name, "inbound", ("handling",)):
+            if held(address):
+                self.intake.handling.add(address)
+                continue
             self.intake.handled(unit, address, "the process ended while it was handled")
+        self.outbox.await_reviews(self._store.in_states(self.name, "delivery", ("in-review",)))
         self.outbox.lanes.load("queued")
         self.intake.lanes.load("waiting")
         for entry in unit.entries:  # the lanes were read from the journal, which does not have this unit yet
@@ -191,7 +201,7 @@ class Account:
         if self.system.snapshot(address).entered != entered:
             self.system.feed(unit, address, Late(event=type(result).__name__, of=entered), cause=cause)
         elif address == self.address:
-            self._tie(unit, result, cause, unit.now - began)
+            self._tied(unit, result, cause, unit.now - began)
         else:
             self.outbox.answered(unit, address, result, cause, size)
         return unit
@@ -214,59 +224,34 @@ class Account:
 
     # ---- the connection ----------------------------------------------------------------------------------------------
 
-    def _tie(self, unit: Unit, result: Any, cause: int, held: int) -> None:
+    def _tied(self, unit: Unit, result: Any, cause: int, held: int) -> None:
+        """Take in what came of an attempt of the connection's."""
         was_up = self.outbox.sendable()
-        data = self.system.snapshot(self.address).data
+        at = self.system.snapshot(self.address)
+        unit.secrets.update(getattr(result, "secrets", None) or {})
+        unit.forget = getattr(result, "fresh", False)
         if isinstance(result, Batch):
-            unit.secrets.update(result.secrets)
-            self.intake.batch(unit, result, held, cause, idle_wait(self._policies, data.empties, held))
+            policies, tie = self._policies, self._tie
+            self.intake.batch(
+                unit, result, cause, lambda new, copies: tie.arrived(policies, at.data, new, copies, held)
+            )
         else:
-            event = self._tie_event(unit, result, data, held)
+            event = self._tie.event(self._policies, self._world, result, at, held, unit.now)
             self.system.feed(unit, self.address, event, cause=cause)
+            if isinstance(result, Review):
+                self.outbox.reviewed(unit, result, -len(unit.entries))
+            if unit.forget:
+                self._forget_tokens(unit)
         if self.outbox.sendable() and not was_up:
             self.outbox.ready(unit, -1)
 
-    def _tie_event(self, unit: Unit, result: Any, data: connection.Connection, held: int) -> Event:
-        wait: int
-        match result:
-            case Dialled():
-                unit.secrets.update(result.secrets)
-                unit.forget = result.fresh
-                return connection.Ready() if result.proved else connection.Opened()
-            case Empty(silent=True) if data.silences + 1 >= SILENCES_MAX or data.ready_since is None:
-                return self._lost(
-                    Failure(stage="silence", error="the platform does not answer its polls"), data, unit.now
-                )
-            case Empty():
-                unit.secrets.update(result.secrets)
-                wait = idle_wait(self._policies, data.empties, held)
-                return connection.Idle(held=held, wait=wait, silent=result.silent)
-            case Unauthorised():
-                wait = STALE_PROBES[min(data.stale_probes, len(STALE_PROBES) - 1)]
-                return connection.TokenRefused(
-                    code=result.code, message=result.message, wait=wait, action=result.action
-                )
-            case Failure(action=action) if action:
-                wait = STALE_PROBES[min(data.failures, len(STALE_PROBES) - 1)] * 4
-                return connection.Rejected(error=f"{result.stage}: {result.error}", wait=wait, action=action)
-            case Failure():
-                return self._lost(result, data, unit.now)
-            case Crash():
-                wait = backoff.delay(self._policies.backoff, data.failures + 1, self._world.draw())
-                return Broken(how=result.how, error=result.error, wait=wait)  # type: ignore[arg-type]
-            case _:  # what hanging up came to: there is nothing to be done about it
-                return connection.HungUp(error=str(result))
-
-    def _lost(self, failure: Failure, data: connection.Connection, now: int) -> connection.Lost:
-        policy = self._policies.backoff
-        failures = backoff.failures_now(policy, data.failures, data.ready_since, now)
-        return connection.Lost(
-            stage=failure.stage,
-            error=failure.error,
-            wait=backoff.delay(policy, failures, self._world.draw(), failure.hint),
-            failures=failures,
-            reachable=failure.reachable,
-        )
+    def _forget_tokens(self, unit: Unit) -> None:
+        """Take note in every chat that its context token went with the credentials it belonged to."""
+        cause = -len(unit.entries)
+        for address in self._store.in_states(self.name, "window", window.EVERY):
+            token = self.system.snapshot(address).data.token
+            if token:
+                self.system.feed(unit, address, window.TokenForgotten(token=token), cause=cause)
 
     # ---- commands ----------------------------------------------------------------------------------------------------
 
@@ -309,9 +294,11 @@ class Account:
         for index, entry in enumerate(unit.entries):
             if entry.order != LAST or not entry.live:
                 continue
+            state = self.system.state_in_lane(entry.address)
+            if state is None:
+                continue  # it was decided meanwhile that it leaves again
             joined = True
-            if entry.machine.name == "delivery":
-                self.outbox.adopt(entry, first + index)
-            elif self.intake.lanes.add(entry.chat, entry.address, first + index, entry.decision.snapshot.state):
-                self.intake.lanes.offer(entry.chat)
+            lanes = self.outbox.lanes if entry.machine.name == "delivery" else self.intake.lanes
+            if lanes.add(entry.chat, entry.address, first + index, state) and state in ("queued", "waiting"):
+                lanes.offer(entry.chat)
         return joined

@@ -16,9 +16,12 @@ drain = "10s"
 """
 
 import importlib
+import inspect
 import os
+import re
 import sys
 import tomllib
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -26,13 +29,16 @@ from typing import Any, Final
 
 import attrs
 
+from statecore.checks import is_account_name
 from statecore.errors import ConfigError
 from statecore.gateway import Gateway, Options
 from statecore.messages import Message
 from statecore.platform import AccountConfig
-from statecore.settings import build, count
+from statecore.settings import build, count, location
 
 Handler = Callable[[Message, Gateway], Awaitable[None]]
+
+_HANDLER: Final = re.compile(r"[\w.]+:\w+")
 
 PLATFORMS_GROUP: Final = "statecore.platforms"
 """The entry point group by which adapters are found: the platform's name, and the class of its accounts."""
@@ -49,6 +55,7 @@ class Config:
         handlers: how many messages are handled at once; those of one chat one after another.
         accounts: by name.
         options: how the gateway runs.
+        environment: the variables that accounts read, by the key that names them.
     """
 
     path: Path
@@ -57,12 +64,25 @@ class Config:
     handlers: int
     accounts: Mapping[str, AccountConfig]
     options: Options
+    environment: Mapping[str, str] = attrs.field(factory=dict)
+
+    def check_environment(self) -> None:
+        """See that the environment has what the accounts read from it. Only who drives them needs that.
+
+        Raises:
+            ConfigError: a variable is missing or empty.
+        """
+        for key, variable in self.environment.items():
+            if variable not in os.environ:
+                raise ConfigError(key, f"the environment has no {variable}")
+            if not os.environ[variable].strip():
+                raise ConfigError(key, f"{variable} is empty in the environment")
 
     def load_handler(self) -> Handler | None:
         """Import the handler; modules beside the configuration file are found.
 
         Raises:
-            ConfigError: there is no such thing, or it is no async function.
+            ConfigError: there is no such thing, or it is no async function of a message and a gateway.
         """
         if not self.handler:
             return None
@@ -71,22 +91,49 @@ class Config:
         if folder not in sys.path:
             sys.path.insert(0, folder)
         try:
-            handler: Any = getattr(importlib.import_module(module_name), name)
-        except ImportError as error:
-            raise ConfigError("handler", f"{self.handler!r} cannot be imported: {error}") from error
-        except AttributeError:
-            raise ConfigError("handler", f"module {module_name!r} has no {name!r}") from None
-        if not callable(handler):
-            raise ConfigError("handler", f"{self.handler!r} is no function")
+            module = importlib.import_module(module_name)
+        except (Exception, SystemExit) as error:
+            raise ConfigError("handler", f"{self.handler!r} cannot be imported: {_told(error, folder)}") from error
+        handler = getattr(module, name, None)
+        if handler is None:
+            raise ConfigError("handler", f"module {module_name!r} has no {name!r}")
+        if (wrong := _objection(handler)) is not None:
+            raise ConfigError("handler", f"{self.handler!r} {wrong}; write: async def {name}(message, gateway)")
         return handler  # type: ignore[no-any-return]
+
+
+def _told(error: BaseException, folder: str) -> str:
+    """Say what an import raised, and where: the last line of the user's own code, which is where to look."""
+    if isinstance(error, SyntaxError) and error.lineno is not None:  # it never ran, so no frame is of it
+        return f"{type(error).__name__}: {error.msg}, in {error.filename} line {error.lineno}"
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_file()]
+    frames = [frame for frame in frames if frame.filename not in (__file__, importlib.__file__)]
+    own = [frame for frame in frames if frame.filename.startswith(folder)] or frames
+    return f"{what}, in {own[-1].filename} line {own[-1].lineno}" if own else what
+
+
+def _objection(handler: Any) -> str | None:
+    """Return why something cannot handle messages, or None."""
+    if not callable(handler):
+        return "is no function"
+    if inspect.isclass(handler):
+        return "is a class"
+    if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)):
+        return "is not async"
+    try:
+        inspect.signature(handler).bind("message", "gateway")
+    except TypeError:
+        return "does not take a message and a gateway"
+    return None
 
 
 @attrs.frozen
 class _Top:
     """What may stand at the top of a file."""
 
-    journal: str
     accounts: Mapping[str, Any]
+    journal: Path = location()
     handler: str = ""
     handlers: int = count(16, low=1, high=10_000)
     gateway: Mapping[str, Any] = attrs.field(factory=dict)
@@ -110,16 +157,28 @@ def load(path: str | Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(file), f"is no TOML: {error}") from None
     top = _top(values)
-    accounts = {name: _account(name, table, file.parent) for name, table in top.accounts.items()}
-    options: Options = build(Options, dict(top.gateway), "gateway")
+    options = dict(top.gateway)
+    match options:
+        case {"lock_folder": str(where)} if where:
+            options["lock_folder"] = _beside(file, where, "gateway.lock_folder")
+    environment: dict[str, str] = {}
     return Config(
         path=file,
-        journal=file.parent / top.journal,
+        journal=_beside(file, str(top.journal), "journal"),
         handler=top.handler,
         handlers=top.handlers,
-        accounts=accounts,
-        options=options,
+        accounts={name: _account(name, table, file, environment) for name, table in top.accounts.items()},
+        options=build(Options, options, "gateway"),
+        environment=environment,
     )
+
+
+def _beside(file: Path, name: str, key: str) -> Path:
+    """Return what a name in a configuration file means: ~ is the user's folder, and the rest is relative to the file."""
+    try:
+        return file.parent / Path(name).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(key, f"{name!r} means nothing here: {error}") from None
 
 
 def _top(values: dict[str, Any]) -> _Top:
@@ -129,12 +188,14 @@ def _top(values: dict[str, Any]) -> _Top:
     for name, kind, example in (("journal", str, 'journal = "gateway.db"'), ("accounts", dict, "[accounts.wx]")):
         if name not in values:
             raise ConfigError(name, f"is missing; write, for example, {example}")
-        if not isinstance(values[name], kind) or not values[name]:
+        if not isinstance(values[name], kind):
+            raise ConfigError(name, f"got {values[name]!r}; write, for example, {example}")
+        if not values[name]:
             raise ConfigError(name, f"must not be empty; write, for example, {example}")
     if values["journal"].startswith(("postgres://", "postgresql://")):
         raise ConfigError("journal", "PostgreSQL is not supported yet; name a file")
     handler = values.get("handler", "")
-    if not isinstance(handler, str) or (handler and ":" not in handler):
+    if not isinstance(handler, str) or (handler and not _HANDLER.fullmatch(handler)):
         raise ConfigError("handler", f'must be "module:function", got {handler!r}')
     if not isinstance(values.get("gateway", {}), dict):
         raise ConfigError("gateway", "must be a table: [gateway]")
@@ -146,19 +207,22 @@ def platforms() -> dict[str, Any]:
     return {point.name: point for point in entry_points(group=PLATFORMS_GROUP)}
 
 
-def _account(name: str, table: object, folder: Path) -> AccountConfig:
+def _account(name: str, table: object, file: Path, environment: dict[str, str]) -> AccountConfig:
     key = f"accounts.{name}"
+    if not is_account_name(name):
+        raise ConfigError(key, "a name of an account must not be empty or hold a slash")
     if not isinstance(table, dict):
         raise ConfigError(key, f"must be a table: [{key}]")
     settings = dict(table)
     platform = settings.pop("platform", None)
     known = platforms()
-    if platform not in known:
+    if not isinstance(platform, str) or platform not in known:
         raise ConfigError(f"{key}.platform", f"must be one of {', '.join(sorted(known))}; got {platform!r}")
     for field, value in settings.items():
-        if isinstance(value, dict) and set(value) == {"file"} and isinstance(value["file"], str):
-            settings[field] = {"file": str(folder / Path(value["file"]).expanduser())}
-        if isinstance(value, dict) and set(value) == {"env"} and value["env"] not in os.environ:
-            raise ConfigError(f"{key}.{field}", f"the environment has no {value['env']}")
+        match value:
+            case {"file": str(where), **rest} if not rest:
+                settings[field] = {"file": str(_beside(file, where, f"{key}.{field}"))} if where else value
+            case {"env": str(variable), **rest} if not rest:
+                environment[f"{key}.{field}"] = variable
     account: AccountConfig = build(known[platform].load(), settings, key)
     return account

@@ -26,25 +26,40 @@ from statecore.codec import ERROR_CHARACTERS_MAX, mend
 from statecore.errors import JournalBusy, JournalError, JournalFull, NotAccepted
 from statecore.governor import Budgets, Governor
 from statecore.machines.connection import CredentialsChanged, Dial, HangUp, Receive, Started
-from statecore.machines.delivery import Accepted, SendPart
+from statecore.machines.delivery import SETTLED, Accepted, SendPart
 from statecore.machines.inbound import Received
-from statecore.outbox import Crash
+from statecore.machines.session import Authorise, Identify, LookUp, OpenSocket, ReadFrame, Resume
 from statecore.platform import (
     AccountConfig,
+    Address,
     Batch,
+    BeatAck,
+    BeatWanted,
     Client,
     Dialled,
     Empty,
+    Ended,
     Failure,
+    FrameSent,
+    Hello,
+    Invalid,
+    Note,
     Outgoing,
+    Pending,
     Refusal,
+    Review,
     Secrets,
+    SessionClient,
+    SocketOpen,
     Taken,
+    Token,
     Unauthorised,
     Unclear,
     Unsent,
+    Welcome,
 )
 from statecore.system import Request, Unit
+from statecore.ties import Crash
 from statecore.units import MILLISECONDS, SECONDS, show_duration
 from statecore.world import World
 
@@ -89,6 +104,19 @@ class Handed:
 
     address: str
     received: Received
+
+
+@attrs.define(eq=False)
+class Recorded:
+    """How a handler ended, on its way into the journal.
+
+    Args:
+        event: set when it is there, or when the driver has ended without it.
+        durable: whether it is there.
+    """
+
+    event: trio.Event = attrs.field(factory=trio.Event)
+    durable: bool = False
 
 
 @attrs.define
@@ -139,9 +167,9 @@ class Driver:
         self._commands: set[int] = set()
         self._accepting = trio.Lock()  # it is fair, so those who wait for it go on in their order
         self._handing: list[str] = []
-        self._done: list[trio.Event] = []
-        self._waiters: set[trio.Event] = set()
-        self._client: Client | None = None
+        self._recording: list[Recorded] = []
+        self._awaited: set[Recorded] = set()
+        self._client: Client | SessionClient | None = None
         self.ended = False
         self._moved = True
 
@@ -171,7 +199,7 @@ class Driver:
         if state in ("token-stale", "tripped") and self._client is not None and self._renewed(self._client):
             self.post(lambda: self.account.happened(CredentialsChanged()))
 
-    def _renewed(self, client: Client) -> bool:
+    def _renewed(self, client: Client | SessionClient) -> bool:
         try:
             return bool(client.renewed())
         except Exception as error:  # noqa: BLE001 - a slip of the adapter's; the slow probes go on all the same
@@ -209,37 +237,35 @@ class Driver:
 
     def _adopt(self, placed: list[tuple[Unit, int]]) -> None:
         for unit, first in placed:
-            self.account.outbox.adopt(unit.entries[0], first)
+            self.account.outbox.adopt(unit, first)
             self._hooks.moved(unit, first)
+            if len(unit.entries) > 1:
+                self._hooks.settled(unit.entries[0].address)
         self.wake()
 
-    async def handled(self, address: str, error: str | None) -> None:
-        """Record how a handler ended; return when that is durable, or when the account was let go."""
+    async def handled(self, address: str, error: str | None) -> bool:
+        """Record how a handler ended; return whether that is durable, or else that the driver has ended."""
+        recorded = self.note_handled(address, error)
+        await recorded.event.wait()
+        return recorded.durable
+
+    def note_handled(self, address: str, error: str | None) -> "Recorded":
+        """Have it recorded how a handler ended, without waiting for that."""
+        recorded = Recorded()
         if self.ended:
-            return
-        done = trio.Event()
-        self._waiters.add(done)
-        self._handled(address, error, done)
-        try:
-            await done.wait()
-        finally:
-            self._waiters.discard(done)
+            recorded.event.set()
+            return recorded
 
-    def let_fall(self, address: str) -> None:
-        """Record that a message was taken and nobody has it any more, without waiting for that."""
-        if not self.ended:
-            self._handled(address, "it was taken and let fall: use `async with message:`", None)
-
-    def _handled(self, address: str, error: str | None, done: trio.Event | None) -> None:
         def happening() -> Unit | None:
             unit = self.account.system.begin(self._world.now())
             if address in self.account.intake.handling:  # else a stop has already said what became of it
                 self.account.intake.handled(unit, address, error)
-            if done is not None:
-                self._done.append(done)
+            self._recording.append(recorded)
             return unit
 
+        self._awaited.add(recorded)
         self.post(happening)
+        return recorded
 
     def carry_out(self, commands: list[Command]) -> list[Command]:
         """Carry out what other processes asked for; return those that are messages to accept."""
@@ -273,7 +299,7 @@ class Driver:
                 command.text,
                 reply_to=command.reply_to,
                 key=command.key,
-                expires_at=command.expires_at,
+                expires_at=command.expires_at(self._world.now(), self._world.wall()),
                 origin="command",
                 command=command.id,
             )
@@ -288,11 +314,12 @@ class Driver:
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
 
-    async def run(self, started: Started) -> None:
+    async def run(self, started: Started, held: Callable[[str], bool] = lambda _: False) -> None:
         """Drive the account until it is closed.
 
         Args:
             started: who drives it.
+            held: see `Account.start`.
 
         Raises:
             Fenced: another process took it.
@@ -301,7 +328,7 @@ class Driver:
         try:
             async with self._config.connect(self._journal.secrets(self.name)) as client, trio.open_nursery() as nursery:
                 self._client = client
-                await self._commit([self.account.start(started)], nursery)
+                await self._commit([self.account.start(started, held)], nursery)
                 while self.account.system.snapshot(self.account.address).state != "closed":
                     await self._next_happening()
                     units = self._decide()
@@ -311,8 +338,8 @@ class Driver:
                 nursery.cancel_scope.cancel()
         finally:
             self.ended = True
-            for waiter in self._waiters:
-                waiter.set()
+            for recorded in self._awaited:
+                recorded.event.set()
 
     async def _next_happening(self) -> None:
         if self._posted:
@@ -357,7 +384,7 @@ class Driver:
                 self._budgets.charge(self._payer(unit), len(unit.entries), unit.now)
             self._hooks.moved(unit, first)
             for entry in unit.entries:
-                if entry.machine.name == "delivery" and entry.decision.snapshot.state in ENDED:
+                if entry.machine.name == "delivery" and entry.decision.snapshot.state in SETTLED:
                     self._hooks.settled(entry.address)
         for unit, first in zip(units, placed, strict=True):
             self._commands.difference_update(unit.done)
@@ -368,9 +395,11 @@ class Driver:
         handing, self._handing = self._handing, []
         for address in handing:
             self._hooks.hand(Handed(address, self._journal.store.first_event(address, Received)))
-        for done in self._done:
-            done.set()
-        self._done.clear()
+        for recorded in self._recording:
+            recorded.durable = True
+            recorded.event.set()
+            self._awaited.discard(recorded)
+        self._recording.clear()
 
     def _payer(self, unit: Unit) -> str:
         """Return whose budget a unit is taken from. The connection brought every message, so it pays for its handling."""
@@ -436,21 +465,32 @@ class Driver:
             return Crash("died", place(error))
         if not isinstance(result, OUTCOMES[type(effect)]):
             return Crash("died", f"the adapter returned {type(result).__name__}, which is no outcome of {effect}")
-        told = isinstance(result, Failure | Unauthorised | Refusal | Unsent | Unclear | str)
+        told = isinstance(result, Failure | Unauthorised | Refusal | Unsent | Unclear | Ended | Note | str)
         return mend(result, ERROR_CHARACTERS_MAX if told else None)
 
     async def _perform(self, address: str, effect: Any) -> Any:
-        client = self._client
-        assert client is not None, "attempts are made only while the account is driven"
+        client: Any = self._client  # a Client or a SessionClient; the machine asks only for what its own kind has
         match effect:
+            case SendPart():
+                return await client.send(self._outgoing(address, effect))
             case Dial():
                 return await client.dial()
             case Receive():
                 return await client.receive()
+            case ReadFrame():
+                return await client.read(effect.taken, beat=effect.beat)
+            case Authorise():
+                return await client.authorise(effect.number, refused=effect.refused)
+            case LookUp():
+                return await client.look_up(effect.failures)
+            case OpenSocket():
+                return await client.open_socket(effect.url)
+            case Identify():
+                return await client.identify()
+            case Resume():
+                return await client.resume()
             case HangUp():
                 return await client.hang_up()
-            case SendPart():
-                return await client.send(self._outgoing(address, effect))
         raise TypeError(f"no adapter knows how to {effect!r}")
 
     def _outgoing(self, address: str, effect: SendPart) -> Outgoing:
@@ -460,13 +500,28 @@ class Driver:
         self._sizes[address] = len(text.encode())
         token = self._journal.secrets(self.name).get(f"token/{accepted.chat}") if effect.token else None
         key = f"sc-{address.rpartition('/')[2]}-{effect.part}"
-        return Outgoing(chat=accepted.chat, text=text, key=key, token=token or "")
+        return Outgoing(
+            chat=accepted.chat,
+            text=text,
+            key=key,
+            token=token or "",
+            bare=effect.bare,
+            answers=effect.answers,
+            number=effect.number,
+        )
 
 
+FRAMES: Final = (Hello, Welcome, Batch, Note, Review, BeatAck, BeatWanted, Invalid, Ended)
 OUTCOMES: Final[dict[type, tuple[type, ...]]] = {
     Dial: (Dialled, Failure, Unauthorised),
     Receive: (Batch, Empty, Failure, Unauthorised),
-    SendPart: (Taken, Refusal, Unsent, Unclear, Unauthorised),
+    Authorise: (Token, Failure, Unauthorised),
+    LookUp: (Address, Failure, Unauthorised),
+    OpenSocket: (SocketOpen, Failure),
+    Identify: (FrameSent, Ended),
+    Resume: (FrameSent, Ended),
+    ReadFrame: FRAMES,
+    SendPart: (Taken, Pending, Refusal, Unsent, Unclear, Unauthorised),
     HangUp: (str,),
 }
 """What an attempt may come to; see `statecore.platform.Client`."""
@@ -477,6 +532,3 @@ def place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"
-
-
-ENDED: Final = frozenset({"delivered", "dead", "expired", "purged"})

@@ -6,6 +6,7 @@ StatecoreError
   CodecError          a value cannot be written to, or read from, the journal
   ConfigError         a setting is missing or absurd; names the key that holds it
   NotAccepted         `send` could not take the text; nothing was recorded
+  GatewayStopped      the gateway has let go, so what is awaited will not happen in this process
   JournalError        the journal cannot be used, or not now
     JournalBusy       another process holds the database; try again
     JournalFull       the disk is full; nothing was recorded
@@ -75,6 +76,10 @@ class ConfigError(StatecoreError):
 
 class NotAccepted(StatecoreError):
     """`send` did not take the text. Nothing was recorded, so nothing will be sent."""
+
+
+class GatewayStopped(StatecoreError):
+    """The gateway has let go of its accounts. What was accepted is in the journal, and the next start goes on with it."""
 
 
 class JournalError(StatecoreError):

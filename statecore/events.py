@@ -62,12 +62,14 @@ class Broken(Outcome):
         error: what was seen, for people.
         wait: nanoseconds until the next attempt, where there is one; chosen by the policy in force.
         final: whether that policy allows none.
+        failures: which failure in a row this is, where they are counted; else 0.
     """
 
     how: Literal["overdue", "died", "interrupted", "drained"]
     error: str = ""
     wait: int = 0
     final: bool = False
+    failures: int = 0
 
 
 @attrs.frozen(kw_only=True)

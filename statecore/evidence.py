@@ -30,6 +30,7 @@ class Recent:
     _requests: deque[int] = attrs.field(factory=lambda: deque(maxlen=KEPT))
     _answers: deque[Answer] = attrs.field(factory=lambda: deque(maxlen=KEPT))
     _bare_refused: set[str] = attrs.field(factory=set)
+    _lost: dict[str, int] = attrs.field(factory=dict)
 
     def asked(self, now: int) -> None:
         """Note a request."""
@@ -38,6 +39,7 @@ class Recent:
     def taken(self, chat: str, now: int) -> None:
         """Note that the platform took a part."""
         self._answers.append(Answer(now, chat, taken=True))
+        self._lost.clear()
         self._bare_refused.discard(chat)
 
     def refused(self, chat: str, now: int, *, bare: bool) -> None:
@@ -45,6 +47,12 @@ class Recent:
         self._answers.append(Answer(now, chat, taken=False))
         if bare:
             self._bare_refused.add(chat)
+
+    def lost(self, chat: str, now: int, within: int) -> int:
+        """Note that an answer was lost; count the chats in which one was, within *within* ns and with nothing taken since."""
+        self._lost[chat] = now
+        self._lost = {chat: at for chat, at in self._lost.items() if at >= now - within}
+        return len(self._lost)
 
     def heard(self, chat: str) -> None:
         """Note that the chat's user wrote: what was found out about its token is out of date."""

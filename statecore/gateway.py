@@ -2,6 +2,7 @@
 
 import logging
 import math
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,20 +12,21 @@ from typing import Any, Final
 import attrs
 import trio
 
-from statecore import codec
+from statecore import codec, lease
 from statecore.account import Command
-from statecore.driver import ENDED, Driver, Handed, Hooks
-from statecore.errors import ConfigError, Fenced, JournalBusy, JournalFull, NotAccepted, StatecoreError
+from statecore.checks import check_message, is_account_name
+from statecore.driver import Driver, Handed, Hooks
+from statecore.errors import ConfigError, Fenced, GatewayStopped, JournalBusy, JournalFull, NotAccepted, StatecoreError
 from statecore.governor import Governor
 from statecore.handover import Claim, Replacing
 from statecore.hermes_lock import HermesLocks
-from statecore.lease import Lock, lock_folder
+from statecore.lease import Lock
 from statecore.machines.connection import ClockStepped, Started
-from statecore.machines.delivery import Delivery
+from statecore.machines.delivery import SETTLED, Delivery
 from statecore.messages import Dead, Delivered, Expired, Inbox, Message, Receipt
 from statecore.platform import AccountConfig
 from statecore.policies import Backoff, backoff
-from statecore.settings import count, duration
+from statecore.settings import count, duration, location, table
 from statecore.system import Unit
 from statecore.units import MILLISECONDS, SECONDS, parse_duration
 from statecore.world import World, here
@@ -45,9 +47,6 @@ BEAT_LETTING_GO_EVERY: Final = 1 * SECONDS
 
 STEP_NOTED: Final = 2 * SECONDS
 """A wall clock that moves by more than this against the monotonic one was set."""
-
-TEXT_BYTES_MAX: Final = 16 * 1024 * 1024
-"""A longer text is refused: it would be thousands of messages, and is a slip of some program."""
 
 
 @attrs.frozen
@@ -79,9 +78,9 @@ class Options:
 
     drain: int = duration("10s", low="50ms", high="1h")
     busy: int = duration("5s", low="50ms", high="10m")
-    governor: Governor = attrs.field(factory=Governor)
-    retention: Retention = attrs.field(factory=Retention)
-    lock_folder: Path = attrs.field(factory=lock_folder, converter=Path)
+    governor: Governor = table(Governor)
+    retention: Retention = table(Retention)
+    lock_folder: Path = location(lease.lock_folder)
 
 
 class Gateway:
@@ -108,6 +107,8 @@ class Gateway:
         self._displaced: set[str] = set()
         self._troubles: dict[str, str] = {}
         self._inbox: deque[Message] = deque()
+        self._given: dict[str, weakref.ref[Message]] = {}  # not handled to their end yet
+        self._unrecorded: dict[str, dict[str, str | None]] = {}  # how handlers ended while nobody drove their account
         self._waiting = 0  # consumers that wait for a message
         self._fed = trio.Event()
         self._settlers: dict[str, trio.Event] = {}
@@ -154,8 +155,14 @@ class Gateway:
             NotAccepted: there is no such account, or it cannot send such a text. Nothing was recorded.
             JournalError: it could not be recorded, so it was not accepted; JournalFull and JournalBusy say why.
         """
-        self._check(account, chat, text)
-        expires_at = None if expires is None else self._world.now() + _expiry(expires)
+        if account not in self._configs:
+            raise NotAccepted(f"there is no account {account!r}; there are {', '.join(sorted(self._configs))}")
+        check_message(chat, text, key)
+        if not isinstance(reply_to, Message | None):
+            raise NotAccepted(
+                f"reply_to is a message that came in, got {type(reply_to).__name__}; a chat is no message"
+            )
+        lasts = None if expires is None else _expiry(expires)
         answers = reply_to.address if reply_to is not None else ""
         id_ = self._world.new_id()
         driver = self._drivers.get(account)
@@ -166,10 +173,11 @@ class Gateway:
                 text,
                 reply_to=answers,
                 key=key or "",
-                expires_at=expires_at,
+                expires_at=None if lasts is None else self._world.now() + lasts,
                 origin="api",
             )
             return Receipt(self, account, address)
+        self._configs[account].platform.check(chat)
         self._configs[account].platform.split(text)  # what can never be sent is refused here and not later
         command = Command(
             id=0,
@@ -178,25 +186,12 @@ class Gateway:
             delivery=id_,
             text=text,
             key=key or "",
-            expires_at=expires_at,
+            lasts=lasts,
+            asked_wall=self._world.wall(),
             reply_to=answers,
         )
         _, id_ = await self._journal.ask(account, command)
         return Receipt(self, account, f"delivery/{account}/{id_}")
-
-    def _check(self, account: str, chat: str, text: str) -> None:
-        if account not in self._configs:
-            raise NotAccepted(f"there is no account {account!r}; there are {', '.join(sorted(self._configs))}")
-        if not isinstance(chat, str) or not chat.strip():
-            raise NotAccepted(f"a chat is the platform's id of it, got {chat!r}")
-        if not isinstance(text, str):
-            raise NotAccepted(f"a text is a str, got {type(text).__name__}")
-        if len(text) > TEXT_BYTES_MAX or len(text.encode(errors="surrogatepass")) > TEXT_BYTES_MAX:
-            raise NotAccepted(f"the text is longer than {TEXT_BYTES_MAX // 2**20} MiB; send it in pieces, or as a file")
-        try:
-            f"{chat}{text}".encode()
-        except UnicodeEncodeError as error:
-            raise NotAccepted(f"the text cannot be written as UTF-8: {error.reason} at {error.start}") from None
 
     def inbox(self) -> Inbox:
         """Return the messages as they come in, for `async for`: the oldest of each chat first, at least once each.
@@ -265,8 +260,35 @@ class Gateway:
 
     def _hand(self, handed: Handed) -> None:
         account = handed.address.split("/")[1]
-        self._inbox.append(Message(self._drivers[account], handed))
+        message = Message(self, account, handed)
+        self._given[handed.address] = weakref.ref(message)
+        self._inbox.append(message)
         self._feed()
+
+    async def _handled(self, message: Message, error: str | None) -> None:
+        """Record how a handler ended; return when that is durable, or when the account was let go."""
+        driver = self._drivers.get(message.account)
+        recorded = driver is not None and await driver.handled(message.address, error)
+        if not recorded:  # the account may be taken up again by this process, and must not hand it over once more
+            self._unrecorded.setdefault(message.account, {})[message.address] = error
+        self._given.pop(message.address, None)
+
+    def _let_fall(self, account: str, address: str) -> None:
+        self._given.pop(address, None)
+        driver = self._drivers.get(account)
+        if driver is not None:
+            driver.note_handled(address, "it was taken and let fall: use `async with message:`")
+
+    def _is_given(self, address: str) -> bool:
+        held = self._given.get(address)
+        return (held is not None and held() is not None) or address in self._unrecorded.get(address.split("/")[1], {})
+
+    def _give_up(self) -> None:
+        """Take back what was taken and never entered."""
+        for held in list(self._given.values()):
+            message = held()
+            if message is not None and message.give_up():
+                self._let_fall(message.account, message.address)
 
     def _feed(self) -> None:
         self._fed.set()
@@ -282,6 +304,8 @@ class Gateway:
 
     async def _settled(self, address: str) -> Delivered | Dead | Expired:
         while (outcome := self._outcome(address)) is None:
+            if self._let_go.is_set():
+                raise GatewayStopped(f"{address} is still under way; the next start goes on with it")
             ended = self._settlers.setdefault(address, trio.Event())
             try:
                 await ended.wait()
@@ -299,7 +323,7 @@ class Gateway:
             found = store.state_of(address)  # looked at again: it may have been accepted between the two looks
             if found is None:
                 return Expired("it is over, and the journal holds no more of it")
-        if found[0] not in ENDED:
+        if found[0] not in SETTLED:
             return None
         state, text = found
         data = codec.loads(text, Delivery)
@@ -328,6 +352,8 @@ class Gateway:
                     background.cancel_scope.cancel()
         finally:
             self._let_go.set()
+            for event in self._settlers.values():
+                event.set()
 
     async def _supervise(self, name: str, config: AccountConfig) -> None:
         """Drive one account, whatever happens to it: a fault in one never touches another."""
@@ -335,9 +361,11 @@ class Gateway:
         failures = 0
         while not self.stopping:
             first: BaseException | None = None
+            began = None
             try:
                 if not await self._wait_for(name, claim):
                     return
+                began = self._world.now()
                 await self._drive(name, config)
             except Exception as error:
                 first = _first(error)
@@ -356,7 +384,7 @@ class Gateway:
                 continue
             if isinstance(first, Fenced):
                 await self._outwait(name)
-            failures += 1
+            failures = backoff.failures_now(Backoff(), failures, began, self._world.now())
             with trio.move_on_after(backoff.delay(Backoff(), failures, self._world.draw()) / SECONDS):
                 await self._stop.wait()
 
@@ -422,7 +450,23 @@ class Gateway:
         if self.stopping:
             return
         self._take_commands()
-        await driver.run(Started(boot=self._boot, pid=pid, host=host, epoch=epoch, offline=offline))
+        started = Started(
+            boot=self._boot,
+            pid=pid,
+            host=host,
+            epoch=epoch,
+            offline=offline,
+            resumable=config.policies.sessions.resume_within,
+        )
+        late = {
+            address: driver.note_handled(address, error) for address, error in self._unrecorded.get(name, {}).items()
+        }
+        try:
+            await driver.run(started, self._is_given)
+        finally:
+            for address, recorded in late.items():
+                if recorded.durable:
+                    del self._unrecorded[name][address]
         await self._journal.beat({name: (epoch, "stopped")})
 
     # ---- background --------------------------------------------------------------------------------------------------
@@ -435,6 +479,7 @@ class Gateway:
         while True:
             await trio.sleep(LOOK_EVERY / SECONDS)
             looks += 1
+            self._give_up()
             if looks % CREDENTIALS_EVERY_LOOKS == 0:
                 for driver in self._drivers.values():
                     driver.look_for_credentials()
@@ -487,8 +532,9 @@ class Gateway:
                 self._hasten()
 
     def _take_commands(self) -> None:
-        for name, driver in self._drivers.items():
-            if driver.ended:
+        for name in self._journal.store.asked():
+            driver = self._drivers.get(name)
+            if driver is None or driver.ended:
                 continue
             commands = self._journal.store.commands(name)
             self._take_stops(name, driver, [command for command in commands if command.kind == "stop"])
@@ -628,7 +674,7 @@ async def run_gateway(
         replacing: how to replace the processes that drive the accounts now; None to wait for them.
     """
     for name in accounts:
-        if not name or "/" in name or not name.isprintable():
+        if not is_account_name(name):
             raise ConfigError(f"accounts.{name}", "a name of an account must not be empty or hold a slash")
     gateway = Gateway(journal, accounts, world, options, replacing)
     failed: BaseException | None = None

@@ -1,15 +1,17 @@
 """What comes in to an account: batches become receipts, receipts are handed over in the order of their chats. Pure."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from statecore.events import Event
 from statecore.lanes import Lanes, LaneStore
-from statecore.machines import connection, inbound, window
+from statecore.machines import inbound
 from statecore.outbox import Outbox
 from statecore.platform import Batch, Message, Policies
 from statecore.policies import backoff
 from statecore.system import System, Unit
-from statecore.units import MILLISECONDS, SECONDS
+from statecore.units import SECONDS
 from statecore.world import World
 
 FINGERPRINT_WITHIN: Final = 30 * SECONDS
@@ -37,13 +39,13 @@ class Seen(NamedTuple):
 class Intake:
     """The incoming half of an account."""
 
-    def __init__(self, system: System, policies: Policies, lanes: LaneStore, world: World, outbox: Outbox) -> None:
+    def __init__(self, system: System, policies: Policies, store: LaneStore, world: World, outbox: Outbox) -> None:
         self._system = system
         self._policies = policies
         self._world = world
         self._outbox = outbox
         self._seen: OrderedDict[Fingerprint, tuple[Seen, ...]] = OrderedDict()
-        self.lanes = Lanes(system.account, "inbound", lanes)
+        self.lanes = Lanes(system.account, "inbound", store, system.state_in_lane)
         self.handling: set[str] = set()
 
     def address(self, message_id: str) -> str:
@@ -52,25 +54,19 @@ class Intake:
 
     # ---- batches -----------------------------------------------------------------------------------------------------
 
-    def batch(self, unit: Unit, batch: Batch, held: int, cause: int, idle_wait: int) -> None:
-        """Take in what a poll brought. Messages and cursor are in one unit; neither is ever without the other.
+    def batch(self, unit: Unit, batch: Batch, cause: int, arrived_as: Callable[[int, int], Event]) -> None:
+        """Take in messages that came. They and the cursor that covers them are in one unit; neither is ever without the other.
 
         Args:
             unit: what it is committed with.
             batch: what came.
-            held: ns the poll took.
-            cause: position of the row that asked for the poll.
-            idle_wait: ns until the next poll if there is nothing new in it.
+            cause: position of the row that asked for it.
+            arrived_as: (new messages, copies) -> what that is to the connection.
         """
         sorted_ = self._sort(batch.messages, unit.now)
         new = sum(not by for _, _, by in sorted_)
-        unit.secrets.update(batch.secrets)
         tie = self._outbox.connection_address
-        if new:
-            event = connection.Arrived(messages=new, copies=len(sorted_) - new, held=held)
-            self._system.feed(unit, tie, event, cause=cause)
-        else:
-            self._system.feed(unit, tie, connection.Idle(held=held, wait=idle_wait), cause=cause)
+        self._system.feed(unit, tie, arrived_as(new, len(sorted_) - new), cause=cause)
         arrived = -len(unit.entries)
         for address, message, by in sorted_:  # in the platform's order, so that the newest token is the one kept
             if by:
@@ -128,11 +124,7 @@ class Intake:
         )
         self._system.feed(unit, self.address(message.id), event, cause=cause, chat=message.chat)
         received = -len(unit.entries)
-        heard = window.Heard(
-            lasts=self._policies.window.lasts,
-            token=bool(message.token),
-            under_way=self._outbox.under_way(message.chat),
-        )
+        heard = self._outbox.heard_as(message, unit.now)
         self._system.feed(unit, self._outbox.window_of(message.chat), heard, cause=received, chat=message.chat)
         self._keep_token(unit, message)
         self._outbox.heard(unit, message.chat, received)
@@ -193,19 +185,3 @@ class Intake:
 
 def _fingerprint(message: Message) -> Fingerprint:
     return message.chat, message.sender, message.text, message.kinds
-
-
-def idle_wait(policies: Policies, empties: int, held: int) -> int:
-    """Choose the pause after a poll that brought nothing.
-
-    A poll that the platform held needs none to speak of. One that came back at once is repeated once a period, and a
-    peer that keeps doing that is asked ever less often.
-
-    Args:
-        policies: the account's numbers.
-        empties: polls in a row that came back at once.
-        held: ns the poll took.
-    """
-    policy = policies.polling
-    period = min(policy.period_max, policy.period * 2 ** min(empties // 30, 32))
-    return max(policy.gap, period - held) if held < period else max(policy.gap, 50 * MILLISECONDS)

@@ -5,6 +5,7 @@ to say and not with what they have to say. Lanes take turns, so a long one canno
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import attrs
@@ -35,13 +36,15 @@ class Lanes:
     Args:
         account: the account.
         machine: "delivery" or "inbound".
-        store: where those that wait are.
+        store: where those that wait are, as of the last commit.
+        state_of: tells the state of one as it is now, or None if it has left its lane since that commit.
         ready: chats whose first may have its turn, in the order of their turns.
     """
 
     account: str
     machine: str
     store: LaneStore
+    state_of: Callable[[str], str | None]
     ready: deque[str] = attrs.field(factory=deque)
     _heads: dict[str, Head] = attrs.field(factory=dict)
     _queued: set[str] = attrs.field(factory=set)
@@ -81,12 +84,15 @@ class Lanes:
         if head is None or head.address != address:
             return None
         following = self.store.following(self.account, self.machine, chat, head.order)
-        if following is None:
-            del self._heads[chat]
-            self.withdraw(chat)
-            return None
-        self._heads[chat] = following
-        return following
+        while following is not None:
+            state = self.state_of(following.address)
+            if state is not None:
+                self._heads[chat] = following._replace(state=state)
+                return self._heads[chat]
+            following = self.store.following(self.account, self.machine, chat, following.order)
+        del self._heads[chat]
+        self.withdraw(chat)
+        return None
 
     def offer(self, chat: str) -> None:
         """Put a chat at the end of those whose turn comes."""

@@ -3,13 +3,14 @@
 import logging
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import attrs
 import trio
 
 from statecore.codec import ERROR_CHARACTERS_MAX, mend
-from statecore.driver import Driver, Handed
+from statecore.driver import Handed
+from statecore.errors import StatecoreError
 from statecore.machines.inbound import Received
 
 if TYPE_CHECKING:
@@ -71,16 +72,23 @@ class Receipt:
         return f"<Receipt {self.id} of {self.account}>"
 
     async def settled(self) -> Delivered | Dead | Expired:
-        """Wait until the message was delivered, given up, or expired."""
+        """Wait until the message was delivered, given up, or expired.
+
+        Raises:
+            GatewayStopped: the gateway has let go. The message is safe in the journal; the next start goes on with it.
+        """
         return await self._gateway._settled(self._address)  # noqa: SLF001 - two halves of one thing
 
 
 class Message:
-    """A message that came in. It is yours until `async with message:` ends.
+    """A message that came in. It is yours until `async with message:` ends, in whichever task you do that.
 
     If that ends well, the message is done. If it raises, the failure is recorded, and the message is handed over again
     after a backoff, and set aside for a person after a few times; the exception goes no further, so that one bad message
     does not end the loop that takes them.
+
+    A message that is let fall (the loop was left, the task cancelled) is handed over again at once, and one that nobody
+    has entered for a minute is too. Until then its chat waits for it.
 
     Attributes:
         account: the account it came by.
@@ -92,11 +100,11 @@ class Message:
         sent_at_ms: when it was written by the platform's clock, in ms since 1970; 0 if it did not say.
     """
 
-    def __init__(self, driver: Driver, handed: Handed) -> None:
+    def __init__(self, gateway: "Gateway", account: str, handed: Handed) -> None:
         received = handed.received
-        self._driver = driver
+        self._gateway = gateway
         self.address = handed.address
-        self.account = driver.name
+        self.account = account
         self.chat = received.chat
         self.sender = received.sender
         self.id = received.id
@@ -104,67 +112,75 @@ class Message:
         self.kinds = received.kinds
         self.sent_at_ms = received.sent_at
         self.received: Received = received
-        self._ended = False
+        self._stage: Literal["waiting", "taken", "entered", "ended"] = "waiting"
+        self._taken_at = 0.0
         self._token = trio.lowlevel.current_trio_token()
-
-    def __del__(self) -> None:
-        """Have it handed over again if whoever took it let it fall: a loop that was left by `return`, or cancelled."""
-        if not getattr(self, "_ended", True):
-            with suppress(trio.RunFinishedError):  # then the next start finds that nobody handled it
-                self._token.run_sync_soon(self._driver.let_fall, self.address)
 
     def __repr__(self) -> str:
         return f"<Message {self.id} of {self.account}/{self.chat}>"
 
+    def __del__(self) -> None:
+        """Have it handed over again if whoever took it let it fall."""
+        if getattr(self, "_stage", "ended") != "ended":
+            with suppress(trio.RunFinishedError):  # then the next start finds that nobody handled it
+                self._token.run_sync_soon(self._gateway._let_fall, self.account, self.address)  # noqa: SLF001
+
+    def take(self) -> Self:
+        """Note that the program has it from now on."""
+        self._stage, self._taken_at = "taken", trio.current_time()
+        return self
+
+    def give_up(self) -> bool:
+        """Take it back if nobody has entered it for too long; return whether that was so."""
+        if self._stage != "taken" or trio.current_time() - self._taken_at < ENTERED_WITHIN_S:
+            return False
+        self._stage = "ended"
+        return True
+
     async def __aenter__(self) -> Self:
+        if self._stage == "ended":
+            raise StatecoreError(
+                f"message {self.id} was taken and not entered for {ENTERED_WITHIN_S:g} s, so it is handed over again; "
+                "enter it with `async with message:` before anything that takes long"
+            )
+        self._stage = "entered"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self._ended = True
+        self._stage = "ended"
         if error is None:
-            await self._driver.handled(self.address, None)
+            await self._gateway._handled(self, None)  # noqa: SLF001 - two halves of one thing
             return False
         if not isinstance(error, Exception):  # cancelled, or the program is ending: it has not been handled
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
-                await self._driver.handled(self.address, f"{type(error).__name__}")
+                await self._gateway._handled(self, type(error).__name__)  # noqa: SLF001
             return False
         log.error("%s: its handler raised; it is handed over again later", self.address, exc_info=error)
-        await self._driver.handled(self.address, mend(f"{type(error).__name__}: {error}", ERROR_CHARACTERS_MAX))
+        await self._gateway._handled(self, mend(f"{type(error).__name__}: {error}", ERROR_CHARACTERS_MAX))  # noqa: SLF001
         return True
-
-    async def abandoned(self) -> None:
-        """Record that nobody handled it, unless somebody did."""
-        if not self._ended:
-            self._ended = True
-            await self._driver.handled(self.address, "it was taken and never entered: use `async with message:`")
 
 
 class Inbox:
     """Messages as they come in; made by `Gateway.inbox`.
 
-    It is an iterator and not a generator, so the loop over it may be left in any way: whatever was taken and not entered
-    is handed over again.
+    It is an iterator and not a generator, so the loop over it may be left in any way. Its messages may be handled in the
+    loop, or each in a task of its own.
     """
 
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
-        self._last: Message | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Message:
-        if self._last is not None:
-            await self._last.abandoned()
-        self._last = await self._gateway._next_message()  # noqa: SLF001 - two halves of one thing
-        if self._last is None:
+        message = await self._gateway._next_message()  # noqa: SLF001 - two halves of one thing
+        if message is None:
             raise StopAsyncIteration
-        return self._last
+        return message.take()
 
-    async def aclose(self) -> None:
-        """Have what was taken and not entered handed over again at once; for `contextlib.aclosing`."""
-        if self._last is not None:
-            await self._last.abandoned()
-            self._last = None
+
+ENTERED_WITHIN_S: Final = 60.0
+"""A message that nobody has entered for so long is handed over again: its chat waits for it, and nobody may be there."""

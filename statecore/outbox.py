@@ -1,23 +1,35 @@
 """What leaves an account: whose turn it is, and what an answer of the platform means for everyone concerned. Pure."""
 
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import attrs
 
-from statecore.events import Broken
+from statecore.events import Broken, Elapsed
 from statecore.evidence import Recent
 from statecore.lanes import Lanes, LaneStore
 from statecore.machine import Snapshot
 from statecore.machines import circuit, connection, delivery, window
 from statecore.machines.delivery import SENDING
-from statecore.platform import Platform, Policies, Refusal, Taken, Unauthorised, Unclear, Unsent
+from statecore.platform import (
+    Message,
+    Pending,
+    Platform,
+    Policies,
+    Refusal,
+    Review,
+    Taken,
+    Unauthorised,
+    Unclear,
+    Unsent,
+)
 from statecore.policies import backoff, pacing
 from statecore.policies import circuit as circuits
 from statecore.policies import retry as retries
 from statecore.policies import window as allowance
 from statecore.reading import Evidence, Reading
-from statecore.system import LAST, NO_LANE, Entry, System, Unit
-from statecore.units import SECONDS
+from statecore.system import LAST, NO_LANE, PLACED, Entry, System, Unit
+from statecore.ties import Crash, Tie
+from statecore.units import MILLISECONDS, SECONDS
 from statecore.world import World
 
 IN_FLIGHT_MAX: Final = 8
@@ -28,30 +40,59 @@ PROBE_WITHIN: Final = 90 * SECONDS
 by the end of a process."""
 
 
+T = TypeVar("T")
+
+
 @attrs.frozen
-class Crash:
-    """An attempt ended without an answer; see `statecore.events.Broken`."""
+class Slot:
+    """What the next request to a chat would be.
 
-    how: str
-    error: str
+    Args:
+        answers: the platform's id of the message it answers; empty for none, or where that is not said.
+        number: which answer to it; 0 where that is not said.
+        left: how many more may follow it.
+        fresh: whether it is still to be counted.
+    """
+
+    answers: str
+    number: int
+    left: int
+    fresh: bool = True
 
 
-SendResult = Taken | Refusal | Unsent | Unclear | Unauthorised | Crash
+EARLY_MAX: Final = 100
+"""Outcomes of reviews that are remembered although nobody is known to wait for them."""
+
+SendResult = Taken | Pending | Refusal | Unsent | Unclear | Unauthorised | Crash
+
+
+class OutboxStore(LaneStore, Protocol):
+    """What the outgoing half reads from the journal while deciding."""
+
+    def first_event(self, address: str, kind: type[T]) -> T:
+        """Return the first event of an instance."""
 
 
 class Outbox:
     """The outgoing half of an account."""
 
-    def __init__(self, system: System, platform: Platform, policies: Policies, lanes: LaneStore, world: World) -> None:
+    def __init__(
+        self, system: System, tie: Tie, platform: Platform, policies: Policies, store: OutboxStore, world: World
+    ) -> None:
         self._system = system
+        self._tie = tie
         self._platform = platform
         self._policies = policies
         self._world = world
         self._recent = Recent()
         self._bucket = pacing.Bucket(1.0, world.now())  # a burst after every restart would be a burst every restart
         self._doubts = 0
+        self._plain = False  # markup was refused, and the same went through without; found out anew after a restart
+        self._reviews: dict[str, str] = {}
+        self._early: dict[str, Review] = {}
+        self._store = store
         self._account = system.account
-        self.lanes = Lanes(system.account, "delivery", lanes)
+        self.lanes = Lanes(system.account, "delivery", store, system.state_in_lane)
         self.in_flight: set[str] = set()
         self.next_turn: int | None = None
 
@@ -60,7 +101,7 @@ class Outbox:
     @property
     def connection_address(self) -> str:
         """Address of the account's connection."""
-        return f"connection/{self._account}"
+        return f"{self._tie.machine}/{self._account}"
 
     @property
     def circuit_address(self) -> str:
@@ -85,6 +126,7 @@ class Outbox:
         Raises:
             NotAccepted: the platform cannot take such a text.
         """
+        self._platform.check(chat)
         machine = delivery.delivery
         event = delivery.Accepted(
             chat=chat,
@@ -97,11 +139,21 @@ class Outbox:
         decision = machine.step(machine.start(), event, now)
         address = f"delivery/{self._account}/{id_}"
         due = machine.due(decision.snapshot)
-        entry = Entry(address, machine, "new", event, decision, 0, chat, LAST, live=True, due=due)
-        return Unit(self._account, now, [entry], key=key)
+        unit = Unit(self._account, now, key=key)
+        unit.entries.append(Entry(address, machine, "new", event, decision, 0, chat, LAST, live=True, due=due))
+        if expires_at is not None and expires_at <= now:  # it was asked for long ago
+            over = Elapsed("expires_at")
+            decision = machine.step(decision.snapshot, over, now)
+            unit.entries.append(
+                Entry(address, machine, "queued", over, decision, -1, chat, PLACED, live=False, due=None)
+            )
+        return unit
 
-    def adopt(self, entry: Entry, order: int) -> None:
-        """Put a delivery that is now in the journal into its lane."""
+    def adopt(self, unit: Unit, order: int) -> None:
+        """Put the delivery of an `accept` that is now in the journal into its lane."""
+        entry = unit.entries[-1]
+        if not entry.live:
+            return
         if entry.due is not None:
             self._system.arm_stored(entry.due, entry.address)
         if self.lanes.add(entry.chat, entry.address, order, "queued"):
@@ -110,12 +162,8 @@ class Outbox:
     # ---- turns -------------------------------------------------------------------------------------------------------
 
     def sendable(self) -> bool:
-        """Tell whether requests may leave: the platform accepts the account, or did and still answers.
-
-        A poll that fails while the platform answers is no reason to keep a message back.
-        """
-        state, data, _, _ = self._system.snapshot(self.connection_address)
-        return state in ("connected", "resting", "proving") or (state == "reconnecting" and data.reachable)
+        """Tell whether requests may leave."""
+        return self._tie.sendable(self._system.snapshot(self.connection_address))
 
     def pump(self, unit: Unit) -> None:
         """Give turns to whoever may leave now; `next_turn` says when to ask again, if time alone can change the answer."""
@@ -152,20 +200,30 @@ class Outbox:
             return
         own = self._system.snapshot(self.circuit_of(chat))
         allowed = self._system.snapshot(self.window_of(chat))
-        held = self._obstacle(own, allowed, unit.now)
+        data = self._system.snapshot(head.address).data
+        slot = self._slot(head.address, data, chat, allowed, unit.now)
+        held = self._obstacle(own, allowed, slot)
         cause = self._system.instance(head.address).seq
         if held is not None:
             self._system.feed(unit, head.address, held, cause=cause)
             self.lanes.update(chat, head.address, self._system.snapshot(head.address).state)
             return
+        assert slot is not None, "without one it is held"
         probe = "account" if account.state == "half-open" else "chat" if own.state == "half-open" else ""
-        left = allowance.left(self._policies.window, allowed.data.spent) - 1
-        self._system.feed(
-            unit, head.address, delivery.Turn(token=allowed.data.token, left=left, probe=probe), cause=cause
+        turned = delivery.Turn(
+            token=allowed.data.token,
+            left=slot.left,
+            probe=probe,
+            doubles=data.unclear and self._platform.resends(chat, slot.answers) != "always",
+            bare=self._plain if self._platform.markup else allowed.data.token == 0 and not self._platform.answers,
+            answers=slot.answers,
+            number=slot.number,
         )
+        self._system.feed(unit, head.address, turned, cause=cause)
         turn = -len(unit.entries)
-        spent = window.Spent(delivery=head.address, left=left)
-        self._system.feed(unit, self.window_of(chat), spent, cause=turn, chat=chat)
+        if slot.fresh:
+            spent = window.Spent(delivery=head.address, left=slot.left, message=slot.answers, number=slot.number)
+            self._system.feed(unit, self.window_of(chat), spent, cause=turn, chat=chat)
         ticket = circuit.ProbeSent(delivery=head.address, within=PROBE_WITHIN)
         if account.state == "half-open":
             self._system.feed(unit, self.circuit_address, ticket, cause=turn)
@@ -175,18 +233,44 @@ class Outbox:
         self.in_flight.add(head.address)
         self.lanes.update(chat, head.address, "sending")
 
-    def _obstacle(self, own: Snapshot, allowed: Snapshot, now: int) -> delivery.Held | None:
+    def _slot(self, address: str, data: delivery.Delivery, chat: str, allowed: Snapshot, now: int) -> "Slot | None":
+        """Find what the next request would be an answer to; None if the platform allows none."""
+        policy = self._policies.window_of(chat)
+        openings = allowed.data.openings
+        left = allowance.left_in_all(policy, openings, now)
+        if data.number:
+            return Slot(data.answers, data.number, left, fresh=False)  # what was given once is kept
+        if allowed.state == "unseen" and not self._platform.answers:
+            return Slot("", 0, policy.messages - allowed.data.unheard - 1)
+        wanted = self._answered_by(address) if self._platform.answers else ""
+        opening = None if allowed.state in window.CLOSED else allowance.choose(policy, openings, wanted, now)
+        if opening is not None:
+            number = opening.numbered + 1 if self._platform.answers else 0
+            return Slot(opening.message, number, left - 1)
+        if self._platform.answers and self._platform.unasked and allowed.state != "refused":
+            return Slot("", 0, left, fresh=False)
+        return None
+
+    def _answered_by(self, address: str) -> str:
+        """Return the platform's id of the message that a delivery answers."""
+        accepted: delivery.Accepted = self._store.first_event(address, delivery.Accepted)
+        return accepted.reply_to.split("/", 2)[2] if accepted.reply_to.count("/") > 1 else ""
+
+    def _obstacle(self, own: Snapshot, allowed: Snapshot, slot: "Slot | None") -> delivery.Held | None:
+        now = self._world.now()
         if own.state == "open":
             return delivery.Held(
                 by="circuit", reason=own.data.reason, wait=max(1, own.data.probe_at - now), action=WRITE
             )
         if own.state == "probing":
             return delivery.Held(by="circuit", reason="a probe is out", wait=max(1, own.data.probe_until - now))
+        if slot is not None and (slot.left >= 0 or not slot.fresh):
+            return None
         if allowed.state in window.CLOSED:
             return delivery.Held(by="window", reason=allowed.data.reason, action=WRITE)
-        if allowance.left(self._policies.window, allowed.data.spent) <= 0:
-            return delivery.Held(by="window", reason="the allowed messages are used up", action=WRITE)
-        return None
+        if allowed.state == "unseen" and self._platform.answers:
+            return delivery.Held(by="window", reason="the user has not written; only answers are allowed", action=WRITE)
+        return delivery.Held(by="window", reason="what may be answered is used up or too old", action=WRITE)
 
     def _spend(self, now: int) -> None:
         self._bucket = pacing.spend(self._policies.pacing, self._bucket, self._stretch(now), now)
@@ -211,7 +295,12 @@ class Outbox:
         chat = self._system.instance(address).chat
         match result:
             case Taken():
-                self._taken(unit, address, chat, result, cause)
+                taken = delivery.PartAccepted(
+                    message=result.message, confirmed=bool(result.message), trace=result.trace
+                )
+                self._taken(unit, address, chat, taken, cause)
+            case Pending():
+                self._pending(unit, address, chat, result, cause)
             case Refusal() | Unauthorised():
                 self._refused(unit, address, chat, result, cause, size)
             case Unsent():
@@ -219,6 +308,8 @@ class Outbox:
             case Unclear() | Crash():
                 self._unclear(unit, address, chat, result, cause)
         self.moved(address)
+        if self.sendable():  # it was sent with credentials that are not those in use any more
+            self._release_head(unit, chat, ("token-stale",), "ready", -1)
 
     def moved(self, address: str) -> None:
         """Bring the lane up to date with where a delivery is now."""
@@ -238,13 +329,16 @@ class Outbox:
         if state == "queued":
             self.lanes.offer(chat)
 
-    def _taken(self, unit: Unit, address: str, chat: str, result: Taken, cause: int) -> None:
+    def _taken(
+        self, unit: Unit, address: str, chat: str, event: delivery.PartAccepted | delivery.PartPending, cause: int
+    ) -> None:
         state, data, _, _ = self._system.snapshot(address)
-        event = delivery.PartAccepted(message=result.message, confirmed=bool(result.message))
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)
         self._doubts = 0
         self._recent.taken(chat, unit.now)
+        if state == "sending-bare" and self._platform.markup:
+            self._plain = True
         if state == "sending-bare" and data.token:
             self._system.feed(unit, self.window_of(chat), window.TokenForgotten(token=data.token), cause=index)
             if self._system.snapshot(self.window_of(chat)).data.token == 0:
@@ -254,6 +348,33 @@ class Outbox:
         if self._holds_ticket(self.circuit_address, address):
             self._system.feed(unit, self.circuit_address, circuit.ProbePassed(), cause=index)
             self._release(unit, ("circuit-tripped",), "account", index)
+
+    # ---- reviews -----------------------------------------------------------------------------------------------------
+
+    def await_reviews(self, addresses: list[str]) -> None:
+        """Note which deliveries wait for a review."""
+        for address in addresses:
+            for audit in self._system.snapshot(address).data.audits:
+                self._reviews[audit] = address
+
+    def _pending(self, unit: Unit, address: str, chat: str, result: Pending, cause: int) -> None:
+        self._taken(unit, address, chat, delivery.PartPending(audit=result.audit, trace=result.trace), cause)
+        self._reviews[result.audit] = address
+        early = self._early.pop(result.audit, None)
+        if early is not None:
+            self.reviewed(unit, early, -len(unit.entries))
+
+    def reviewed(self, unit: Unit, review: Review, cause: int) -> None:
+        """Take in what became of a part that somebody looked at."""
+        address = self._reviews.pop(review.audit, None)
+        if address is None:  # it may be said before the answer to the request has come back
+            self._early[review.audit] = review
+            while len(self._early) > EARLY_MAX:
+                del self._early[next(iter(self._early))]
+            return
+        event = delivery.Reviewed(audit=review.audit, passed=review.passed, message=review.message)
+        self._system.feed(unit, address, event, cause=cause)
+        self.moved(address)
 
     def _holds_ticket(self, address: str, holder: str) -> bool:
         state, data, _, _ = self._system.snapshot(address)
@@ -266,9 +387,13 @@ class Outbox:
         bare = state == "sending-bare"
         probing = self._holds_ticket(self.circuit_address, address)
         self._recent.refused(chat, unit.now, bare=bare)
-        evidence = self._evidence(chat, unit.now, size=size, bare=bare, probing=probing)
+        evidence = self._evidence(chat, data, unit.now, size=size, bare=bare, probing=probing)
         reading = self._read(result, evidence)
-        then = "circuit" if reading.then == "bare" and bare else reading.then
+        if reading.then == "taken" and data.unclear:
+            repeated = delivery.PartAccepted(confirmed=False, repeated=True, trace=result.trace)
+            self._taken(unit, address, chat, repeated, cause)
+            return
+        then = "circuit" if reading.then == "bare" and bare else "slot" if reading.then == "taken" else reading.then
         if then == "retry" and self._exhausted(data, unit.now):
             then = "dead"
         wait, failures = self._wait_after(chat, then, data, unit.now)
@@ -281,13 +406,14 @@ class Outbox:
             action=reading.action,
             wait=wait,
             down=self._down(unit.now),
+            trace=result.trace,
         )
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)
         if then == "bare":
             self._spend(unit.now)  # the experiment leaves out of turn, so the next turn waits the longer
             return
-        self._system.feed(unit, self.window_of(chat), window.Refunded(delivery=address), cause=index)
+        self._refund(unit, address, chat, index)
         said = f"{result.code} {result.message}".strip() + f": {reading.says}"
         if then == "account":
             self._blame_account(unit, address, chat, reading, said, wait, failures, index)
@@ -295,16 +421,25 @@ class Outbox:
             self._trip(unit, self.circuit_of(chat), address, said, wait, failures, index)
             self._void(unit, self.circuit_address, address, index)
         else:
-            if then == "window":
-                self._system.feed(unit, self.window_of(chat), window.Shut(reason=said), cause=index)
+            if then == "window" or (reading.then == "slot" and data.answers):
+                shut = window.Shut(reason=said, message=data.answers if then == "slot" else "")
+                self._system.feed(unit, self.window_of(chat), shut, cause=index)
             if then == "credentials":
                 self._doubts += 1
                 again = backoff.delay(self._policies.backoff, self._doubts, self._world.draw())
                 self._system.feed(
-                    unit, self.connection_address, connection.Doubted(reason=said, wait=again), cause=index
+                    unit,
+                    self.connection_address,
+                    connection.Doubted(reason=said, wait=again, credential=getattr(result, "credential", None)),
+                    cause=index,
                 )
             self._void(unit, self.circuit_address, address, index)
             self._void(unit, self.circuit_of(chat), address, index)
+
+    def _refund(self, unit: Unit, address: str, chat: str, cause: int) -> None:
+        """Give back what was certainly not used up; but where answers are numbered, a part keeps the number it was given."""
+        if not self._platform.answers:
+            self._system.feed(unit, self.window_of(chat), window.Refunded(delivery=address), cause=cause)
 
     def _read(self, result: Refusal | Unauthorised, evidence: Evidence) -> Reading:
         if isinstance(result, Refusal):
@@ -319,12 +454,14 @@ class Outbox:
             )
         return Reading("credentials", "the account's credentials are refused", result.action)
 
-    def _evidence(self, chat: str, now: int, *, size: int, bare: bool, probing: bool) -> Evidence:
+    def _evidence(
+        self, chat: str, sent: delivery.Delivery, now: int, *, size: int, bare: bool, probing: bool
+    ) -> Evidence:
         data = self._system.snapshot(self.window_of(chat)).data
         others = self._recent.others_refused(chat, now - self._policies.circuit.evidence)
         return Evidence(
             spent=data.spent,
-            allowed=self._policies.window.messages,
+            allowed=self._policies.window_of(chat).messages,
             heard_ago=None if data.heard_at is None else now - data.heard_at,
             size=size,
             bare=bare,
@@ -334,6 +471,8 @@ class Outbox:
             others_refused=len(others) if len(others) + 1 >= self._policies.circuit.chats else 0,
             others_accepted=self._recent.others_accepted(chat),
             probing=probing,
+            answers=bool(sent.answers),
+            unclear=sent.unclear,
         )
 
     def _wait_after(self, chat: str, then: str, data: delivery.Delivery, now: int) -> tuple[int, int]:
@@ -341,10 +480,14 @@ class Outbox:
         policy = self._policies.circuit
         if then == "retry":
             return backoff.delay(self._policies.retry.backoff, data.attempts + 1, self._world.draw()), 0
-        if then not in ("circuit", "account"):
-            return 0, 0
-        address = self.circuit_address if then == "account" else self.circuit_of(chat)
-        first = policy.cooldown if then == "account" else policy.chat_cooldown
+        if then == "account":
+            return self._cooldown(self.circuit_address, policy.cooldown, now)
+        if then == "circuit":
+            return self._cooldown(self.circuit_of(chat), policy.chat_cooldown, now)
+        return 0, 0
+
+    def _cooldown(self, address: str, first: int, now: int) -> tuple[int, int]:
+        policy = self._policies.circuit
         state, held, _, _ = self._system.snapshot(address)
         if state == "open":
             return max(1, held.probe_at - now), held.failures
@@ -416,32 +559,45 @@ class Outbox:
         )
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)
-        self._system.feed(unit, self.window_of(chat), window.Refunded(delivery=address), cause=index)
+        self._refund(unit, address, chat, index)
         self._void(unit, self.circuit_address, address, index)
         self._void(unit, self.circuit_of(chat), address, index)
 
     def _unclear(self, unit: Unit, address: str, chat: str, result: Unclear | Crash, cause: int) -> None:
         data = self._system.snapshot(address).data
         wait = self._policies.retry.resend_after
+        resends = self._platform.resends(chat, data.answers)
         event: delivery.PartUnknown | Broken
         if isinstance(result, Unclear):
-            event = delivery.PartUnknown(error=result.error, wait=wait, final=self._no_resend(data.unknowns))
+            event = delivery.PartUnknown(error=result.error, wait=wait, final=self._no_resend(resends, data.unknowns))
         else:
             cut_off = result.how in ("interrupted", "drained")
             final = (
-                self._platform.resends == "never" or data.interruptions + 1 > self._policies.retry.interruptions
+                resends == "never" or data.interruptions + 1 > self._policies.retry.interruptions
                 if cut_off
-                else self._no_resend(data.unknowns)
+                else self._no_resend(resends, data.unknowns)
             )
             event = Broken(how=result.how, error=result.error, wait=wait, final=final)  # type: ignore[arg-type]
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)
-        self._void(unit, self.circuit_address, address, index)
+        self._unanswered(unit, address, chat, result, index)
         self._void(unit, self.circuit_of(chat), address, index)
 
-    def _no_resend(self, unknowns: int) -> bool:
+    def _unanswered(self, unit: Unit, address: str, chat: str, result: Unclear | Crash, cause: int) -> None:
+        """Leave the account alone for a while if several chats in a row get no answer: each try is a message in doubt."""
+        policy = self._policies.circuit
+        told = isinstance(result, Unclear) or result.how == "overdue"
+        several = told and self._recent.lost(chat, unit.now, policy.evidence) >= policy.chats
+        if several or (told and self._holds_ticket(self.circuit_address, address)):
+            wait, failures = self._cooldown(self.circuit_address, policy.cooldown, unit.now)
+            said = f"messages get no answer: {result.error}"
+            self._trip(unit, self.circuit_address, address, said, wait, failures, cause)
+        else:
+            self._void(unit, self.circuit_address, address, cause)
+
+    def _no_resend(self, resends: str, unknowns: int) -> bool:
         """Tell whether the platform's policy forbids to send a part of unknown outcome once more."""
-        allowed = {"never": 0, "once": 1, "always": self._policies.retry.attempts}[self._platform.resends]
+        allowed = {"never": 0, "once": 1, "always": self._policies.retry.attempts}[resends]
         return unknowns + 1 > allowed
 
     def _exhausted(self, data: delivery.Delivery, now: int) -> bool:
@@ -459,6 +615,22 @@ class Outbox:
         return sum(self._system.instance(address).chat == chat for address in self.in_flight)
 
     # ---- releasing ---------------------------------------------------------------------------------------------------
+
+    def heard_as(self, message: Message, now: int) -> window.Heard:
+        """Say what a message that came in opens.
+
+        One that the platform kept while there was no connection is as old as it says, but not older than the outage: clocks
+        differ, and one that comes while all is well is new, whatever it says.
+        """
+        lasts = self._policies.window_of(message.chat).lasts
+        down_since = self._system.snapshot(self.connection_address).data.down_since
+        age = 0 if down_since is None else min(now - down_since, max(0, now - message.sent_at * MILLISECONDS))
+        return window.Heard(
+            lasts=max(1 * SECONDS, lasts - age),
+            token=bool(message.token),
+            under_way=0 if self._platform.answers else self.under_way(message.chat),
+            message=message.id if self._platform.answers else "",
+        )
 
     def heard(self, unit: Unit, chat: str, cause: int) -> None:
         """Let a chat go on whose user wrote: its circuit closes and its lane flushes, paced."""

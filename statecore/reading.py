@@ -8,11 +8,13 @@ from typing import Literal
 
 import attrs
 
-Then = Literal["bare", "window", "circuit", "account", "credentials", "retry", "dead"]
+Then = Literal["bare", "window", "slot", "taken", "circuit", "account", "credentials", "retry", "dead"]
 """What follows from a refusal.
 
-bare         the one experiment: the same part once more, without the context token
+bare         the one experiment: the same part once more, without the context token, or without markup
 window       the platform allows nothing more in this chat until its user writes
+slot         it allows no more answers to that message; there may be another to answer
+taken        it has taken this very part before, or something else under the same number
 circuit      leave this chat alone for a while
 account      leave the whole account alone for a while
 credentials  the account's own credentials are refused
@@ -37,6 +39,8 @@ class Evidence:
         others_refused: other chats refused lately, with nothing of the account accepted since.
         others_accepted: requests of other chats that were accepted since this chat's first refusal.
         probing: whether this request was the probe of the account's circuit.
+        answers: whether the request was an answer to a message of the user.
+        unclear: whether the answer to an earlier request for the same part was lost.
     """
 
     spent: int = 0
@@ -50,6 +54,8 @@ class Evidence:
     others_refused: int = 0
     others_accepted: int = 0
     probing: bool = False
+    answers: bool = False
+    unclear: bool = False
 
 
 @attrs.frozen

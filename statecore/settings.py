@@ -1,12 +1,14 @@
 """Settings that are checked where they are written, with the key that holds them.
 
-A settings class is a frozen attrs class whose fields are made by `duration`, `count`, `number` and `choice`. Built from
-Python it raises on the field's name; built from a configuration file by `build` it raises on the dotted key the user
-wrote. Nothing absurd gets as far as a machine: not zero, not negative, not NaN, not ten thousand years.
+A settings class is a frozen attrs class whose fields are made by `duration`, `count`, `number`, `choice`, `location` and
+`table`. Built from Python it raises on the field's name; built from a configuration file by `build` it raises on the
+dotted key the user wrote. Nothing absurd gets as far as a machine: not zero, not negative, not NaN, not ten thousand years.
 """
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
@@ -73,6 +75,29 @@ def choice(default: str, *options: str) -> Any:
         return value
 
     return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))
+
+
+def location(factory: Callable[[], Path] | None = None) -> Any:
+    """Make a field that holds a place in the file system."""
+
+    def convert(value: object, field: "attrs.Attribute[Any]") -> Path:
+        if not isinstance(value, str | os.PathLike) or not os.fspath(value) or "\0" in os.fsdecode(value):
+            raise ConfigError(field.name, f"must be the name of a file or folder, got {value!r}")
+        return Path(os.fsdecode(value))
+
+    default: Any = attrs.NOTHING if factory is None else attrs.Factory(factory)
+    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))
+
+
+def table(kind: type[Any]) -> Any:
+    """Make a field that holds settings of a class of their own; without any, their defaults."""
+
+    def convert(value: object, field: "attrs.Attribute[Any]") -> Any:
+        if not isinstance(value, kind):
+            raise ConfigError(field.name, f"must be a {kind.__name__}, got {value!r}")
+        return value
+
+    return attrs.field(factory=kind, converter=attrs.Converter(convert, takes_field=True))
 
 
 def build(kind: type[T], values: object, key: str) -> T:

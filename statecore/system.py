@@ -180,7 +180,7 @@ class Instance:
 LAST, PLACED = -1, -2
 """Values of `Entry.order` that are no places."""
 
-NO_LANE = frozenset({"dead", "delivered", "expired", "purged", "done", "quarantined", "new"})
+NO_LANE = frozenset({"dead", "in-review", "delivered", "expired", "purged", "done", "quarantined", "new"})
 """States in which a message is in no lane: the next of its chat is first."""
 
 IN_LANES = frozenset({"delivery", "inbound"})
@@ -220,6 +220,11 @@ class System:
     def snapshot(self, address: str) -> Snapshot:
         """Return where an instance is."""
         return self.instance(address).snapshot
+
+    def state_in_lane(self, address: str) -> str | None:
+        """Return the state of a message that is in its lane, or None if it is in none."""
+        state = self.snapshot(address).state
+        return None if state in NO_LANE else state
 
     def exists(self, address: str) -> bool:
         """Tell whether anything ever happened to an instance."""

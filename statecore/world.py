@@ -144,6 +144,11 @@ def here() -> tuple[int, str]:
     return os.getpid(), socket.gethostname()
 
 
+def cpu_seconds() -> float:
+    """Return the CPU time this process has used, in seconds; for displays."""
+    return time.process_time()
+
+
 def wall_now() -> int:
     """Return the wall clock in ns since 1970, for tools that read a journal and tell its age."""
     return time.time_ns()

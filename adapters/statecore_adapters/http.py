@@ -7,6 +7,10 @@ has left. So requests that must not be doubled go over a connection of their own
 
 import socket
 import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Final
 
 import attrs
@@ -14,9 +18,13 @@ import httpx
 import trio
 
 from statecore.platform import Stage
+from statecore.units import SECONDS
 
 CONNECT_S: Final = 10.0
 """Seconds for name, connection and TLS together; a mobile network's worst handshakes take about half of that."""
+
+RETRY_AFTER_S_MAX: Final = 7 * 86_400.0
+"""Seconds. Whoever asks for more has slipped, or sent nonsense."""
 
 UNSENT: Final = frozenset[Stage]({"resolve", "connect", "tls"})
 """Stages at which nothing has left."""
@@ -29,10 +37,12 @@ class Answer:
     Args:
         status: of HTTP.
         body: all of it.
+        headers: by their names in small letters; they may hold anything, so no log shows them.
     """
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -52,6 +62,40 @@ class NoAnswer:
     timed_out: bool = False
 
 
+@cache
+def tls() -> ssl.SSLContext:
+    """Return the one TLS context of the process: to read the certificate store again for every client costs some 20 ms
+    and a megabyte."""
+    return httpx.create_ssl_context()
+
+
+def retry_after(answer: Answer) -> int | None:
+    """Return for how many ns the answer asks to be left alone; None if it does not say.
+
+    A date is told apart from the answer's own, so no clock of ours is asked.
+
+    >>> retry_after(Answer(status=429, body=b"", headers={"retry-after": "1.5"}))
+    1500000000
+    """
+    said = answer.headers.get("retry-after", "").strip()
+    try:
+        seconds = float(said)
+    except ValueError:
+        wanted, now = _date(said), _date(answer.headers.get("date", ""))
+        if wanted is None or now is None:
+            return None
+        seconds = (wanted - now).total_seconds()
+    return round(seconds * SECONDS) if 0 < seconds < RETRY_AFTER_S_MAX else None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 async def request(
     client: httpx.AsyncClient,
     method: str,
@@ -61,6 +105,7 @@ async def request(
     content: bytes | None,
     timeout_s: float,
     limit: int,
+    setting: str = "base_url",
 ) -> Answer | NoAnswer:
     """Make one request.
 
@@ -72,6 +117,7 @@ async def request(
         content: its body.
         timeout_s: seconds for the answer, all of it, from when the request has left.
         limit: bytes of body that are read; a longer answer is a violation, and the rest is not read.
+        setting: the key that holds the address, for what a person must do.
     """
     timeout = httpx.Timeout(timeout_s, connect=CONNECT_S, pool=CONNECT_S)
     body = bytearray()
@@ -83,19 +129,20 @@ async def request(
                     if len(body) > limit:
                         scope.cancel()  # and not `return`: the generators inside httpx must unwind by themselves
                 if len(body) <= limit:
-                    return Answer(status=response.status_code, body=bytes(body))
+                    headers = {name.lower(): value for name, value in response.headers.items()}
+                    return Answer(status=response.status_code, body=bytes(body), headers=headers)
     except httpx.HTTPError as error:
-        return failed(error)
+        return failed(error, setting)
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:
         return NoAnswer(
-            stage="resolve", error=f"the address cannot be used: {type(error).__name__}", action="correct base_url"
+            stage="resolve", error=f"the address cannot be used: {type(error).__name__}", action=f"correct {setting}"
         )
     if len(body) > limit:
         return NoAnswer(stage="answer", error=f"the answer is longer than {limit} bytes")
     return NoAnswer(stage="receive", error=f"the answer did not end within {timeout_s:g} s", timed_out=True)
 
 
-def failed(error: httpx.HTTPError) -> NoAnswer:
+def failed(error: httpx.HTTPError, setting: str = "base_url") -> NoAnswer:
     """Tell how far a request got that raised *error*."""
     match error:
         case httpx.ConnectTimeout():
@@ -103,10 +150,10 @@ def failed(error: httpx.HTTPError) -> NoAnswer:
         case httpx.PoolTimeout():
             return NoAnswer(stage="connect", error="no free connection of ours within the time allowed")
         case httpx.ConnectError() | httpx.ProxyError():
-            return _not_connected(error)
+            return not_connected(error, setting)
         case httpx.UnsupportedProtocol():
             return NoAnswer(
-                stage="resolve", error=str(error), action="correct base_url: it begins with http:// or https://"
+                stage="resolve", error=str(error), action=f"correct {setting}: it begins with http:// or https://"
             )
         case httpx.ReadTimeout():
             return NoAnswer(stage="receive", error="no answer within the time allowed", timed_out=True)
@@ -116,13 +163,15 @@ def failed(error: httpx.HTTPError) -> NoAnswer:
             return NoAnswer(stage="receive", error=f"the answer was cut off: {_what(error)}")
 
 
-def _not_connected(error: httpx.HTTPError) -> NoAnswer:
+def not_connected(error: BaseException, setting: str = "base_url") -> NoAnswer:
+    """Tell why a connection, of HTTP or of anything else over TCP, does not stand."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return NoAnswer(
                 stage="tls",
                 error=f"the certificate is not valid: {cause.verify_message}",
-                action="check the clock, the certificate store and base_url; something may stand between us and the platform",
+                action=f"check the clock, the certificate store and {setting}; "
+                "something may stand between us and the platform",
             )
         if isinstance(cause, ssl.SSLError):
             return NoAnswer(stage="tls", error=f"TLS failed: {cause.reason or type(cause).__name__}")
@@ -139,7 +188,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return found
 
 
-def _what(error: Exception) -> str:
+def _what(error: BaseException) -> str:
     for cause in reversed(_causes(error)):
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror

@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 
 from statecore import codec
-from statecore.machines import circuit, connection, delivery, window
+from statecore.machines import circuit, connection, delivery, session, window
 from statecore.machines.delivery import Accepted
 from statecore.machines.inbound import Inbound, Received
 from statecore.system import Address
@@ -218,6 +218,8 @@ class Reader:
     def _account(self, name: str, wall: int, trouble: str) -> AccountStatus:
         owner = self.owner(name, wall)
         state, at, tie = self._instance(f"connection/{name}", connection.Connection)
+        if state is None:
+            state, at, tie = self._instance(f"session/{name}", session.Session)
         shut, _, own = self._instance(f"circuit/{name}", circuit.Circuit)
         counts: dict[str, dict[str, int]] = {"delivery": {}, "inbound": {}}
         for machine, where, count in self._all(
@@ -256,7 +258,7 @@ class Reader:
     def _connected(self, state: str, owner: Owner | None) -> bool | None:
         if owner is None or state == "closed" or owner.says == "stopped":
             return False
-        return None if owner.silent else state in ("connected", "resting")
+        return None if owner.silent else state in (*session.UP, "resting")
 
     def owner(self, name: str, wall: int) -> Owner | None:
         """Return who drives an account, as far as the journal knows, or None if nobody ever has."""

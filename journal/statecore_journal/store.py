@@ -146,6 +146,10 @@ class SqliteStore:
         before, self._version = self._version, self._data_version()
         return before != self._version
 
+    def asked(self) -> list[str]:
+        """Return the accounts of which something is asked that is not carried out yet."""
+        return [account for (account,) in self._all("select distinct account from commands where done is null")]
+
     def commands(self, account: str, most: int = 256) -> list[Command]:
         """Return the oldest commands that are not carried out yet."""
         rows = self._all(
@@ -178,7 +182,3 @@ class SqliteStore:
         row = self._one("select state, data from instances where address = ?", address)
         return None if row is None else (row[0], row[1])
 
-    def keyed(self, account: str, key: str) -> str | None:
-        """Return the address of the delivery with the sender's own key."""
-        row = self._one("select address from keys where account = ? and key = ?", account, key)
-        return None if row is None else row[0]

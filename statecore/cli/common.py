@@ -2,22 +2,60 @@
 
 import datetime as dt
 import json
+import os
 import re
+import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO, TypeVar
 
 import attrs
 import click
+import trio
 from rich.console import Console
 from rich.text import Text
 
 from statecore.errors import StatecoreError
-from statecore.units import show_duration
+from statecore.units import parse_duration, show_duration
+from statecore.world import wall_now
+
+T = TypeVar("T")
 
 JOURNAL = click.argument("journal", type=click.Path(dir_okay=False))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+POSITION: Final = 2**63 - 1
+"""The last position a journal could have."""
+
+
+class _Text(click.ParamType[str]):
+    """Text that a journal could hold. What a terminal passes on may be any bytes."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            self.fail(f"{value!r} is not UTF-8", param, ctx)
+        return str(value)
+
+
+class _Length(click.ParamType[int]):
+    """A duration in ns, written for people: on a command line a plain number is of seconds too."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_duration(float(value) if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII) else value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+TEXT: Final = _Text()
+LENGTH: Final = _Length()
 
 COLOURS: Final = {
     "connected": "green", "resting": "green", "delivered": "green", "done": "green", "closed": "white",
@@ -30,9 +68,25 @@ COLOURS: Final = {
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+class _Console(Console):
+    """A console whose reader may leave: that ends what was being read, and nothing else."""
+
+    def on_broken_pipe(self) -> None:
+        if not self.stderr:
+            raise BrokenPipeError
+        _drop(sys.stderr)  # what a gateway says of itself is no reason for it to stop
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return where to print; in colour only on a terminal (and never with NO_COLOR)."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return _Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def _drop(stream: TextIO) -> None:
+    """Send what is written from here on nowhere, or the interpreter fails over it at its last flush."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def fail(message: str) -> NoReturn:
@@ -43,19 +97,57 @@ def fail(message: str) -> NoReturn:
 
 @contextmanager
 def failing_clearly() -> Iterator[None]:
-    """Turn errors a person can act on into one sentence and exit status 1."""
+    """Turn errors a person can act on into one sentence and exit status 1, and Ctrl-C into one word."""
     try:
         yield
     except StatecoreError as error:
         fail(str(error))
     except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is not None:  # whatever else it broke on the way out
+            raise KeyboardInterrupt from None
         known, rest = group.split(StatecoreError)
         if known is None or rest is not None:
             raise
         fail("; ".join(str(error) for error in _leaves(known)))
     except BrokenPipeError:  # a reader like `head` had enough
-        sys.stderr.close()
+        _drop(sys.stdout)
         sys.exit(0)
+
+
+def run_async(work: Callable[[], Awaitable[T]]) -> T:
+    """Run something asynchronous that Ctrl-C cancels.
+
+    By default Ctrl-C raises wherever the program happens to be. In the middle of trio's own bookkeeping, or of a
+    thread's start, that ends in an internal error; cancelled, everything ends in order. Whoever presses it twice does
+    not want to wait for that.
+    """
+
+    async def listen(scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with trio.open_signal_receiver(signal.SIGINT) as pressed:
+            task_status.started()
+            async for _ in pressed:
+                if scope.cancel_called:
+                    console(stderr=True).show_cursor()
+                    os._exit(1)
+                scope.cancel()
+
+    async def main() -> T:
+        async with trio.open_nursery() as nursery:
+            interrupt = trio.CancelScope()
+            await nursery.start(listen, interrupt)
+            try:
+                with interrupt:
+                    return await work()
+                raise KeyboardInterrupt
+            finally:
+                nursery.cancel_scope.cancel()
+
+    try:
+        return trio.run(main)
+    except BaseExceptionGroup as group:  # of the nursery above
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
 
 
 def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
@@ -63,6 +155,15 @@ def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
+
+
+def check_account(reader: Any, account: str | None) -> None:
+    """End if a journal does not know the account that was named: an empty answer would read as "all is well"."""
+    if account is None:
+        return
+    known = [found.name for found in reader.status(wall_now()).accounts]
+    if account not in known:
+        fail(f"{reader.path} has no account {account!r}; it has {', '.join(known) or 'none yet'}")
 
 
 def printable(text: str, most: int | None = None) -> str:

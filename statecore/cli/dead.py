@@ -4,8 +4,19 @@ import click
 from rich.table import Table
 
 from statecore.account import Command
-from statecore.cli.common import AS_JSON, JOURNAL, ago, clock, console, fail, paint, print_json, printable
-from statecore.units import parse_duration
+from statecore.cli.common import (
+    AS_JSON,
+    JOURNAL,
+    LENGTH,
+    ago,
+    check_account,
+    clock,
+    console,
+    fail,
+    paint,
+    print_json,
+    printable,
+)
 from statecore.world import wall_now
 
 EPILOG = """\b
@@ -22,7 +33,7 @@ Examples:
 def dead() -> None:
     """List, show, retry and purge deliveries that were given up and messages that were set aside.
 
-    "left but unconfirmed" means that nobody knows whether it arrived; retrying it may deliver it twice.
+    "nobody knows whether part 1 arrived" means that it left, and that no answer came back; retrying it may deliver it twice.
     """
 
 
@@ -35,6 +46,7 @@ def list_(journal: str, *, account: str | None, as_json: bool) -> None:
     from statecore_journal import open_reader
 
     with open_reader(journal) as reader:
+        check_account(reader, account)
         letters = reader.dead(account)
         now = reader.status(wall_now()).now
     if as_json:
@@ -110,9 +122,9 @@ def retry(journal: str, id_: str | None, *, all_: bool, account: str | None) -> 
 @click.argument("id_", metavar="[ID]", required=False)
 @click.option("--all", "all_", is_flag=True, help="All of them.")
 @click.option("--account", help="With --all: only this account.")
-@click.option("--older-than", help="With --all: only those given up longer ago than this, as 7d.")
+@click.option("--older-than", type=LENGTH, help="With --all: only those given up longer ago than this, as 7d.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def purge(journal: str, id_: str | None, *, all_: bool, account: str | None, older_than: str | None, yes: bool) -> None:
+def purge(journal: str, id_: str | None, *, all_: bool, account: str | None, older_than: int | None, yes: bool) -> None:
     """Decide that one, or all, will not be sent or handled any more. They stay in the log."""
     chosen = _chosen(journal, id_, all_, account, older_than)
     if chosen and not yes:
@@ -120,15 +132,11 @@ def purge(journal: str, id_: str | None, *, all_: bool, account: str | None, old
     _ask(journal, "purge", chosen)
 
 
-def _chosen(journal: str, id_: str | None, all_: bool, account: str | None, older_than: str | None) -> list[str]:
+def _chosen(journal: str, id_: str | None, all_: bool, account: str | None, older_than: int | None) -> list[str]:
     from statecore_journal import open_reader
 
     if (id_ is None) == (not all_):
         raise click.UsageError("give an ID, or --all")
-    try:
-        age = None if older_than is None else parse_duration(older_than)
-    except ValueError as error:
-        raise click.UsageError(f"--older-than: {error}") from None
     with open_reader(journal) as reader:
         if id_ is not None:
             address = _one(reader.find(id_), id_)
@@ -136,8 +144,9 @@ def _chosen(journal: str, id_: str | None, all_: bool, account: str | None, olde
             if letter is None or letter.state not in ("dead", "quarantined"):
                 fail(f"{address} was not given up; it is {letter.state if letter else 'gone'}")
             return [address]
+        check_account(reader, account)
         now = reader.status(wall_now()).now
-        return [letter.address for letter in reader.dead(account) if age is None or now - letter.at > age]
+        return [letter.address for letter in reader.dead(account) if older_than is None or now - letter.at > older_than]
 
 
 def _ask(journal: str, kind: str, addresses: list[str]) -> None:

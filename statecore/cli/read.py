@@ -8,7 +8,20 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from statecore.cli.common import AS_JSON, JOURNAL, ago, clock, console, paint, plain, print_json, printable
+from statecore.cli.common import (
+    AS_JSON,
+    JOURNAL,
+    POSITION,
+    TEXT,
+    ago,
+    check_account,
+    clock,
+    console,
+    paint,
+    plain,
+    print_json,
+    printable,
+)
 from statecore.units import SECONDS, show_duration
 from statecore.world import wall_now
 
@@ -45,7 +58,7 @@ def status(journal: str, *, as_json: bool, check: bool) -> None:
             out.print("no account has been driven yet")
         for account in found.accounts:
             out.print(render_account(account, found.now))
-    if check and any(not fine(account) for account in found.accounts):
+    if check and not (found.accounts and all(fine(account) for account in found.accounts)):
         sys.exit(1)
 
 
@@ -60,7 +73,8 @@ def render_account(account: Any, now: int) -> Group:
     known = {True: "connected", False: "not connected", None: "unknown"}[account.connected]
     head = Text(f"\n{account.name}: ", style="bold")
     head.append(known, style={True: "green", False: "red", None: "magenta"}[account.connected])
-    head.append(f" ({account.state} since {ago(account.since, now)})" if account.since else f" ({account.state})")
+    lasted = f" for {show_duration(max(0, now - account.since))}" if account.since else ""
+    head.append(f" ({account.state}{lasted})")
     lines: list[Any] = [head]
 
     def say(label: str, text: str) -> None:
@@ -71,15 +85,7 @@ def render_account(account: Any, now: int) -> Group:
     say("why", account.reason + until if account.reason else "")
     say("what to do", f" {account.action}" if account.action else "")
     say("trouble", account.trouble)
-    owner = account.owner
-    if owner is not None:
-        age = (
-            f"heartbeat {show_duration(max(0, owner.beat_age) // SECONDS * SECONDS)} ago"
-            if owner.beat_age >= SECONDS
-            else "alive"
-        )
-        say("owner", f"process {owner.pid} on {owner.host}, epoch {owner.epoch}, {'SILENT, ' if owner.silent else ''}"
-            f"{age}, says {owner.says}")  # fmt: skip
+    say("owner", _owner(account.owner))
     if account.circuit != "closed":
         until = f"; next probe {ago(account.circuit_until, now)}" if account.circuit_until else ""
         say("circuit", f"{account.circuit}: {account.circuit_reason}{until}")
@@ -93,6 +99,20 @@ def render_account(account: Any, now: int) -> Group:
     if account.deliveries.get("dead") or account.messages.get("quarantined"):
         lines.append(Text("  some need a person: statecore dead list JOURNAL", style="red"))
     return Group(*lines)
+
+
+def _owner(owner: Any | None) -> str:
+    """Say who drives an account, and how they are."""
+    if owner is None:
+        return "nobody has driven it yet"
+    age = show_duration(max(SECONDS, owner.beat_age // SECONDS * SECONDS))
+    if owner.says == "stopped":
+        how = f"stopped {age} ago"
+    elif owner.silent:
+        how = f"SILENT: its last heartbeat was {age} ago, and said {owner.says}"
+    else:
+        how = f"alive, {owner.says}"
+    return f"process {owner.pid} on {owner.host}, epoch {owner.epoch}, {how}"
 
 
 def _chats(account: Any, now: int) -> list[Text]:
@@ -130,13 +150,13 @@ A line is: time, position, instance, the state before and after, the event and i
 """
 )
 @JOURNAL
-@click.option("--last", type=click.IntRange(min=1), help="Only the last N rows that fit.")
-@click.option("--after", type=click.IntRange(min=0), default=0, help="Only rows behind this position.")
-@click.option("--machine", help="Only instances whose address begins with this: delivery, connection/wx.")
+@click.option("--last", type=click.IntRange(1, POSITION), help="Only the last N rows that fit.")
+@click.option("--after", type=click.IntRange(0, POSITION), default=0, help="Only rows behind this position.")
+@click.option("--machine", type=TEXT, help="Only instances whose address begins with this: delivery, connection/wx.")
 @click.option("--account", help="Only this account.")
-@click.option("--chat", help="Only this chat.")
-@click.option("--event", help="Only this event: Lost, PartRefused, ...")
-@click.option("--state", help="Only rows that leave or enter this state.")
+@click.option("--chat", type=TEXT, help="Only this chat.")
+@click.option("--event", type=TEXT, help="Only this event: Lost, PartRefused, ...")
+@click.option("--state", type=TEXT, help="Only rows that leave or enter this state.")
 @AS_JSON
 def log(
     journal: str, *, last: int | None, after: int, machine: str | None, account: str | None, chat: str | None,
@@ -146,13 +166,17 @@ def log(
     from statecore_journal import open_reader
 
     out = console()
+    shown = 0
     with open_reader(journal) as reader:
+        check_account(reader, account)
         rows = reader.log(after=after, last=last, machine=machine, account=account, chat=chat, event=event, state=state)
-        for row in rows:
+        for shown, row in enumerate(rows, start=1):  # noqa: B007 - looked at when it is over
             if as_json:
                 click.echo(json.dumps({**plain(row), "data": row.fields}, ensure_ascii=False))
             else:
                 out.print(render_row(row))
+    if not shown and not as_json:
+        click.echo("nothing happened that fits", err=True)
 
 
 def render_row(row: Any) -> Text:
@@ -184,6 +208,8 @@ _DURATIONS = frozenset({"wait", "held", "within", "lasts", "slept", "heard_ago",
 def _shown(name: str, value: Any) -> str:
     if name in _DURATIONS and isinstance(value, int) and value >= 1000:
         return show_duration(value)
+    if isinstance(value, float):
+        return f"{value:.3g}"
     if isinstance(value, dict):
         return "{" + " ".join(f"{key}={_shown(key, item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):

@@ -27,6 +27,11 @@ Example of a configuration file:
   [gateway]
   drain = "10s"                       # how long a stop waits for what is under way
 \b
+Example of a handler, in mybot.py beside it; the key keeps it from answering twice when a message comes again:
+  async def handle(message, gateway):
+      text = f"you said {message.text}"
+      await gateway.send(message.account, message.chat, text, reply_to=message, key=message.id)
+\b
 Examples:
   statecore run gateway.toml
   statecore run gateway.toml --quiet
@@ -87,6 +92,7 @@ def run_gateway_of(config: str, *, quiet: bool, replacing: Replacing | None) -> 
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = load(config)
+    settings.check_environment()
     handler = settings.load_handler()
     trio.run(_run, settings, handler, quiet, replacing, Systemd.from_environment())
 
@@ -129,7 +135,11 @@ def _tell(unit: Unit, out: object) -> None:
     """Say what became of connections and circuits; deliveries are in the log."""
     for entry in unit.entries:
         state, data, _, _ = entry.decision.snapshot
-        if entry.machine.name not in ("connection", "circuit") or state in (entry.source, "resting", "probing"):
+        if entry.machine.name not in ("connection", "session", "circuit") or state in (
+            entry.source,
+            "resting",
+            "probing",
+        ):
             continue
         if {state, entry.source} == {"connected", "resting"}:
             continue

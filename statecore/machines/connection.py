@@ -16,6 +16,8 @@ One instance outlives many physical connections. Each `Dial` begins a generation
 recorded as late and changes nothing.
 """
 
+from typing import TypeVar
+
 import attrs
 
 from statecore.events import Arrival, Broken, Elapsed, External, Outcome
@@ -93,6 +95,7 @@ class Started(External):
         host: its host.
         epoch: the lease's epoch, newer than every one before.
         offline: for how long nobody drove it before that, in ns.
+        resumable: how long a session outlives its process, in ns.
     """
 
     boot: str
@@ -100,6 +103,7 @@ class Started(External):
     host: str
     epoch: int
     offline: int = 0
+    resumable: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -137,10 +141,12 @@ class Doubted(External):
     Args:
         reason: what was seen.
         wait: ns until it is asked.
+        credential: number of the token that was refused, where tokens have numbers.
     """
 
     reason: str
     wait: int
+    credential: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -187,6 +193,7 @@ class Lost(Outcome):
         wait: ns until the next dial, chosen by the backoff.
         failures: which failure in a row this is.
         reachable: whether the platform answered at all.
+        forget: what is not to be used again: "session", "token".
     """
 
     stage: str
@@ -194,6 +201,7 @@ class Lost(Outcome):
     wait: int
     failures: int
     reachable: bool = False
+    forget: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -269,6 +277,8 @@ class HungUp(Outcome):
     error: str = ""
 
 
+C = TypeVar("C", bound=Connection)
+
 # ---- what is remembered ----------------------------------------------------------------------------------------------
 
 
@@ -287,7 +297,7 @@ def dial(was: Connection, _event: External | Elapsed, _now: int) -> Connection:
     return evolve(was, generation=was.generation + 1, empties=0, silences=0)
 
 
-def up(was: Connection, _event: Outcome, now: int) -> Connection:
+def up(was: C, _event: Outcome, now: int) -> C:
     down = 0 if was.down_since is None else now - was.down_since
     return evolve(
         was,
@@ -318,11 +328,11 @@ def rest(was: Connection, event: Idle, now: int) -> Connection:
     )
 
 
-def down(was: Connection, now: int) -> Connection:
+def down(was: C, now: int) -> C:
     return evolve(was, ready_since=None, down_since=now if was.down_since is None else was.down_since)
 
 
-def back_off(was: Connection, event: Lost, now: int) -> Connection:
+def back_off(was: C, event: Lost, now: int) -> C:
     return evolve(
         down(was, now),
         retry_at=now + event.wait,
@@ -333,44 +343,44 @@ def back_off(was: Connection, event: Lost, now: int) -> Connection:
     )
 
 
-def broken(was: Connection, event: Broken, now: int) -> Connection:
+def broken(was: C, event: Broken, now: int) -> C:
     return evolve(
         down(was, now),
         retry_at=now + event.wait,
-        failures=was.failures + 1,
+        failures=event.failures or was.failures + 1,
         reachable=False,
-        reason=f"the attempt was {event.how}: {event.error}",
+        reason=f"{HOW[event.how]}: {event.error}",
         action="",
     )
 
 
-def stale(was: Connection, event: TokenRefused, now: int) -> Connection:
+def stale(was: C, event: TokenRefused, now: int) -> C:
     return evolve(
         down(was, now),
         probe_at=now + event.wait,
         stale_probes=was.stale_probes + 1,
         reachable=True,
-        reason=f"{event.code} {event.message}".strip(),
+        reason=f"{event.code}: {event.message}".removesuffix(": "),
         action=event.action,
     )
 
 
-def trip(was: Connection, event: Rejected, now: int) -> Connection:
+def trip(was: C, event: Rejected, now: int) -> C:
     return evolve(
         down(was, now),
         probe_at=now + event.wait,
-        failures=was.failures + 1,
+        failures=was.failures + 1 if was.ready_since is None else 1,
         reachable=False,
         reason=event.error,
         action=event.action,
     )
 
 
-def doubt(was: Connection, event: Doubted, now: int) -> Connection:
+def doubt(was: C, event: Doubted, now: int) -> C:
     return evolve(down(was, now), retry_at=now + event.wait, reachable=True, reason=event.reason)
 
 
-def wake(was: Connection, event: Woke, now: int) -> Connection:
+def wake(was: C, event: Woke, now: int) -> C:
     return evolve(
         down(was, now - event.slept),
         retry_at=now + event.wait,
@@ -380,14 +390,20 @@ def wake(was: Connection, event: Woke, now: int) -> Connection:
     )
 
 
-def drain(was: Connection, event: StopRequested, now: int) -> Connection:
+def drain(was: C, event: StopRequested, now: int) -> C:
     return evolve(was, drain_until=now + event.wait, reason=f"stopping, asked by {event.by}", action="")
 
 
-def closed(was: Connection, _event: Outcome, now: int) -> Connection:
+def closed(was: C, _event: Outcome, now: int) -> C:
     return evolve(down(was, now), reason="stopped", action="", boot="")
 
 
+HOW = {
+    "overdue": "the attempt took too long",
+    "died": "the attempt raised an error of its own",
+    "interrupted": "the process ended during the attempt",
+    "drained": "the stop would not wait for the attempt",
+}
 POLLING = ("proving", "connected")
 WAITING = ("reconnecting", "token-stale", "tripped", "suspect")
 LIVE = ("dialling", *POLLING, "resting", *WAITING)

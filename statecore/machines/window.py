@@ -6,6 +6,9 @@ them the cure is the same, and only the user has it: to write.
 
 `unseen` is its own state because it is neither open nor shut: this journal has never seen the user write, and another
 program may have. One request may find out.
+
+Some platforms want to be told which message is answered, and count for each. Then every message that came in is an
+opening of its own, and its answers are numbered, because message and number are what the platform knows a repetition by.
 """
 
 import attrs
@@ -13,7 +16,11 @@ import attrs
 from statecore.events import Elapsed, External
 from statecore.evolve import evolve
 from statecore.machine import STAY, Machine, Signal, Timer, ignore, on
+from statecore.policies.window import Opening
 from statecore.units import DAYS, SECONDS
+
+OPENINGS_MAX = 16
+"""Messages of the user that are remembered as answerable; beyond that the oldest is forgotten, answerable or not."""
 
 
 @attrs.frozen
@@ -21,20 +28,31 @@ class Window:
     """What an instance remembers.
 
     Args:
-        spent: requests made since the user last wrote, without those the platform refused.
-        heard_at: when the user last wrote, in ns, as far as this journal knows.
-        closes_at: when the window lapses, in ns.
+        openings: what the messages of its user allow, oldest first. On a platform where only the last one counts there is
+            one; where each is answered by its id, as many as may still be answered.
+        closes_at: when the last of them lapses, in ns.
         token: number of the newest context token, counted up with each; 0 if there is none to send.
         tokens: how many tokens there have been.
+        unheard: requests made before the user was ever seen to write.
         reason: why nothing may be sent.
     """
 
-    spent: int = 0
-    heard_at: int | None = None
+    openings: tuple[Opening, ...] = ()
     closes_at: int | None = None
     token: int = 0
     tokens: int = 0
+    unheard: int = 0
     reason: str = ""
+
+    @property
+    def heard_at(self) -> int | None:
+        """When the user last wrote, in ns, as far as this journal knows."""
+        return self.openings[-1].heard_at if self.openings else None
+
+    @property
+    def spent(self) -> int:
+        """Requests made in answer to what the user wrote and may still be answered, without those that were refused."""
+        return sum(opening.spent for opening in self.openings) + self.unheard
 
 
 @attrs.frozen(kw_only=True)
@@ -46,11 +64,13 @@ class Heard(External):
         token: whether the message carried a context token.
         under_way: requests that had left and not been answered when the message was read. They arrive after it, so the
             platform counts them in the window that it opened.
+        message: the platform's id of it, where it is answered by that.
     """
 
     lasts: int
     token: bool = False
     under_way: int = 0
+    message: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -60,24 +80,40 @@ class Spent(External):
     Args:
         delivery: address of the delivery it belongs to.
         left: how many may still leave after it.
+        message: the message it answers, where that is said.
+        number: which answer to it this is.
     """
 
     delivery: str
     left: int
+    message: str = ""
+    number: int = 0
 
 
 @attrs.frozen(kw_only=True)
 class Refunded(External):
-    """A request that was counted did certainly not use anything up."""
+    """A request that was counted did certainly not use anything up.
+
+    Args:
+        delivery: address of the delivery it belongs to.
+        message: the message it answered, where that was said.
+    """
 
     delivery: str
+    message: str = ""
 
 
 @attrs.frozen(kw_only=True)
 class Shut(External):
-    """The platform refused, and the evidence says that it allows nothing more here."""
+    """The platform refused, and the evidence says that it allows nothing more here.
+
+    Args:
+        reason: what it said.
+        message: the one message that may not be answered any more; empty for all.
+    """
 
     reason: str
+    message: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -93,27 +129,46 @@ class TokenForgotten(External):
 
 def heard(was: Window, event: Heard, now: int) -> Window:
     tokens = was.tokens + event.token
+    new = Opening(message=event.message, heard_at=now, closes_at=now + event.lasts, spent=event.under_way)
+    kept = [one for one in was.openings if one.closes_at > now] if event.message else []
+    openings = (*kept, new)[-OPENINGS_MAX:]
     return Window(
-        spent=event.under_way,
-        heard_at=now,
-        closes_at=now + event.lasts,
+        openings=openings,
+        closes_at=max(one.closes_at for one in openings),
         token=tokens if event.token else was.token,
         tokens=tokens,
         reason="",
     )
 
 
-def spent(was: Window, _event: Spent, _now: int) -> Window:
-    return evolve(was, spent=was.spent + 1)
+def _changed(was: Window, message: str, *, spent: int, number: int = 0) -> tuple[Opening, ...]:
+    return tuple(
+        evolve(one, spent=max(0, one.spent + spent), numbered=max(one.numbered, number))
+        if one.message == message
+        else one
+        for one in was.openings
+    )
 
 
-def used_up(was: Window, _event: Spent, _now: int) -> Window:
-    count = was.spent + 1
-    return evolve(was, spent=count, reason=f"all {count} messages allowed since the user last wrote are used up")
+def spent(was: Window, event: Spent, _now: int) -> Window:
+    return evolve(was, openings=_changed(was, event.message, spent=1, number=event.number))
 
 
-def refunded(was: Window, _event: Refunded, _now: int) -> Window:
-    return evolve(was, spent=max(0, was.spent - 1), reason="")
+def spent_unheard(was: Window, _event: Spent, _now: int) -> Window:
+    return evolve(was, unheard=was.unheard + 1)
+
+
+def used_up(was: Window, event: Spent, now: int) -> Window:
+    after = spent(was, event, now)
+    return evolve(after, reason=f"all {after.spent} messages allowed since the user last wrote are used up")
+
+
+def refunded(was: Window, event: Refunded, _now: int) -> Window:
+    return evolve(was, openings=_changed(was, event.message, spent=-1), reason="")
+
+
+def refunded_unheard(was: Window, _event: Refunded, _now: int) -> Window:
+    return evolve(was, unheard=max(0, was.unheard - 1))
 
 
 def lapsed(was: Window, _event: Elapsed, _now: int) -> Window:
@@ -124,12 +179,20 @@ def shut(was: Window, event: Shut, _now: int) -> Window:
     return evolve(was, reason=event.reason)
 
 
+def shut_one(was: Window, event: Shut, _now: int) -> Window:
+    return evolve(was, openings=tuple(one for one in was.openings if one.message != event.message))
+
+
 def forgotten(was: Window, event: TokenForgotten, _now: int) -> Window:
     return evolve(was, token=0) if was.token == event.token else was
 
 
 def last(_was: Window, event: Spent) -> bool:
     return event.left <= 0
+
+
+def others_left(was: Window, event: Shut) -> bool:
+    return bool(event.message) and any(one.message != event.message for one in was.openings)
 
 
 CLOSED = ("used-up", "lapsed", "refused")
@@ -147,12 +210,13 @@ window = Machine(
         on("open",     Spent,                  STAY,       spent),
         on("open",     Elapsed("closes_at"),   "lapsed",   lapsed),
         on("open",     Refunded,               STAY,       refunded),
+        on("open",     Shut,                   STAY,       shut_one,    when=others_left),
         on("open",     Shut,                   "refused",  shut),
         on("used-up",  Refunded,               "open",     refunded),
         on("used-up",  Elapsed("closes_at"),   "lapsed",   lapsed),
         on("used-up",  Shut,                   STAY,       shut),
-        on("unseen",   Spent,                  STAY,       spent),
-        on("unseen",   Refunded,               STAY,       refunded),
+        on("unseen",   Spent,                  STAY,       spent_unheard),
+        on("unseen",   Refunded,               STAY,       refunded_unheard),
         on("unseen",   Shut,                   "refused",  shut),
         on(EVERY,      TokenForgotten,         STAY,       forgotten),
         ignore(CLOSED, Spent,                  because="nothing may leave; the request was decided before it closed"),

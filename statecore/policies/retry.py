@@ -3,7 +3,7 @@
 import attrs
 
 from statecore.policies.backoff import Backoff
-from statecore.settings import count, duration
+from statecore.settings import count, duration, table
 
 
 @attrs.frozen
@@ -24,7 +24,7 @@ class Retry:
 
     attempts: int = count(8, low=1, high=10_000)
     age: int = duration("1h", low="1s", high="365d")
-    backoff: Backoff = attrs.field(factory=Backoff)
+    backoff: Backoff = table(Backoff)
     resend_after: int = duration("2s", low="50ms", high="24h")
     interruptions: int = count(5, low=1, high=1000)
 
@@ -39,7 +39,7 @@ class Handling:
     """
 
     attempts: int = count(5, low=1, high=1000)
-    backoff: Backoff = attrs.field(factory=Backoff)
+    backoff: Backoff = table(Backoff)
 
 
 def exhausted(policy: Retry, attempts: int, age: int) -> bool:

@@ -124,6 +124,22 @@ def test_every_other_refusal_has_its_own_reading(
     assert expected == then(refusal, evidence)
 
 
+@pytest.mark.parametrize(("code", "expected"), [("ret=-3", "circuit"), ("ret=-2", "window")])
+def test_a_chat_that_nobody_ever_wrote_from_may_be_mistyped(code: str, expected: Then) -> None:
+    """
+    "Ask the user to write; nothing else helps" sends the person who mistyped an id away for ever. Of the two causes one
+    passes, so neither ends anything.
+    """
+    never_wrote = read(Refusal(code=code), attrs.evolve(BARE, heard_ago=None))
+    wrote = read(Refusal(code=code), BARE)
+
+    assert never_wrote.then == expected
+    assert never_wrote.action.startswith(
+        "check the chat's id; a user's ends in @im.wechat; if it is right, ask the user"
+    )
+    assert "chat's id" not in wrote.action
+
+
 # ---- what holds for all of them --------------------------------------------------------------------------------------
 
 COUNTS = st.integers(0, 2000)

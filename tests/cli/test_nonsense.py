@@ -1,29 +1,10 @@
 """What the command line says to someone who got it wrong: a sentence, an exit status, and never a traceback."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-CONFIG = """\
-journal = "gateway.db"
-[accounts.wx]
-platform = "weixin"
-account_id = "0a1b2c3d4e5f@im.bot"
-token = "token"
-base_url = "http://127.0.0.1:9"
-"""
-
-
-def statecore(*arguments: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user would."""
-    environment = os.environ | {"STATECORE_LOCK_DIR": str(cwd / "locks"), "COLUMNS": "100"}
-    command = [sys.executable, "-m", "statecore", *arguments]
-    return subprocess.run(
-        command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, check=False, timeout=60
-    )
+from tests.support.command import CONFIG, statecore
 
 
 @pytest.fixture
@@ -49,12 +30,24 @@ def folder(tmp_path: Path) -> Path:
         (["status", "."], 2, "is a directory"),
         (["log", "gateway.db", "--last", "0"], 2, "not in the range"),
         (["log", "gateway.db", "--after", "x"], 2, "not a valid integer"),
+        (["log", "gateway.db", "--after", "99999999999999999999"], 2, "not in the range"),
+        (["log", "gateway.db", "--chat", "\udcff"], 2, "is not UTF-8"),
         (["dead", "show", "gateway.db", "zzz"], 1, "nothing with the id 'zzz'"),
         (["dead", "retry", "gateway.db"], 2, "give an ID, or --all"),
         (["dead", "purge", "gateway.db", "--all", "--older-than", "old", "--yes"], 2, "is no duration"),
         (["run", "gateway.db"], 1, "cannot be read"),
         (["demo", "--journal", "gateway.db"], 2, "exists"),
+        (["send", "gateway.toml", "wx", "", "hi"], 1, "a chat is the platform's id of it, got ''"),
+        (["send", "gateway.toml", "wx", "chat", "hi", "--timeout", "5s"], 2, "--timeout says how long --wait waits"),
+        (["dead", "list", "gateway.db", "--account", "zz"], 1, "gateway.db has no account 'zz'; it has wx"),
+        (["log", "gateway.db", "--account", "zz"], 1, "gateway.db has no account 'zz'; it has wx"),
+        (["log", "gateway.db", "--event", "Lst"], 0, "nothing happened that fits"),
         (["login"], 2, "weixin"),
+        (["login", "weixin", "--base-url", "ilinkai"], 2, "--base-url must be an address"),
+        (["login", "weixin", "--save", "gateway.toml/weixin.json"], 1, "gateway.toml/weixin.json cannot be written"),
+        (["login", "weixin", "--journal", "gateway.toml"], 1, "no journal"),
+        (["login", "weixin", "--journal", "gateway.db", "--account", "zz"], 1, "gateway.db has no account 'zz'"),
+        (["login", "weixin", "--account", "a/b"], 2, "--account is the name of an account"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
 )
@@ -82,6 +75,8 @@ def test_a_mistake_is_answered_with_a_sentence(folder: Path, arguments: list[str
         ('accounts.b.platform = "weixin"', "accounts.b.account_id: is missing"),
         ('handler = "mybot"', 'handler: must be "module:function"'),
         ('handler = "nobot:handle"', "handler: 'nobot:handle' cannot be imported"),
+        ('handler = "brokenbot:handle"', "brokenbot.py line 1"),
+        ("gateway.lock_folder = 3", "gateway.lock_folder: must be the name of a file or folder"),
         ("speed = 3", "speed: no such setting"),
         ("gateway.drain = 0", "gateway.drain: a duration must be above zero"),
         ('accounts.c = { platform = "weixin", account_id = "c@im.bot", token = { env = "NO_SUCH" } }',
@@ -93,6 +88,7 @@ def test_an_absurd_setting_is_refused_at_start_with_its_key(folder: Path, line: 
     own = line.removeprefix("accounts.wx.")
     text = CONFIG.replace('base_url = "http://127.0.0.1:9"\n', "") + own + "\n" if own != line else line + "\n" + CONFIG
     (folder / "odd.toml").write_text(text)
+    (folder / "brokenbot.py").write_text("def handle(message, gateway)")
 
     done = statecore("run", "odd.toml", cwd=folder)
 
@@ -115,8 +111,10 @@ def test_a_key_sent_twice_is_one_message(folder: Path) -> None:
     """An alert that is raised by two cron jobs must reach the phone once, gateway running or not."""
     first = statecore("send", "gateway.toml", "wx", "chat", "disk full", "--key", "disk", "--json", cwd=folder)
     second = statecore("send", "gateway.toml", "wx", "chat", "disk full", "--key", "disk", "--json", cwd=folder)
+    third = statecore("send", "gateway.toml", "wx", "chat", "disk still full", "--key", "disk", cwd=folder)
 
     assert first.stdout == second.stdout
+    assert third.stdout.startswith("was accepted before, as ")
 
 
 def test_waiting_without_a_gateway_ends_with_what_is_known(folder: Path) -> None:

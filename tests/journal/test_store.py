@@ -60,7 +60,7 @@ def test_lanes_are_in_the_order_of_acceptance(tmp_path: Path) -> None:
         await hand.send("a3", "a", until="queued")
         await hand.happen(a1, delivery.Turn(token=0, left=1))
         heads = dict(journal.store.heads("wx", "delivery"))
-        assert heads == {"a": Head(a1, 1, "sending-bare"), "b": Head(b1, 2, "queued")}
+        assert heads == {"a": Head(a1, 1, "sending"), "b": Head(b1, 2, "queued")}
         assert journal.store.following("wx", "delivery", "a", 1) == Head(a2, 3, "queued")
         await hand.happen(a2, delivery.Purged())
         assert journal.store.following("wx", "delivery", "a", 1) == Head("delivery/wx/a3", 4, "queued")

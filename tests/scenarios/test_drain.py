@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 import trio
 
+from statecore.errors import GatewayStopped
 from statecore.gateway import Gateway
 from statecore.messages import Delivered, Message
 from statecore.platform import Policies
@@ -330,5 +331,41 @@ def test_a_drain_waits_and_does_not_spin(stage: Stage) -> None:
                 await stage.send(gateway, f"chat {number}", "hello")
             await trio.sleep(2.5)
         assert trio.current_time() < 9
+
+    stage.run(main)
+
+
+def test_who_waits_for_a_receipt_is_told_that_the_gateway_stopped(stage: Stage) -> None:
+    """
+    It waited for ever, so the program could not end.
+    """
+    told: list[str] = []
+
+    async def main() -> None:
+        stage.server.during(0, 1e9, hangs(takes=False))
+        async with stage.gateway() as gateway:
+            receipt = await stage.send(gateway, "ann", "first")
+            await trio.sleep(2)
+            gateway.stop("signal")
+            with trio.fail_after(60), pytest.raises(GatewayStopped) as caught:
+                await receipt.settled()
+            told.append(str(caught.value))
+
+    stage.run(main)
+    assert told
+    assert "the next start goes on with it" in told[0]
+
+
+def test_a_gateway_whose_last_account_was_told_to_stop_stops(stage: Stage) -> None:
+    """
+    It stayed, accepted messages, and delivered none.
+    """
+
+    async def main() -> None:
+        async with stage.gateway() as gateway:
+            await stage.connected()
+            await stage.ask(gateway, "stop")
+            with trio.fail_after(60):
+                await gateway.wait_for_stop()
 
     stage.run(main)

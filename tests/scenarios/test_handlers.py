@@ -7,6 +7,7 @@ C8 (Tencent/openclaw-weixin#92): a handler that takes its time keeps the next po
 import pytest
 import trio
 
+from statecore.errors import Conflict, StatecoreError
 from statecore.messages import Message
 from tests.support.platform import QUICK, Fake, Plain
 from tests.support.stage import Stage, answer
@@ -208,3 +209,95 @@ def test_two_programs_of_one_gateway_share_its_messages(stage: Stage, seed: int)
     done = [held.key for held in book.of("inbound", "done")]
     assert len(done) + len(book.of("inbound", "quarantined")) == 60
     assert len(done) >= 58
+
+
+def test_messages_may_be_handled_in_tasks_of_their_own(stage: Stage) -> None:
+    """
+    The loop that most people write. Every message was handled five times at once, and set aside.
+    """
+    stage.account = Fake(stage.server, Plain(), QUICK)
+    handled: list[str] = []
+
+    async def main() -> None:
+        for number in range(3):
+            stage.server.say(f"c{number}", f"m{number}")
+
+        async def handle(message: Message) -> None:
+            await trio.sleep(1)
+            async with message:
+                await trio.sleep(5)
+                handled.append(message.text)
+
+        async with stage.gateway() as gateway, trio.open_nursery() as nursery:
+
+            async def loop() -> None:
+                async for message in gateway.inbox():
+                    nursery.start_soon(handle, message)
+
+            nursery.start_soon(loop)
+            await stage.heard(3)
+            await stage.settled(within=60)
+            gateway.stop()
+
+    stage.run(main)
+    assert sorted(handled) == ["m0", "m1", "m2"]
+    assert stage.counts("inbound") == {("inbound", "done"): 3}
+
+
+def test_a_message_that_is_kept_and_never_entered_is_handed_over_again(stage: Stage) -> None:
+    """
+    Its chat waits for it, and whoever has it may have forgotten it.
+    """
+    stage.account = Fake(stage.server, Plain(), QUICK)
+    kept: list[Message] = []
+
+    async def main() -> None:
+        stage.server.say("ann", "hello")
+        async with stage.gateway() as gateway, trio.open_nursery() as nursery:
+
+            async def loop() -> None:
+                async for message in gateway.inbox():
+                    kept.append(message)
+                    if len(kept) == 2:
+                        async with message:
+                            return
+
+            nursery.start_soon(loop)
+            await stage.heard(1)
+            await stage.settled(within=120)
+            with pytest.raises(StatecoreError, match="handed over again"):
+                await kept[0].__aenter__()
+            gateway.stop()
+
+    stage.run(main)
+    assert [message.text for message in kept] == ["hello", "hello"]
+
+
+def test_a_handler_outlives_the_driver_of_its_account(stage: Stage) -> None:
+    """
+    When a fault made the account start over, its message was handed to another handler while the first still ran.
+    """
+    stage.account = Fake(stage.server, Plain(), QUICK)
+    handled: list[str] = []
+
+    def fault() -> None:
+        raise Conflict("another writer appended first")
+
+    async def main() -> None:
+        stage.server.say("ann", "hello")
+
+        async def handle(message: Message) -> None:
+            handled.append(message.text)
+            await trio.sleep(20)
+
+        async with stage.gateway() as gateway, trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(answer, gateway, handle)
+            await trio.sleep(2)
+            gateway._drivers["wx"].post(fault)
+            await trio.sleep(60)
+            gateway.stop()
+
+    stage.run(main)
+    assert handled == ["hello"]
+    assert stage.counts("inbound") == {("inbound", "done"): 1}

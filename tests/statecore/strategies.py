@@ -2,10 +2,12 @@
 
 A history is run while it is drawn, because what can happen next depends on what has happened: timers come due only
 when they are armed, and an event that the state ignores teaches little. Most events drawn are therefore ones that the
-state has a row for; the others, late and misplaced ones, are in between.
+state has a row for; the others, late and misplaced ones, are in between. And most lives are on their way to some state,
+because states lie many steps deep that chance alone would hardly ever come to.
 """
 
 import enum
+import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 from statecore.events import Elapsed, Event, Outcome
 from statecore.machine import Decision, Machine, Snapshot
-from statecore.machines import circuit, delivery
+from statecore.machines import circuit, connection, delivery, session
 from statecore.reading import Evidence
 from statecore.units import DAYS, MILLISECONDS, SECONDS
 
@@ -53,6 +55,9 @@ PARTICULAR: Mapping[tuple[type, str], st.SearchStrategy[Any]] = {
     (delivery.Held, "by"): st.sampled_from(["window", "circuit"]),
     (delivery.PartRefused, "evidence"): st.just(Evidence()),  # no machine looks at it
     (circuit.Reset, "by"): st.sampled_from(["inbound", "account", "operator"]),
+    (connection.Lost, "forget"): st.sampled_from([(), (), ("session",), ("token",), ("session", "token")]),
+    (session.Found, "wait"): st.sampled_from([0, 0, 0, 90 * SECONDS]),
+    (session.Greeted, "wait"): st.sampled_from([0, 0, 0, 90 * SECONDS]),
 }
 """Fields whose type says less than their documentation."""
 
@@ -91,6 +96,7 @@ def instances(kind: type, leaves: Mapping[type, st.SearchStrategy[Any]]) -> st.S
     return st.builds(kind, **fields)
 
 
+@functools.cache
 def happenings(machine: Machine) -> dict[type[Event] | Elapsed, st.SearchStrategy[Event]]:
     """Return, for each event that a machine knows, how to draw one."""
     return {
@@ -114,6 +120,7 @@ class Moment(NamedTuple):
         return self.decision.snapshot
 
 
+@functools.cache
 def likely(machine: Machine, state: str) -> list[type[Event]]:
     """Return the events, timers apart, that a state has a row for; outcomes of its attempt and what lives on prevail."""
     found: list[type[Event]] = []
@@ -126,18 +133,44 @@ def likely(machine: Machine, state: str) -> list[type[Event]]:
     return found
 
 
+@functools.cache
+def ways(machine: Machine, goal: str) -> Mapping[str, list[type[Event] | Elapsed]]:
+    """Return, for each state, the events that may bring it a step nearer to another one; guards have their say later."""
+    steps = [
+        (source, event, source if row.target is None else row.target)
+        for row in machine.table
+        for source in row.sources
+        for event in machine.expand(row, source)
+        if not row.ignores
+    ]
+    far = {goal: 0}
+    while nearer := {source for source, _, target in steps if target in far and source not in far}:
+        far |= dict.fromkeys(nearer, max(far.values()) + 1)
+    found: dict[str, list[type[Event] | Elapsed]] = {state: [] for state in machine.states}
+    for source, event, target in steps:
+        if far.get(target, len(far)) < far.get(source, 0) and event not in found[source]:
+            found[source].append(event)
+    return found
+
+
 @st.composite
 def histories(draw: st.DrawFn, machine: Machine, *, most: int = 30) -> Sequence[Moment]:
     """Draw a life of a machine, from its beginning; nothing fires that is not armed."""
     drawn = happenings(machine)
     every = [event for event in machine.events if isinstance(event, type)]
-    snapshot, now = machine.start(), BEGAN
+    snapshot, now, goal = machine.start(), BEGAN, machine.initial
     moments = []
     for _ in range(draw(st.integers(most // 3, most))):
+        if snapshot.state == goal:
+            goal = draw(st.sampled_from(machine.states))
         due = sorted(machine.deadlines(snapshot))
+        ahead = [None if isinstance(event, Elapsed) else event for event in ways(machine, goal)[snapshot.state]]
         lively = likely(machine, snapshot.state)
         kinds: list[type[Event] | None] = [*lively, *([None] * (len(lively) + 6) if due else [])]
-        kind = draw(st.sampled_from(every if not kinds or draw(st.integers(0, 7)) == 7 else kinds))
+        mood = draw(st.integers(0, 15))
+        if mood < 10 and ahead and (due or None not in ahead):
+            kinds = ahead
+        kind = draw(st.sampled_from(every if not kinds or mood > 13 else kinds))
         event: Event
         if kind is None:
             at, timer = due[0]

@@ -27,6 +27,9 @@ class Journal:
         assert (account, machine) == ("wx", "delivery")
         return next((head for its, head in self.waiting if its == chat and head.order > after), None)
 
+    def state_of(self, address: str) -> str | None:
+        return next((head.state for _, head in self.waiting if head.address == address), None)
+
     def add(self, chat: str, state: str = "queued") -> Head:
         order = len(self.waiting) + 1
         head = Head(f"delivery/wx/{order}", order, state)
@@ -35,7 +38,7 @@ class Journal:
 
 
 def lanes(journal: Journal) -> Lanes:
-    return Lanes("wx", "delivery", journal)
+    return Lanes("wx", "delivery", journal, journal.state_of)
 
 
 def queue(journal: Journal, into: Lanes, chat: str) -> Head:

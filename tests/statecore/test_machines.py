@@ -20,7 +20,7 @@ def test_a_machine_is_found_under_its_own_name() -> None:
     The first part of an instance's address is looked up here; a wrong name would orphan every instance.
     """
     assert [(name, machine.name) for name, machine in MACHINES.items()] == [
-        (name, name) for name in ("connection", "delivery", "window", "circuit", "inbound")
+        (name, name) for name in ("connection", "session", "delivery", "window", "circuit", "inbound")
     ]
 
 

@@ -191,7 +191,7 @@ def test_an_attempt_that_died_is_a_lost_connection(place: str) -> None:
 
     assert (broken.state, broken.data.retry_at) == ("reconnecting", NOW + 4 * SECONDS)
     assert broken.data.failures == PLACES[place].data.failures + 1
-    assert broken.data.reason == "the attempt was died: KeyError"
+    assert broken.data.reason == "the attempt raised an error of its own: KeyError"
 
 
 def test_the_failures_in_a_row_survive_being_ready_for_a_moment() -> None:
@@ -211,7 +211,7 @@ def test_refused_credentials_wait_for_new_ones_and_say_what_to_do(place: str) ->
     stale = live(STALE, snapshot=PLACES[place])
 
     assert (stale.state, stale.data.reason, stale.data.action) == (
-        "token-stale", "errcode=-14 session timeout", "log in again"
+        "token-stale", "errcode=-14: session timeout", "log in again"
     )  # fmt: skip
     assert live(CredentialsChanged(), snapshot=stale).state == "dialling"
 

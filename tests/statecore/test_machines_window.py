@@ -9,6 +9,7 @@ from hypothesis import given
 from statecore.events import Elapsed
 from statecore.machine import Snapshot
 from statecore.machines.window import CLOSED, Heard, Refunded, Shut, Spent, TokenForgotten, Window, window
+from statecore.policies.window import Opening
 from statecore.units import DAYS, HOURS, SECONDS
 from tests.statecore.strategies import Moment, histories, often
 
@@ -61,8 +62,7 @@ def test_whatever_closed_it_the_user_opens_it_by_writing(place: str) -> None:
 
     assert heard.state == "open"
     assert heard.data == Window(
-        spent=0,
-        heard_at=NOW + 2 * DAYS,
+        openings=(Opening(heard_at=NOW + 2 * DAYS, closes_at=NOW + 3 * DAYS),),
         closes_at=NOW + 3 * DAYS,
         token=was.data.tokens + 1,
         tokens=was.data.tokens + 1,

@@ -362,10 +362,31 @@ def test_what_is_left_of_a_window_is_never_below_zero(messages: int, spent: int)
     """
     It is compared with zero, and shown to people.
     """
-    left = window.left(Window(messages=messages), spent)
+    policy = Window(messages=messages)
+    opening = window.Opening(closes_at=10, spent=spent)
+    left = window.left(policy, opening, 9)
 
     assert left == max(0, messages - spent)
     assert (left == 0) == (spent >= messages)
+    assert window.left(policy, opening, 10) == 0
+
+
+def test_the_message_that_is_meant_is_answered_or_else_the_newest_that_may_be() -> None:
+    """
+    An answer under a message that is too old is refused; one under another message still arrives.
+    """
+    policy = Window(messages=4)
+    old = window.Opening(message="old", closes_at=100, numbered=4, spent=4)
+    meant = window.Opening(message="meant", closes_at=200, spent=1)
+    newest = window.Opening(message="newest", closes_at=300)
+    openings = (old, meant, newest)
+
+    assert window.choose(policy, openings, "meant", 150) == meant
+    assert window.choose(policy, openings, "meant", 200) == newest
+    assert window.choose(policy, openings, "old", 50) == newest
+    assert window.choose(policy, openings, "", 50) == newest
+    assert window.choose(policy, openings, "meant", 300) is None
+    assert [window.left_in_all(policy, openings, at) for at in (50, 250, 350)] == [7, 4, 0]
 
 
 def test_policies_are_values() -> None:

@@ -469,8 +469,19 @@ MEANINGS: Final[Mapping[str, Reading]] = {
 class Plain:
     """A platform whose refusals say what they mean, and whose parts are cut at every bar."""
 
-    resends: Literal["always", "once", "never"] = "once"
+    allows: Literal["always", "once", "never"] = "once"
     name: str = "plain"
+    tie: Literal["connection", "session"] = "connection"
+    answers: bool = False
+    unasked: bool = True
+    markup: bool = False
+
+    def resends(self, _chat: str, _answers: str) -> Literal["always", "once", "never"]:
+        """Say the same of every part."""
+        return self.allows
+
+    def check(self, chat: str) -> None:
+        """Take any."""
 
     def split(self, text: str) -> tuple[str, ...]:
         """Cut at bars."""

@@ -24,8 +24,9 @@ from statecore.errors import ConfigError
 from statecore.platform import Client, Platform, Policies, Polling, Refusal, Secrets
 from statecore.policies import Backoff, Circuit, Handling, Pacing, Retry, Window
 from statecore.reading import Evidence, Reading
-from statecore.settings import count
+from statecore.settings import count, table
 from statecore_adapters.weixin import protocol, reading, text
+from statecore_adapters.weixin.protocol import is_token
 
 Source = str | Mapping[str, str]
 
@@ -42,7 +43,17 @@ class WeixinPlatform:
     chars: int
     utf8: int
     name: str = "weixin"
-    resends: Literal["once"] = "once"  # whether the server deduplicates client_id was never shown, so once is the most
+    tie: Literal["connection"] = "connection"
+    answers: bool = False
+    unasked: bool = True
+    markup: bool = False
+
+    def resends(self, _chat: str, _answers: str) -> Literal["once"]:
+        """Whether the server deduplicates client_id was never shown, so once is the most."""
+        return "once"
+
+    def check(self, chat: str) -> None:
+        """Take any id: iLink's look alike, and only the server knows which there are."""
 
     def split(self, whole: str) -> tuple[str, ...]:
         """Cut a text into parts."""
@@ -54,22 +65,33 @@ class WeixinPlatform:
 
 
 def _account_id(value: object, _field: object) -> str:
-    if not isinstance(value, str) or not value.strip() or any(character.isspace() for character in value):
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value or " " in value:
         raise ConfigError("account_id", f"must be the bot's id, such as 0a1b2c3d4e5f@im.bot; got {value!r}")
     return value
 
 
 def _token(value: object, _field: object) -> Source:
-    if isinstance(value, str) and value.strip():
-        return value
-    if isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in ("env", "file"):
-        return dict(value)
-    raise ConfigError("token", 'must be the bot token, or where it is: { env = "NAME" } or { file = "PATH" }')
+    if isinstance(value, str) and is_token(value.strip()):
+        return value.strip()
+    match value:
+        case {"env": str(name), **rest} if name and not rest and not set(name) & {"=", "\0"}:
+            return {"env": name}
+        case {"file": str(name), **rest} if name and not rest and "\0" not in name:
+            return {"file": name}
+    raise ConfigError(  # without what was got: it may be one, with a slip in it
+        "token", 'must be the bot token, or where it is: { env = "NAME" } or { file = "PATH" }'
+    )
 
 
 def _url(value: object, field: Any) -> str:
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")) or len(value.split("/")) < 3:
-        raise ConfigError(field.name, f"must be an address that begins with http:// or https://; got {value!r}")
+    if not isinstance(value, str) or not protocol.is_base(value):
+        raise ConfigError(field.name, f"must be an address like https://host or http://host:port/path; got {value!r}")
+    return value
+
+
+def _agent(value: object, _field: object) -> str:
+    if not isinstance(value, str) or protocol.bot_agent(value) != value:
+        raise ConfigError("agent", f'must be like "MyBot/1.0 (a comment)", in plain ASCII; got {value!r}')
     return value
 
 
@@ -100,16 +122,16 @@ class Weixin:
     token: Source = _converted(_token, repr=False)  # noqa: RUF009 - an attrs field, like the others
     base_url: str = _converted(_url, default=protocol.API_BASE)
     cdn_base_url: str = _converted(_url, default=protocol.CDN_BASE)
-    agent: str = protocol.DEFAULT_AGENT
+    agent: str = _converted(_agent, default=protocol.DEFAULT_AGENT)
     text_chars: int = count(2000, low=20, high=4000)
     text_bytes: int = count(6000, low=80, high=16_384)
-    pacing: Pacing = attrs.field(factory=Pacing)
-    window: Window = attrs.field(factory=Window)
-    circuit: Circuit = attrs.field(factory=Circuit)
-    backoff: Backoff = attrs.field(factory=Backoff)
-    retry: Retry = attrs.field(factory=Retry)
-    polling: Polling = attrs.field(factory=Polling)
-    handling: Handling = attrs.field(factory=Handling)
+    pacing: Pacing = table(Pacing)
+    window: Window = table(Window)
+    circuit: Circuit = table(Circuit)
+    backoff: Backoff = table(Backoff)
+    retry: Retry = table(Retry)
+    polling: Polling = table(Polling)
+    handling: Handling = table(Handling)
 
     @property
     def platform(self) -> Platform:
@@ -139,7 +161,8 @@ class Weixin:
         if isinstance(self.token, str):
             return self.token
         if "env" in self.token:
-            return os.environ.get(self.token["env"], "").strip()
+            found = os.environ.get(self.token["env"], "").strip()
+            return found if is_token(found) else ""
         from statecore_adapters.weixin.login import load_token  # it brings what a login needs, which a gateway does not
 
         try:

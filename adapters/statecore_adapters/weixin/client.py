@@ -119,7 +119,9 @@ class WeixinClient:
             return updates.refused
         if updates.refused is not None:
             return Failure(
-                stage="answer", error=f"{updates.refused.code} {updates.refused.message}".strip(), reachable=True
+                stage="answer",
+                error=": ".join(filter(None, (updates.refused.code, updates.refused.message))),
+                reachable=True,
             )
         self._hold_ms = updates.hold_ms
         secrets = {"cursor": updates.cursor} if updates.cursor and updates.cursor != cursor else {}

@@ -472,7 +472,7 @@ class Attempts:
         except protocol.ProtocolViolation as error:
             return FetchFailed(error=str(error))
         if isinstance(found, Refusal | Unauthorised):
-            return FetchFailed(error=f"{found.code} {found.message}".strip(), refused=True)
+            return FetchFailed(error=": ".join(filter(None, (found.code, found.message))), refused=True)
         self._qrcode, self.page, self.digits = found.id, found.page, ""
         return CodeFetched()
 
@@ -489,7 +489,7 @@ class Attempts:
         except protocol.ProtocolViolation as error:
             return PollFailed(error=str(error))
         if isinstance(found, Refusal | Unauthorised):
-            return PollFailed(error=f"{found.code} {found.message}".strip())
+            return PollFailed(error=": ".join(filter(None, (found.code, found.message))))
         return self._outcome(found)
 
     async def _exchange(
@@ -519,7 +519,7 @@ class Attempts:
         named = {"which bot it is": found.account_id, "its token": found.token}
         if missing := [name for name, value in named.items() if not value]:
             return Incomplete(lacks=" and ".join(missing))
-        if not _TOKEN.fullmatch(found.token):
+        if not protocol.is_token(found.token):
             return Incomplete(lacks="a token that can be sent")
         self.credentials = Credentials(
             account_id=found.account_id,
@@ -541,7 +541,6 @@ _PLAIN: Final[dict[str, Outcome]] = {
 
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?", re.ASCII)
 _BASE: Final = re.compile(rf"(?:(https?)://)?({_HOST.pattern}(?:/[A-Za-z0-9._/-]*)?)", re.ASCII | re.IGNORECASE)
-_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
 def _base_of(told: str, asked: str) -> str:
@@ -705,7 +704,7 @@ def load_token(path: str | os.PathLike[str]) -> str:
     if len(raw) > TOKEN_FILE_MAX:
         raise ConfigError(shown, "is too large to be a file with a token")
     token = _token_in(raw, shown)
-    if not _TOKEN.fullmatch(token):
+    if not protocol.is_token(token):
         what = (
             "holds no token" if not token else "holds something that is no token: one word of plain ASCII is expected"
         )

@@ -40,6 +40,9 @@ that paces itself as everyone does would always be too fast."""
 
 ASK_USER: Final = "ask the user to write to the bot; any message will do, and nothing else helps"
 
+CHECK_ID: Final = "check the chat's id; a user's ends in @im.wechat"
+ASK_STRANGER: Final = f"{CHECK_ID}; if it is right, {ASK_USER}"
+
 _RET: Final = re.compile(r"\b(ret|errcode)=(-?\d{1,19})\b", re.ASCII)
 _HTTP: Final = re.compile(r"http (\d{3})", re.ASCII)
 
@@ -82,9 +85,19 @@ def read(refusal: Refusal, evidence: Evidence, *, utf8: int = UTF8_MAX) -> Readi
 
 
 def _envelope(evidence: Evidence) -> Reading:
-    if evidence.bare:
-        return Reading("circuit", "the platform wants a context token here, which only the user brings", ASK_USER)
-    return Reading("dead", "there is no such user for this bot", "check the chat's id; it ends in @im.wechat")
+    """Read -3. Of a request with a token only the user can be wrong; of one without, the token may be what is missing.
+
+    Which of the two it is cannot be told for a user who never wrote, and one of them passes: so that ends nothing.
+    """
+    if not evidence.bare:
+        return Reading("dead", "there is no such user for this bot", CHECK_ID)
+    if evidence.heard_ago is None:
+        return Reading(
+            "circuit",
+            "there is no such user for this bot, or one who has never written to it",
+            ASK_STRANGER,
+        )
+    return Reading("circuit", "the platform wants a context token here, which only the user brings", ASK_USER)
 
 
 def _unreadable(refusal: Refusal) -> Reading | None:
@@ -103,7 +116,7 @@ def _window(evidence: Evidence) -> Reading | None:
     if evidence.spent >= evidence.allowed:
         says = f"the {evidence.allowed} messages allowed since the user last wrote are used up"
     elif evidence.heard_ago is None:
-        says = "the user has never written, as far as this journal knows"
+        return Reading("window", "the user has never written, as far as this journal knows", ASK_STRANGER)
     elif evidence.heard_ago > WINDOW_HOURS * HOURS:
         says = f"the user last wrote {show_duration(evidence.heard_ago)} ago, and only {WINDOW_HOURS}h are allowed"
     else:

@@ -335,7 +335,7 @@ class Api:
 
     async def _get_bot_qrcode(self, _call: Call) -> Outcome:
         session = self._state.new_qr_session()
-        page = f"https://liteapp.weixin.qq.com/q/{session.qrcode[:8]}?qrcode={session.qrcode}&bot_type=3"
+        page = f"{self._state.base_url}/q/{session.qrcode[:8]}?qrcode={session.qrcode}&bot_type=3"  # not the real host
         return Outcome({"ret": 0, "qrcode": session.qrcode, "qrcode_img_content": page})
 
     def _check_get_qrcode_status(self, call: Call) -> Outcome | None:
@@ -346,12 +346,9 @@ class Api:
     async def _get_qrcode_status(self, call: Call) -> Outcome:
         session = self._state.qr_sessions[call.request.query["qrcode"]]
         there = call.host == self._state.redirect_host
-        if session.holds(trio.current_time(), on_redirect_host=there):
-            with trio.move_on_after(self._state.knobs.qr_hold_ms / 1000):
-                if not session.scanned.is_set():
-                    await session.scanned.wait()
-                else:
-                    await trio.sleep_forever()
+        with trio.move_on_after(self._state.knobs.qr_hold_ms / 1000):
+            while session.holds(trio.current_time(), on_redirect_host=there):
+                await session.changed.wait()
         code = call.request.query.get("verify_code", "")
         status = session.status(code, trio.current_time(), on_redirect_host=there)
         return Outcome({"status": status, **self._status_details(session, status)})

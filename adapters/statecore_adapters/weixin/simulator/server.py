@@ -17,7 +17,7 @@ from .ids import Ids
 from .knobs import Knobs
 from .messages import quote, split, text_item
 from .model import Bot, Delivered
-from .qr import QrStatus, check_steps
+from .qr import QrSession, QrStatus, check_steps
 from .scripts import Act, Script
 from .state import QrPlan, Record, State
 
@@ -207,9 +207,31 @@ class Simulator:
         check_steps(steps)
         self._state.qr_plans.append(QrPlan(steps, verify_code, user))
 
+    def attend_qr(self, user: str = DEFAULT_OWNER) -> None:
+        """From now on let every QR code without a script wait for `tell_qr`; *user* is who scans."""
+        self._state.qr_usual = QrPlan(("wait",), user=user)
+
+    @property
+    def qr_codes(self) -> list[QrSession]:
+        """Every QR code that was asked for, in order."""
+        return list(self._state.qr_sessions.values())
+
     def scan(self, qrcode: str) -> None:
         """Let the user scan: the status "wait" is over, and a poll held for it ends."""
-        self._state.qr_sessions[qrcode].scanned.set()
+        self._state.qr_sessions[qrcode].scan()
+
+    def tell_qr(self, status: QrStatus) -> bool:
+        """Tell who polls the newest QR code that *status* was reached, after what they were told to be told.
+
+        Returns:
+            Whether there is a code that anything can still come of.
+        """
+        check_steps((status,))
+        newest = next(reversed(self._state.qr_sessions.values()), None)
+        if newest is None or newest.is_over(trio.current_time()):
+            return False
+        newest.then(status)
+        return True
 
     # ---- media ----
 

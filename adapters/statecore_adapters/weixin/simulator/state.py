@@ -78,6 +78,7 @@ class State:
     bots: list[Bot] = attrs.field(factory=list)
     qr_sessions: dict[str, QrSession] = attrs.field(factory=dict)
     qr_plans: list[QrPlan] = attrs.field(factory=list)  # for the codes not yet asked for
+    qr_usual: QrPlan = QrPlan()  # for those without a plan of their own
     scripts: list[Script] = attrs.field(factory=list)
     records: list[Record] = attrs.field(factory=list)
     refused: int = 0
@@ -173,7 +174,7 @@ class State:
 
     def new_qr_session(self) -> QrSession:
         """Begin a login, as the next plan has it."""
-        plan = self.qr_plans.pop(0) if self.qr_plans else QrPlan()
+        plan = self.qr_plans.pop(0) if self.qr_plans else self.qr_usual
         session = QrSession(
             qrcode=self.ids.hex("qrcode", 32),
             steps=plan.steps,

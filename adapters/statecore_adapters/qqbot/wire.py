@@ -1,0 +1,210 @@
+"""One WebSocket, from its opening until it is dropped.
+
+It lives in a task of its own, in a nursery that outlives it: whatever becomes of the socket, the task ends and nothing
+else does. Whoever holds the `Socket` reads from it, says goodbye or lets go; none of that can hang.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import attrs
+import trio
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidStatus,
+    InvalidURI,
+    ProxyError,
+)
+from websockets.trio.client import ClientConnection
+from websockets.trio.client import connect as dial
+
+from statecore.platform import Failure, Stage
+from statecore_adapters import http
+
+OPEN_S: Final = 20.0
+"""Seconds for name, connection, TLS and upgrade together."""
+
+GOODBYE_S: Final = 2.0
+"""Seconds for the other side to answer a close."""
+
+SEND_S: Final = 2.0
+"""Seconds for a frame to leave. Ours are so small that one that does not leave at once meets a socket whose other end
+has read nothing for long."""
+
+MESSAGE_BYTES_MAX: Final = 8 * 1024 * 1024
+"""A frame beyond this ends the connection, before it is in memory."""
+
+RESUMABLE: Final = 4000
+"""What a session is left with that is to be resumed. After 1000 or 1001 the platform may think that it is over."""
+
+REASON_MAX: Final = 120
+
+_quiet = logging.getLogger("statecore_adapters.qqbot.wire")
+_quiet.setLevel(logging.WARNING)  # below that the library writes down every frame, and a token is in the first one
+
+
+@attrs.frozen
+class Gone:
+    """The socket is gone.
+
+    Args:
+        code: of the close frame that came; 1005 if it carried none, 1006 if none came.
+        why: what it said, or what broke.
+    """
+
+    code: int
+    why: str
+
+
+class Socket:
+    """A WebSocket that was opened."""
+
+    def __init__(self, connection: ClientConnection, scope: trio.CancelScope) -> None:
+        self._connection = connection
+        self._scope = scope
+        self._leaving = trio.Event()
+        self._gone = trio.Event()
+
+    async def send(self, text: str) -> Gone | None:
+        """Send a frame. It leaves whole, or the socket is dropped; to be cancelled in between would leave half a frame."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            with trio.move_on_after(SEND_S, shield=True) as limit:
+                await self._connection.send(text)
+        except ConnectionClosed as closed:
+            return _gone(closed)
+        if limit.cancelled_caught:
+            self.drop()
+            return Gone(1006, "nothing leaves any more")
+        return None
+
+    async def receive(self) -> bytes | Gone:
+        """Take the next frame. Safe to cancel: it is then the next one still."""
+        try:
+            return await self._connection.recv(decode=False)
+        except ConnectionClosed as closed:
+            return _gone(closed)
+
+    def leave(self) -> None:
+        """Say goodbye, and drop it when that is answered, or is not. Does not wait."""
+        self._leaving.set()
+
+    def drop(self) -> None:
+        """Let go of it at once. Nothing is said."""
+        self._scope.cancel()
+
+    async def left(self) -> bool:
+        """Wait until it is gone; tell whether that was by an answered goodbye."""
+        await self._gone.wait()
+        return self._connection.protocol.close_rcvd is not None
+
+    async def hold(self) -> None:
+        """Keep it until somebody leaves or drops it. Its task spends its life here."""
+        try:
+            await self._leaving.wait()
+            with trio.move_on_after(GOODBYE_S):
+                await self._connection.aclose(RESUMABLE)
+        finally:
+            self._gone.set()
+
+
+async def open_socket(nursery: trio.Nursery, url: str) -> Socket | Failure:
+    """Open a WebSocket.
+
+    Args:
+        nursery: where its task lives.
+        url: where.
+    """
+    reached: list[Stage] = ["connect"]
+
+    def connected(*arguments: Any, **options: Any) -> ClientConnection:
+        reached.append("receive")
+        return ClientConnection(*arguments, **options)
+
+    try:
+        socket: Socket = await nursery.start(partial(_live, url, connected))
+    except Exception as error:  # noqa: BLE001 - of three libraries and an operating system; each is a peer's doing
+        return _not_open(error, reached[-1])
+    return socket
+
+
+async def _live(url: str, connected: Callable[..., ClientConnection], *, task_status: trio.TaskStatus[Socket]) -> None:
+    """Open a socket, and keep it. What goes wrong before it stands is raised; after that its readers are told."""
+    stands = False
+    try:
+        with trio.CancelScope() as scope:
+            async with dial(
+                url,
+                ssl=http.tls() if url.startswith("wss:") else None,
+                create_connection=connected,  # type: ignore[arg-type]  # a factory is as good as a class
+                compression=None,  # frames are small, and a gateway need not be able to make them expand here
+                user_agent_header="statecore",
+                open_timeout=OPEN_S,
+                ping_interval=None,  # the protocol has heartbeats of its own, and the machine watches them
+                close_timeout=GOODBYE_S,
+                max_size=MESSAGE_BYTES_MAX,
+                logger=_quiet,
+            ) as connection:
+                socket = Socket(connection, scope)
+                stands = True
+                task_status.started(socket)
+                await socket.hold()
+    except Exception:
+        if not stands:
+            raise
+        _quiet.debug("a socket did not end in good order", exc_info=True)
+
+
+def _gone(closed: ConnectionClosed) -> Gone:
+    if closed.rcvd is not None:
+        return Gone(closed.rcvd.code, _shown(closed.rcvd.reason))
+    if closed.sent is not None:  # the library broke it off: a frame too large, or no WebSocket any more
+        return Gone(1006, _shown(closed.sent.reason) or f"closed from here with {closed.sent.code}")
+    cause = closed.__cause__
+    return Gone(1006, _shown(str(cause) or type(cause).__name__) if cause is not None else "")
+
+
+def _not_open(error: Exception, stage: Stage) -> Failure:
+    match error:
+        case InvalidURI() | ValueError() if not isinstance(error, OSError):  # one of TLS is both
+            return Failure(stage="resolve", error="the gateway's address cannot be used", action="correct gateway_url")
+        case InvalidStatus():
+            return _refused(error)
+        case ImportError():
+            return Failure(
+                stage="connect", error=_shown(str(error)), action="install python-socks, or use another proxy"
+            )
+        case ProxyError() | InvalidProxy():
+            return Failure(stage="connect", error=f"the proxy: {_shown(str(error))}", action="check the proxy settings")
+        case TimeoutError() if stage == "receive":
+            return Failure(stage=stage, error=f"the upgrade was not answered within {OPEN_S:g} s")
+        case TimeoutError():
+            return Failure(stage=stage, error=f"no connection within {OPEN_S:g} s")
+        case InvalidHandshake():
+            return Failure(stage="answer", error=f"no WebSocket answers: {_shown(str(error))}", reachable=True)
+        case _ if stage == "receive":
+            return Failure(stage=stage, error=f"the upgrade was cut off: {_shown(str(error))}", reachable=True)
+    found = http.not_connected(error, "gateway_url")
+    return Failure(stage=found.stage, error=found.error, action=found.action)
+
+
+def _refused(error: InvalidStatus) -> Failure:
+    response = error.response
+    headers = {name.lower(): value for name, value in response.headers.raw_items()}
+    answer = http.Answer(status=response.status_code, body=b"", headers=headers)
+    blamed = response.status_code in (401, 403, 404, 405)
+    return Failure(
+        stage="answer",
+        error=f"the gateway answered the upgrade with HTTP {response.status_code}",
+        reachable=response.status_code < 500,
+        hint=http.retry_after(answer),
+        action="check gateway_url, and any proxy on the way: what answers there is no gateway" if blamed else "",
+    )
+
+
+def _shown(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)[:REASON_MAX]

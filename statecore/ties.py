@@ -1,0 +1,253 @@
+"""What came of an account's attempts to be tied to its platform, as events of its connection or session. Pure.
+
+The numbers are chosen here, by the policies, and put into the events. Which attempt led to which value is the adapter's
+business (`statecore.platform`), and which event leads where is the machine's.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+
+from statecore.events import Broken, Event
+from statecore.machine import Snapshot
+from statecore.machines import connection, session
+from statecore.platform import (
+    Address,
+    BeatAck,
+    BeatWanted,
+    Dialled,
+    Empty,
+    Ended,
+    Failure,
+    FrameSent,
+    Hello,
+    Invalid,
+    Policies,
+    SocketOpen,
+    Token,
+    Unauthorised,
+    Welcome,
+)
+from statecore.policies import backoff, starts
+from statecore.units import MILLISECONDS, MINUTES, SECONDS
+from statecore.world import World
+
+SILENCES_MAX: Final = 2
+"""Polls in a row that the platform did not answer at all before the connection counts as lost. One is normal: it is the
+race between its hold and our patience (Tencent/openclaw-weixin#267)."""
+
+STALE_PROBES: Final = (5 * SECONDS, 15 * SECONDS, 60 * SECONDS, 5 * MINUTES, 15 * MINUTES)
+"""Waits between probes of refused credentials. Each reads them afresh, so a new login is noticed within seconds at
+first; what is refused for long is asked ever more slowly."""
+
+LOOKUPS_QUICK: Final = 6
+LOOKUPS_APART: Final = 30 * SECONDS
+"""After so many failures in a row an attempt that begins by asking for the gateway's address waits at least this long. QQ
+allows such a question ten times at once and twice a minute in the long run."""
+
+BEAT_MIN: Final = 1 * SECONDS
+BEAT_MAX: Final = 5 * MINUTES
+"""What an interval between heartbeats that a platform asks for is held between."""
+
+
+@attrs.frozen
+class Crash:
+    """An attempt ended without an answer; see `statecore.events.Broken`."""
+
+    how: str
+    error: str
+
+
+@attrs.frozen
+class Tie:
+    """One kind of tie.
+
+    Args:
+        machine: name of its machine.
+        event: (policies, world, result of an attempt, snapshot, ns it took, now) -> what it means.
+        arrived: (new messages, copies, ns it took, what else there is to know) -> the event of messages that came.
+        sendable: tells by a snapshot whether messages may leave.
+    """
+
+    machine: str
+    event: Callable[[Policies, World, Any, Snapshot, int, int], Event]
+    arrived: Callable[[Policies, Any, int, int, int], Event]
+    sendable: Callable[[Snapshot], bool]
+
+
+# ---- polls -----------------------------------------------------------------------------------------------------------
+
+
+def idle_wait(policies: Policies, empties: int, held: int) -> int:
+    """Choose the pause after a poll that brought nothing.
+
+    A poll that the platform held needs none to speak of. One that came back at once is repeated once a period, and a
+    peer that keeps doing that is asked ever less often.
+
+    Args:
+        policies: the account's numbers.
+        empties: polls in a row that came back at once.
+        held: ns the poll took.
+    """
+    policy = policies.polling
+    period = min(policy.period_max, policy.period * 2 ** min(empties // 30, 32))
+    return max(policy.gap, period - held) if held < period else max(policy.gap, 50 * MILLISECONDS)
+
+
+def _polled(policies: Policies, world: World, result: Any, at: Snapshot, held: int, now: int) -> Event:
+    data: connection.Connection = at.data
+    match result:
+        case Dialled():
+            return connection.Ready() if result.proved else connection.Opened()
+        case Empty(silent=True) if data.silences + 1 >= SILENCES_MAX or data.ready_since is None:
+            failure = Failure(stage="silence", error="the platform does not answer its polls")
+            return _lost(policies, world, failure, data, now)
+        case Empty():
+            return connection.Idle(held=held, wait=idle_wait(policies, data.empties, held), silent=result.silent)
+        case _:
+            return _any(policies, world, result, data, now)
+
+
+def _poll_arrived(policies: Policies, data: Any, new: int, copies: int, held: int) -> Event:
+    if not new:  # the cursor did not help, so ask again as if nothing had come
+        return connection.Idle(held=held, wait=idle_wait(policies, data.empties, held))
+    return connection.Arrived(messages=new, copies=copies, held=held)
+
+
+def _may_send_polled(at: Snapshot) -> bool:
+    """A poll that fails while the platform answers is no reason to keep a message back."""
+    return at.state in ("connected", "resting", "proving") or (at.state == "reconnecting" and at.data.reachable)
+
+
+# ---- sessions --------------------------------------------------------------------------------------------------------
+
+
+def _in_session(policies: Policies, world: World, result: Any, at: Snapshot, _held: int, now: int) -> Event:
+    data: session.Session = at.data
+    policy = policies.sessions
+    match result:
+        case Token():
+            return session.Authorised(
+                changed=result.changed, renew=max(5 * SECONDS, result.lasts - policy.renew_before)
+            )
+        case Address():
+            return session.Found(url=result.url, lasts=policy.address_lasts, wait=result.starts_in)
+        case SocketOpen():
+            return session.SocketOpened()
+        case FrameSent():
+            return session.Asked()
+        case Ended():
+            return _ended(policies, world, result, data, now)
+        case Unauthorised() if at.state != "authorising" and data.doubted != data.credential:
+            failure = Failure(stage="answer", error=f"{result.code} {result.message}".strip(), reachable=True)
+            return _lost(policies, world, failure, data, now, forget=("token",))
+        case Failure() | Unauthorised() | Crash() | str():
+            return _any(policies, world, result, data, now, asks=at.state == "looking-up")
+        case _:
+            return _frame(policies, world, result, data, now)
+
+
+def _frame(policies: Policies, world: World, result: Any, data: session.Session, now: int) -> Event:
+    policy = policies.sessions
+    match result:
+        case Hello():
+            wait = starts.wait(policy, data.starts, data.starts_at, now)
+            left = starts.left(policy, data.starts, data.starts_at, now) - 1
+            every = min(max(result.beat_every, BEAT_MIN), BEAT_MAX)
+            return session.Greeted(beat_every=every, wait=wait, starts=left)
+        case Welcome():
+            first = round(data.beat_every * session.BEAT_SHARE * (0.2 + 0.8 * world.draw()))
+            return session.Welcomed(resumed=result.resumed, beat=first)
+        case BeatAck():
+            return session.Acknowledged()
+        case BeatWanted():
+            return session.BeatAsked()
+        case Invalid():
+            return session.Invalidated(resumable=result.resumable)
+        case _:
+            return session.Noted(what=getattr(result, "what", "review"))
+
+
+def _ended(policies: Policies, world: World, result: Ended, data: session.Session, now: int) -> Event:
+    if result.then == "stop":
+        wait = STALE_PROBES[min(data.failures, len(STALE_PROBES) - 1)] * 4
+        return connection.Rejected(error=result.error, wait=max(wait, result.hint or 0), action=result.action)
+    if result.then == "token" and data.doubted == data.credential:
+        action = "look at the bot's console: the platform refuses what its token endpoint gives"
+        return connection.TokenRefused(code=result.code, message=result.error, wait=_stale_wait(data), action=action)
+    forget = {"identify": ("session",), "token": ("token",)}.get(result.then, ())
+    failure = Failure(stage="receive", error=result.error, reachable=True, hint=result.hint)
+    return _lost(policies, world, failure, data, now, forget=forget)
+
+
+def _session_arrived(_policies: Policies, _data: Any, new: int, copies: int, held: int) -> Event:
+    return connection.Arrived(messages=new, copies=copies, held=held)
+
+
+def _may_send_in_session(at: Snapshot) -> bool:
+    """What is sent to a platform that is not connected is answered with success and never shown (openclaw-qqbot#254)."""
+    return at.state in session.SENDABLE
+
+
+# ---- both ------------------------------------------------------------------------------------------------------------
+
+
+def _any(
+    policies: Policies, world: World, result: Any, data: connection.Connection, now: int, *, asks: bool = False
+) -> Event:
+    match result:
+        case Unauthorised():
+            return connection.TokenRefused(
+                code=result.code, message=result.message, wait=_stale_wait(data), action=result.action
+            )
+        case Failure(action=action) if action:
+            wait = STALE_PROBES[min(data.failures, len(STALE_PROBES) - 1)] * 4
+            return connection.Rejected(error=f"{result.stage}: {result.error}", wait=wait, action=action)
+        case Failure():
+            return _lost(policies, world, result, data, now, asks=asks)
+        case Crash():
+            failures = backoff.failures_now(policies.backoff, data.failures, data.ready_since, now)
+            wait = backoff.delay(policies.backoff, failures, world.draw())
+            return Broken(how=result.how, error=result.error, wait=wait, failures=failures)  # type: ignore[arg-type]
+        case _:  # what hanging up came to: there is nothing to be done about it
+            return connection.HungUp(error=str(result))
+
+
+def _stale_wait(data: connection.Connection) -> int:
+    return STALE_PROBES[min(data.stale_probes, len(STALE_PROBES) - 1)]
+
+
+def _lost(
+    policies: Policies,
+    world: World,
+    failure: Failure,
+    data: connection.Connection,
+    now: int,
+    *,
+    forget: tuple[str, ...] = (),
+    asks: bool = False,
+) -> connection.Lost:
+    policy = policies.backoff
+    failures = backoff.failures_now(policy, data.failures, data.ready_since, now)
+    wait = backoff.delay(policy, failures, world.draw(), failure.hint)
+    if asks and failures > LOOKUPS_QUICK:
+        wait = max(wait, LOOKUPS_APART)
+    return connection.Lost(
+        stage=failure.stage,
+        error=failure.error,
+        wait=wait,
+        failures=failures,
+        reachable=failure.reachable,
+        forget=forget,
+    )
+
+
+TIES: Final[Mapping[str, Tie]] = MappingProxyType(
+    {
+        "connection": Tie("connection", _polled, _poll_arrived, _may_send_polled),
+        "session": Tie("session", _in_session, _session_arrived, _may_send_in_session),
+    }
+)
+"""By what a `Platform` says it is tied by."""
