@@ -181,6 +181,8 @@ class Claim:
 
     def _try(self) -> Holder | None:
         """Take the locks if they are free; return who holds one otherwise."""
+        # Hermes is looked at first, so that while it has the account we do not take our own lock for a moment again and
+        # again, and another statecore that waits is not told that we drive it.
         if (other := self.hermes.holder()) is not None:
             return other
         if not self.lock.try_acquire(self._about()):

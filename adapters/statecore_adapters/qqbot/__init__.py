@@ -254,6 +254,11 @@ class QQBot:
         """What one process at a time may drive."""
         return f"qqbot:{self.app_id}"
 
+    @property
+    def hermes_scopes(self) -> tuple[tuple[str, str], ...]:
+        """What a Hermes gateway would lock for this account; see `statecore.hermes_lock`."""
+        return (("qqbot-appid", self.app_id),)
+
     def read_secret(self) -> str:
         """Read the AppSecret where the configuration points; empty if there is none now."""
         if isinstance(self.client_secret, str):

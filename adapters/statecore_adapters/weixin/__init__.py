@@ -156,6 +156,11 @@ class Weixin:
         """What one process at a time may drive."""
         return f"weixin:{self.account_id}"
 
+    @property
+    def hermes_scopes(self) -> tuple[tuple[str, str], ...]:
+        """What a Hermes gateway would lock for this account; see `statecore.hermes_lock`."""
+        return (("weixin-bot-token", self.read_token()),)
+
     def read_token(self) -> str:
         """Read the bot token where the configuration points; empty if there is none now."""
         if isinstance(self.token, str):
