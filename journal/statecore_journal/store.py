@@ -181,4 +181,3 @@ class SqliteStore:
         """Return (state, data) of an instance."""
         row = self._one("select state, data from instances where address = ?", address)
         return None if row is None else (row[0], row[1])
-
