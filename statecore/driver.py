@@ -276,16 +276,9 @@ class Driver:
             self._commands.add(command.id)
             if command.kind == "send":
                 sends.append(command)
-            elif command.kind == "stop":
-                self.post(lambda command=command: self._stop_asked(command))  # type: ignore[misc]
             else:
                 self.post(lambda command=command: self.account.command(command))  # type: ignore[misc]
         return sends
-
-    def _stop_asked(self, command: Command) -> Unit:
-        unit = self.account.stop("command", 10 * SECONDS)
-        unit.done.append(command.id)
-        return unit
 
     async def accept_commands(self, commands: list[Command]) -> None:
         """Accept messages that other processes asked for, in the order in which they did."""

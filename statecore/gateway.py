@@ -16,9 +16,11 @@ from statecore import codec, lease
 from statecore.account import Command
 from statecore.checks import check_message, is_account_name
 from statecore.driver import Driver, Handed, Hooks
-from statecore.errors import ConfigError, Fenced, GatewayStopped, NotAccepted, StatecoreError
+from statecore.errors import ConfigError, Fenced, GatewayStopped, JournalBusy, JournalFull, NotAccepted, StatecoreError
 from statecore.governor import Governor
-from statecore.lease import ASK_EVERY, Lock
+from statecore.handover import Claim, Replacing
+from statecore.hermes_lock import HermesLocks
+from statecore.lease import Lock
 from statecore.machines.connection import ClockStepped, Started
 from statecore.machines.delivery import SETTLED, Delivery
 from statecore.messages import Dead, Delivered, Expired, Inbox, Message, Receipt
@@ -39,6 +41,9 @@ CREDENTIALS_EVERY_LOOKS: Final = 8
 
 BEAT_EVERY: Final = 5 * SECONDS
 """How often the heartbeat is written. A reader calls an owner silent after three missed beats."""
+
+BEAT_LETTING_GO_EVERY: Final = 1 * SECONDS
+"""How often it is written while an account is let go: then somebody may be waiting for a sign of life."""
 
 STEP_NOTED: Final = 2 * SECONDS
 """A wall clock that moves by more than this against the monotonic one was set."""
@@ -81,15 +86,25 @@ class Options:
 class Gateway:
     """A running gateway; made by `open_gateway`."""
 
-    def __init__(self, journal: Any, accounts: Mapping[str, AccountConfig], world: World, options: Options) -> None:
+    def __init__(
+        self,
+        journal: Any,
+        accounts: Mapping[str, AccountConfig],
+        world: World,
+        options: Options,
+        replacing: Replacing | None = None,
+    ) -> None:
         self._journal = journal
         self._configs = dict(accounts)
         self._world = world
         self._options = options
+        self._replacing = replacing
         self._boot = world.new_id()
         self._drivers: dict[str, Driver] = {}
         self._epochs: dict[str, int] = {}
-        self._waiting_for: dict[str, dict[str, Any]] = {}
+        self._claims: dict[str, Claim] = {}
+        self._stops: dict[str, dict[int, Command]] = {}  # what each driver was asked to hand over by
+        self._displaced: set[str] = set()
         self._troubles: dict[str, str] = {}
         self._inbox: deque[Message] = deque()
         self._given: dict[str, weakref.ref[Message]] = {}  # not handled to their end yet
@@ -97,8 +112,11 @@ class Gateway:
         self._waiting = 0  # consumers that wait for a message
         self._fed = trio.Event()
         self._settlers: dict[str, trio.Event] = {}
+        self._hurry = trio.Event()
+        self._pulse = trio.current_time()
         self._watchers: list[Callable[[Unit, int], None]] = []
         self.stopping = False
+        self.stopped_by = ""
         self._stop = trio.Event()
         self._let_go = trio.Event()
         self._patience = trio.CancelScope(shield=True)
@@ -213,7 +231,9 @@ class Gateway:
         """Begin to stop: take no new work, see to its end what is under way. `open_gateway` waits for that on leaving."""
         if not self.stopping:
             self.stopping = True
+            self.stopped_by = by
             self._stop.set()
+            self._hasten()
             for driver in self._drivers.values():
                 driver.stop(by, self._options.drain)
             self._feed()
@@ -313,7 +333,7 @@ class Gateway:
 
     # ---- accounts ----------------------------------------------------------------------------------------------------
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self) -> None:
         """Drive every account until `stop`, each independently of the others.
 
         Whoever cancels the gateway gets it drained first: the accounts are shielded, and `run_gateway` says when it has
@@ -328,8 +348,7 @@ class Gateway:
                     async with trio.open_nursery() as accounts:
                         for name, config in self._configs.items():
                             accounts.start_soon(self._supervise, name, config)
-                        task_status.started()
-                    self.stop("nothing is left to drive")
+                    self.stop("a command")  # every account was let go, so there is nothing left to be done here
                     background.cancel_scope.cancel()
         finally:
             self._let_go.set()
@@ -338,18 +357,16 @@ class Gateway:
 
     async def _supervise(self, name: str, config: AccountConfig) -> None:
         """Drive one account, whatever happens to it: a fault in one never touches another."""
-        lock = Lock(config.identity, self._options.lock_folder)
+        claim = self._claims[name] = self._claim(name, config)
         failures = 0
         while not self.stopping:
             first: BaseException | None = None
             began = None
             try:
-                if not await self._wait_for(name, lock):
+                if not await self._wait_for(name, claim):
                     return
                 began = self._world.now()
                 await self._drive(name, config)
-                if self.stopping or self._closed_by_command(name):
-                    return
             except Exception as error:
                 first = _first(error)
                 if isinstance(first, StatecoreError):
@@ -358,14 +375,43 @@ class Gateway:
                     log.exception("account %s failed; it is taken up again from the journal", name)
                 self._troubles[name] = f"{type(first).__name__}: {first}"
             finally:
-                lock.release()
+                claim.release()
                 self._drivers.pop(name, None)
                 self._epochs.pop(name, None)
+            if first is None:  # it was let go in order
+                if self.stopping or not await self._is_left_alone(name, claim):
+                    return
+                continue
             if isinstance(first, Fenced):
                 await self._outwait(name)
             failures = backoff.failures_now(Backoff(), failures, began, self._world.now())
             with trio.move_on_after(backoff.delay(Backoff(), failures, self._world.draw()) / SECONDS):
                 await self._stop.wait()
+
+    def _claim(self, name: str, config: AccountConfig) -> Claim:
+        return Claim(
+            name=name,
+            lock=Lock(config.identity, self._options.lock_folder),
+            hermes=HermesLocks(lambda: getattr(config, "hermes_scopes", ())),
+            journal=self._journal,
+            world=self._world,
+            boot=self._boot,
+            replacing=self._replacing,
+        )
+
+    async def _is_left_alone(self, name: str, claim: Claim) -> bool:
+        """Tell whether an account that was let go is still ours to drive."""
+        if name in self._displaced:
+            self._displaced.discard(name)
+            return True
+        asked = [command.text for command in self._stops.get(name, {}).values() if command.target == self._boot]
+        if not asked:
+            return False  # nobody was to follow
+        if await claim.followed(self._stop):
+            log.warning("account %s: handed over to %s", name, asked[-1] or "another process")
+            return False
+        log.warning("account %s: let go for %s, and nobody came; taking it up again", name, asked[-1])
+        return True
 
     async def _outwait(self, name: str) -> None:
         """Leave the account to the process that took it although our lock was ours: wait until that one is done or silent.
@@ -383,27 +429,16 @@ class Gateway:
             with trio.move_on_after(1):
                 await self._stop.wait()
 
-    def _closed_by_command(self, name: str) -> bool:
-        driver = self._drivers.get(name)
-        return driver is not None and driver.ended
-
-    async def _wait_for(self, name: str, lock: Lock) -> bool:
+    async def _wait_for(self, name: str, claim: Claim) -> bool:
         """Wait for the account's lock, however long; return False if the gateway stops first."""
-        pid, host = here()
-        about = {"account": name, "pid": pid, "host": host, "boot": self._boot, "since": self._world.wall()}
-        while not lock.try_acquire(about):
-            if name not in self._waiting_for:
-                holder = lock.holder()
-                self._waiting_for[name] = holder
-                log.warning("account %s is driven by process %s; waiting for it", name, holder.get("pid", "?"))
-                self._troubles[name] = f"waiting for process {holder.get('pid', '?')}, which drives it"
-            with trio.move_on_after(ASK_EVERY / SECONDS):
-                await self._stop.wait()
-            if self.stopping:
-                return False
-        self._waiting_for.pop(name, None)
-        self._troubles.pop(name, None)
-        return True
+
+        def trouble(text: str) -> None:
+            self._troubles[name] = text
+
+        ours = await claim.acquire(self._stop, trouble)
+        if ours:
+            self._troubles.pop(name, None)
+        return ours
 
     async def _drive(self, name: str, config: AccountConfig) -> None:
         pid, host = here()
@@ -411,6 +446,7 @@ class Gateway:
         driver = Driver(name, config, self._journal, self._world, self._options.governor, self._hooks())
         self._epochs[name] = epoch
         self._drivers[name] = driver
+        self._stops[name] = {}
         if self.stopping:
             return
         self._take_commands()
@@ -447,6 +483,7 @@ class Gateway:
             if looks % CREDENTIALS_EVERY_LOOKS == 0:
                 for driver in self._drivers.values():
                     driver.look_for_credentials()
+                self._look_for_hermes()
             try:
                 self._look_for_work()
             except StatecoreError as error:
@@ -478,15 +515,54 @@ class Gateway:
         for driver in self._drivers.values():
             driver.post(lambda driver=driver: driver.account.happened(event))  # type: ignore[misc]
 
+    def _look_for_hermes(self) -> None:
+        """Stand back from an account that a Hermes gateway has taken although its lock was ours."""
+        for name, driver in self._drivers.items():
+            if driver.ended or name in self._displaced:
+                continue
+            try:
+                other = self._claims[name].hermes.keep()
+            except StatecoreError as error:
+                log.warning("account %s: %s", name, error)
+                continue
+            if other is not None:
+                log.error("account %s: %s has taken its lock; standing back", name, other)
+                self._displaced.add(name)
+                driver.stop(str(other), self._options.drain)
+                self._hasten()
+
     def _take_commands(self) -> None:
         for name in self._journal.store.asked():
             driver = self._drivers.get(name)
             if driver is None or driver.ended:
                 continue
-            sends = driver.carry_out(self._journal.store.commands(name))
+            commands = self._journal.store.commands(name)
+            self._take_stops(name, driver, [command for command in commands if command.kind == "stop"])
+            sends = driver.carry_out([command for command in commands if command.kind != "stop"])
             if sends:
                 assert self._nursery is not None, "commands are taken only while the gateway runs"
                 self._nursery.start_soon(driver.accept_commands, sends)
+
+    def _take_stops(self, name: str, driver: Driver, commands: Sequence[Command]) -> None:
+        """Let an account go for whoever asked for that.
+
+        A command that names an owner is for that one only: it may be found by the very process that gave it, which has the
+        account now because the owner did not live to read it.
+        """
+        for command in commands:
+            if command.id in self._stops[name]:
+                continue
+            self._stops[name][command.id] = command
+            driver.post(lambda command=command: self._stop_asked(driver, command))  # type: ignore[misc]
+            self._hasten()
+
+    def _stop_asked(self, driver: Driver, command: Command) -> Unit:
+        if command.target in ("", self._boot):
+            unit = driver.account.stop(command.text or "command", self._options.drain)
+        else:
+            unit = driver.account.system.begin(self._world.now())
+        unit.done.append(command.id)
+        return unit
 
     _nursery: trio.Nursery | None = None
 
@@ -513,19 +589,53 @@ class Gateway:
             if driver is not None:
                 driver.account.system.forget(address)
 
+    def _hasten(self) -> None:
+        """Have the heartbeat written now."""
+        self._hurry.set()
+        self._hurry = trio.Event()
+
     async def _beat(self) -> None:
         while True:
-            await trio.sleep(BEAT_EVERY / SECONDS)
+            letting_go = self.stopping or any(driver.account.draining for driver in self._drivers.values())
+            with trio.move_on_after((BEAT_LETTING_GO_EVERY if letting_go else BEAT_EVERY) / SECONDS):
+                await self._hurry.wait()
             statuses = {
                 name: (self._epochs[name], f"paused: {driver.paused}" if driver.paused else "running")
                 for name, driver in self._drivers.items()
                 if name in self._epochs
             }
-            if statuses:
-                try:
+            try:
+                if statuses:
                     await self._journal.beat(statuses)
-                except StatecoreError as error:
-                    log.warning("the heartbeat could not be written: %s", error)
+                self._pulse = trio.current_time()
+            except (JournalBusy, JournalFull) as error:
+                self._pulse = trio.current_time()  # the journal answers; what it says is no fault of this process
+                log.warning("the heartbeat could not be written: %s", error)
+            except StatecoreError as error:
+                log.warning("the heartbeat could not be written: %s", error)
+
+    # ---- for whoever watches over the process ------------------------------------------------------------------------
+
+    @property
+    def pulse_age(self) -> int:
+        """For how long, in ns, the journal has not answered the heartbeat.
+
+        A journal that is full or busy answers, and says so: starting anew would mend neither. One that does not answer,
+        or is damaged, is a reason to end this process.
+        """
+        return round((trio.current_time() - self._pulse) * SECONDS)
+
+    def doing(self) -> dict[str, str]:
+        """Return what this process does about each account, for people. It costs nothing, and reads no journal."""
+        found = {}
+        troubles = self.troubles()
+        for name in self._configs:
+            driver = self._drivers.get(name)
+            state = "starting" if driver is None else driver.account.system.snapshot(driver.account.address).state
+            if driver is None and self.stopping:
+                state = "let go"
+            found[name] = troubles.get(name, state)
+        return found
 
 
 def _first(error: BaseException) -> BaseException:
@@ -545,7 +655,13 @@ def _expiry(expires: float | str) -> int:
 
 @asynccontextmanager
 async def run_gateway(
-    journal: Any, accounts: Mapping[str, AccountConfig], world: World, options: Options, *, signals: tuple[int, ...]
+    journal: Any,
+    accounts: Mapping[str, AccountConfig],
+    world: World,
+    options: Options,
+    *,
+    signals: tuple[int, ...],
+    replacing: Replacing | None = None,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway over an open journal; leaving the context drains it.
 
@@ -555,18 +671,21 @@ async def run_gateway(
         world: time, chance, ids.
         options: how it runs.
         signals: signals on which it stops by itself.
+        replacing: how to replace the processes that drive the accounts now; None to wait for them.
     """
     for name in accounts:
         if not is_account_name(name):
             raise ConfigError(f"accounts.{name}", "a name of an account must not be empty or hold a slash")
-    gateway = Gateway(journal, accounts, world, options)
+    gateway = Gateway(journal, accounts, world, options, replacing)
     failed: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
             gateway._nursery = nursery  # noqa: SLF001 - the gateway's own tasks live in it
             if signals:
                 await nursery.start(_stop_on, gateway, signals)
-            await nursery.start(gateway.run)
+            # It is shielded. So it is not waited for here: a cancellation would leave `start` waiting for its end, and nobody
+            # would tell it to stop.
+            nursery.start_soon(gateway.run)
             try:
                 yield gateway
             except BaseException as error:

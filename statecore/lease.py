@@ -2,7 +2,8 @@
 
 The lock is the kernel's: it belongs to an open file, so it ends with its holder however that ends, and there is nothing
 stale to clean up. It is keyed by the account's identity and not by the journal, so two programs with two journals do
-not poll one token either. What the file says is for people; only the lock counts.
+not poll one token either. What the file says is for people, and for whoever wants to reach the holder; only the lock
+counts. A file that names the wrong process misleads nobody into signalling it: see `Lock.end_holder`.
 
 The lock keeps honest processes apart. The epoch in the journal keeps out the rest: a former owner that was stopped and
 goes on later finds its appends refused.
@@ -17,8 +18,10 @@ from typing import Any, Final
 
 import attrs
 
+from statecore import processes
 from statecore.errors import StatecoreError
 from statecore.units import MILLISECONDS
+from statecore.world import here
 
 ASK_EVERY: Final = 250 * MILLISECONDS
 """How often a process that waits asks for the lock; it takes over within about this time of the owner's end."""
@@ -28,8 +31,40 @@ def lock_folder() -> Path:
     """Return where locks are: $STATECORE_LOCK_DIR, else statecore/locks under the user's state folder."""
     if chosen := os.environ.get("STATECORE_LOCK_DIR"):
         return Path(chosen)
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "statecore" / "locks"
+    return state_folder() / "statecore" / "locks"
+
+
+def state_folder() -> Path:
+    """Return the user's state folder."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+
+
+@attrs.frozen(kw_only=True)
+class Holder:
+    """Who holds an account, as it says itself. What is not known is empty, or 0.
+
+    Args:
+        program: what it is: "process", or "Hermes gateway".
+        pid: its number.
+        host: the name of its host.
+        begun: when it began, in its kernel's clock ticks; with the number, that names one process.
+        boot: its gateway's own id.
+        account: what it calls the account.
+        journal: where its journal is.
+        since: since when it has held the account, in ns since 1970.
+    """
+
+    program: str = "process"
+    pid: int = 0
+    host: str = ""
+    begun: int = 0
+    boot: str = ""
+    account: str = ""
+    journal: str = ""
+    since: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.program} {self.pid or '?'}" + (f" on {self.host}" if self.host else "")
 
 
 @attrs.define
@@ -41,7 +76,7 @@ class Lock:
         folder: where locks are; all processes of a machine that could share an account must agree on it.
     """
 
-    identity: str
+    identity: str = attrs.field(repr=False)
     folder: Path = attrs.field(factory=lock_folder)
     _file: int | None = None
 
@@ -50,11 +85,11 @@ class Lock:
         """Return the file that is locked."""
         return self.folder / f"{hashlib.sha256(self.identity.encode()).hexdigest()[:24]}.lock"
 
-    def try_acquire(self, about: dict[str, Any]) -> bool:
+    def try_acquire(self, about: Holder) -> bool:
         """Take the lock if it is free.
 
         Args:
-            about: what to tell people who look at the file.
+            about: what to tell those who look at the file.
 
         Raises:
             StatecoreError: the folder cannot be used. Driving an account without a lock is never the answer to that.
@@ -75,17 +110,52 @@ class Lock:
             os.close(file)
             raise StatecoreError(f"{self.path} cannot be locked: {error.strerror}; is it on a network disk?") from error
         os.ftruncate(file, 0)
-        os.pwrite(file, json.dumps(about).encode(), 0)
+        os.pwrite(file, json.dumps(attrs.asdict(about)).encode(), 0)
         self._file = file
         return True
 
-    def holder(self) -> dict[str, Any]:
-        """Return what the holder wrote about itself; empty if that cannot be read."""
+    def holder(self) -> Holder:
+        """Return what the holder wrote about itself; what cannot be read, or makes no sense, is left out."""
         try:
-            about = json.loads(self.path.read_bytes() or b"{}")
+            about: Any = json.loads(self.path.read_bytes() or b"{}")
         except (OSError, ValueError):
-            return {}
-        return about if isinstance(about, dict) else {}
+            return Holder()
+        if not isinstance(about, dict):
+            return Holder()
+        sound = {
+            field.name: about[field.name]
+            for field in attrs.fields(Holder)
+            if type(about.get(field.name)) is field.type and (field.type is str or about[field.name] > 0)
+        }
+        return Holder(**sound)
+
+    def end_holder(self, holder: Holder, number: int) -> str:
+        """Send a signal to the process that holds the lock, and to no other.
+
+        The file only says where to look. The process it names is signalled if the kernel says that it began when the file
+        says, and that it holds this very lock.
+
+        Args:
+            holder: who it is taken to be.
+            number: the signal.
+
+        Returns:
+            Why no signal was sent; empty if it was.
+        """
+        pid, host = here()
+        if holder.pid <= 1 or holder.pid == pid:
+            return "it is this process itself" if holder.pid == pid else "it does not say which process it is"
+        if holder.host != host:
+            return f"it is on {holder.host or 'another host'}"
+
+        def is_meant() -> str:
+            if not processes.holds(holder.pid, self.path):
+                return f"the kernel does not say that process {holder.pid} holds the lock"
+            if processes.begun(holder.pid) != holder.begun:
+                return f"process {holder.pid} is another one than that which took the lock"
+            return ""
+
+        return processes.end(holder.pid, number, is_meant)
 
     def release(self) -> None:
         """Let go of the lock."""

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from statecore.gateway import Gateway, Options, run_gateway
+from statecore.handover import Replacing
 from statecore.platform import AccountConfig
 from statecore.world import RealWorld
 
@@ -21,6 +22,7 @@ async def open_gateway(
     *,
     options: Options | None = None,
     signals: bool = True,
+    replacing: Replacing | None = None,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway for as long as the context lasts; leaving it lets the accounts go in order.
 
@@ -33,6 +35,8 @@ async def open_gateway(
         options: how it runs.
         signals: stop on SIGTERM and SIGINT: `inbox` ends, and so the program can leave the context. Only where that is
             possible, in the main thread.
+        replacing: ask the processes that drive the accounts to hand them over, and end those that have stopped answering;
+            None to wait for them.
 
     Raises:
         NotAJournal, JournalTooNew, JournalCorrupt, JournalError: the file cannot be used; it was not changed.
@@ -47,5 +51,5 @@ async def open_gateway(
     boot = RealWorld()
     async with open_journal(journal, wall=boot.wall, busy_ns=options.busy) as opened:
         world = RealWorld(origin=opened.store.latest_at())
-        async with run_gateway(opened, accounts, world, options, signals=watched) as gateway:
+        async with run_gateway(opened, accounts, world, options, signals=watched, replacing=replacing) as gateway:
             yield gateway

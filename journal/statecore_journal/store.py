@@ -164,6 +164,14 @@ class SqliteStore:
         row = self._one("select 1 from commands where account = ? and done is null and kind = 'send' limit 1", account)
         return row is not None
 
+    def signs(self, account: str) -> tuple[Any, ...]:
+        """Return what changes while the owner of an account is alive: its lease with the heartbeat, and the last row of
+        its connection."""
+        return (
+            self._one("select epoch, boot, beat, status from leases where account = ?", account),
+            self._one("select seq from instances where address = ?", f"connection/{account}"),
+        )
+
     def latest_at(self) -> int:
         """Return the gateway clock of the newest row, in ns; 0 if there is none."""
         row = self._one("select at from events order by seq desc limit 1")

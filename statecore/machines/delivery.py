@@ -360,6 +360,8 @@ def waits_for_review(was: Delivery, event: PartPending | PartAccepted, now: int)
 
 
 def reviewed(was: Delivery, event: Reviewed, _now: int) -> Delivery:
+    if event.audit not in was.audits:
+        return was  # of a copy that was given up; this one is looked at by itself
     audits = tuple(audit for audit in was.audits if audit != event.audit)
     rejected = was.rejected if event.passed else f"the platform did not let a part through (review {event.audit})"
     return evolve(was, audits=audits, rejected=rejected, message=event.message or was.message)

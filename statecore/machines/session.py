@@ -333,9 +333,8 @@ def found(was: Session, event: Found, now: int) -> Session:
 
 def must_wait(was: Session, event: Found | Greeted, now: int) -> Session:
     was = found(was, event, now) if isinstance(event, Found) else was
-    return evolve(
-        was, retry_at=now + event.wait, reason="the sessions that may be begun are used up; the next is due later"
-    )
+    reason = "the sessions that may be begun are used up; the next is due later"
+    return evolve(was, retry_at=now + event.wait, reason=reason, action="")
 
 
 def opened(was: Session, _event: SocketOpened, _now: int) -> Session:

@@ -84,7 +84,7 @@ def test_a_message_that_was_asked_for_too_long_ago_is_not_sent(quick: Stage) -> 
             await quick.heard(1)
         wall = quick.world.wall()
         command = Command(
-            id=0, kind="send", target="ann", delivery="d1", text="the code is 1234", expires_at=wall + 10 * SECONDS
+            id=0, kind="send", target="ann", delivery="d1", text="the code is 1234", lasts=10 * SECONDS, asked_wall=wall
         )
         submit(quick.path, "wx", command, wall=wall)
         await trio.sleep(2400)

@@ -12,6 +12,7 @@ import trio
 
 from statecore.account import Command
 from statecore.gateway import Gateway, Options, run_gateway
+from statecore.handover import Replacing
 from statecore.messages import Message, Receipt
 from statecore.platform import AccountConfig, Outgoing
 from statecore.platform import Message as Incoming
@@ -168,6 +169,7 @@ class Stage:
         power: Power | None = None,
         options: Options | None = None,
         busy_ns: int = 50_000_000,
+        replacing: Replacing | None = None,
     ) -> AsyncIterator[Gateway]:
         """Run a gateway over the stage's journal."""
         configs = dict(accounts if accounts is not None else {"wx": self.account})
@@ -178,7 +180,7 @@ class Stage:
                 if isinstance(config, Fake):
                     self._watch(name, config)
                     configs[name] = attrs.evolve(config, power=power)
-            async with run_gateway(journal, configs, self.world, options, signals=()) as gateway:
+            async with run_gateway(journal, configs, self.world, options, signals=(), replacing=replacing) as gateway:
                 yield gateway
 
     def _watch(self, name: str, config: Fake) -> None:
@@ -194,6 +196,7 @@ class Stage:
         power: Power | None = None,
         accounts: Mapping[str, AccountConfig] | None = None,
         options: Options | None = None,
+        replacing: Replacing | None = None,
     ) -> bool:
         """Run a program over a gateway until it returns or the power fails.
 
@@ -203,7 +206,7 @@ class Stage:
         power = power if power is not None else Power()
         try:
             with power.scope:
-                async with self.gateway(accounts, power=power, options=options) as gateway:
+                async with self.gateway(accounts, power=power, options=options, replacing=replacing) as gateway:
                     await program(gateway)
         except* Cut:
             assert not power.on
