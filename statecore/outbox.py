@@ -414,7 +414,7 @@ class Outbox:
             self._spend(unit.now)  # the experiment leaves out of turn, so the next turn waits the longer
             return
         self._refund(unit, address, chat, index)
-        said = f"{result.code} {result.message}".strip() + f": {reading.says}"
+        said = ": ".join(part for part in (result.code, result.message, reading.says) if part)
         if then == "account":
             self._blame_account(unit, address, chat, reading, said, wait, failures, index)
         elif then == "circuit":
