@@ -10,6 +10,7 @@ from statecore.cli.common import failing_clearly
 COMMANDS: Final = {
     "demo": ("statecore.cli.demo", "demo", "See it work: five incidents against simulated platforms."),
     "run": ("statecore.cli.run", "run", "Run a gateway."),
+    "restart": ("statecore.cli.restart", "restart", "Take over from the process that runs a gateway."),
     "send": ("statecore.cli.send", "send", "Send a message, from any process."),
     "status": ("statecore.cli.read", "status", "Show where everything is, and why."),
     "log": ("statecore.cli.read", "log", "Show what happened, a line an event."),

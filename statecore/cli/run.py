@@ -1,14 +1,19 @@
 """`statecore run`."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import click
 import trio
 
 from statecore.cli.common import console, paint, printable
 from statecore.config import Config, Handler, load
+from statecore.errors import ConfigError
 from statecore.gateway import Gateway
+from statecore.handover import Replacing
 from statecore.system import Unit
+from statecore.systemd import Systemd
 from statecore.wiring import open_gateway
 
 EXAMPLE = """\b
@@ -19,6 +24,8 @@ Example of a configuration file:
   platform = "weixin"
   account_id = "0a1b2c3d4e5f@im.bot"
   token = { env = "WEIXIN_TOKEN" }    # or { file = "weixin.json" }
+  [gateway]
+  drain = "10s"                       # how long a stop waits for what is under way
 \b
 Example of a handler, in mybot.py beside it; the key keeps it from answering twice when a message comes again:
   async def handle(message, gateway):
@@ -28,39 +35,94 @@ Example of a handler, in mybot.py beside it; the key keeps it from answering twi
 Examples:
   statecore run gateway.toml
   statecore run gateway.toml --quiet
+  statecore run gateway.toml --replace --patience 1m
+\b
+Exit status: 0 it ran and was stopped, or was replaced by another process; 1 it could not run; 2 the command line makes no
+sense.
 """
+
+
+def waiting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how long an owner is waited for."""
+    patience = click.option(
+        "--patience",
+        metavar="TIME",
+        help="How long it may show no sign of life before SIGTERM: 20s, 1m. [default: 20s]",
+    )
+    grace = click.option("--grace", metavar="TIME", help="How long after that before SIGKILL. [default: 10s]")
+    return patience(grace(command))
+
+
+def replacing_from(patience: str | None, grace: str | None) -> Replacing:
+    """Read those options."""
+    given = {"patience": patience, "grace": grace}
+    try:
+        return Replacing(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ConfigError as error:
+        raise click.BadParameter(error.why, param_hint=f"--{error.key}") from None
 
 
 @click.command(epilog=EXAMPLE)
 @click.argument("config", type=click.Path(dir_okay=False))
+@click.option("--replace", is_flag=True, help="Ask the process that drives the accounts now to hand them over.")
+@waiting_options
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings.")
-def run(config: str, *, quiet: bool) -> None:
+def run(config: str, *, replace: bool, patience: str | None, grace: str | None, quiet: bool) -> None:
     """Run the gateway that CONFIG describes, until SIGTERM or Ctrl-C.
 
     On a signal it takes no new work, sees to their end the sends that are under way, records the rest, and ends. If
     another process drives an account, it waits for that and takes over. Whatever is left is in the journal.
+
+    With --replace it asks that other process to hand over instead, and ends it if it has stopped answering; see
+    `statecore restart --help`. Not for a service that is started again whenever it ends: two of those would take the
+    account from each other for ever.
+    """
+    if not replace and (patience is not None or grace is not None):
+        raise click.UsageError("--patience and --grace go with --replace")
+    run_gateway_of(config, quiet=quiet, replacing=replacing_from(patience, grace) if replace else None)
+
+
+def run_gateway_of(config: str, *, quiet: bool, replacing: Replacing | None) -> None:
+    """Run a gateway until it is stopped.
+
+    Args:
+        config: path of its configuration.
+        quiet: say nothing but warnings.
+        replacing: how to replace the processes that drive its accounts now; None to wait for them.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = load(config)
     settings.check_environment()
     handler = settings.load_handler()
-    trio.run(_run, settings, handler, quiet)
+    trio.run(_run, settings, handler, quiet, replacing, Systemd.from_environment())
 
 
-async def _run(settings: Config, handler: Handler | None, quiet: bool) -> None:
+async def _run(
+    settings: Config, handler: Handler | None, quiet: bool, replacing: Replacing | None, systemd: Systemd | None
+) -> None:
     out = console(stderr=True)
-    async with open_gateway(settings.journal, settings.accounts, options=settings.options) as gateway:
-        if not quiet:
-            gateway.watch(lambda unit, _first: _tell(unit, out))
-            out.print(f"journal {settings.journal}; accounts {', '.join(settings.accounts)}; stop with Ctrl-C")
-        if handler is None:
-            await gateway.wait_for_stop()
-        else:
-            async with trio.open_nursery() as nursery:
-                for _ in range(settings.handlers):
-                    nursery.start_soon(_handle, gateway, handler)
+    async with trio.open_nursery() as around:  # what lives in it goes on while the accounts are let go
+        async with open_gateway(
+            settings.journal, settings.accounts, options=settings.options, replacing=replacing
+        ) as gateway:
+            if systemd is not None:
+                around.start_soon(systemd.attend, gateway)
+            if not quiet:
+                gateway.watch(lambda unit, _first: _tell(unit, out))
+                out.print(f"journal {settings.journal}; accounts {', '.join(settings.accounts)}; stop with Ctrl-C")
+            await _serve(gateway, settings, handler)
+        around.cancel_scope.cancel()
     if not quiet:
         out.print("stopped; everything is in the journal")
+
+
+async def _serve(gateway: Gateway, settings: Config, handler: Handler | None) -> None:
+    if handler is None:
+        await gateway.wait_for_stop()
+        return
+    async with trio.open_nursery() as nursery:
+        for _ in range(settings.handlers):
+            nursery.start_soon(_handle, gateway, handler)
 
 
 async def _handle(gateway: Gateway, handler: Handler) -> None:

@@ -129,7 +129,7 @@ def test_waiting_without_a_gateway_ends_with_what_is_known(folder: Path) -> None
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["demo"], ["run"], ["send"], ["status"], ["log"], ["dead"], ["dead", "list"], ["dead", "show"],
+    [[], ["demo"], ["run"], ["restart"], ["send"], ["status"], ["log"], ["dead"], ["dead", "list"], ["dead", "show"],
      ["dead", "retry"], ["dead", "purge"], ["login"], ["login", "weixin"]],
     ids=" ".join,
 )  # fmt: skip
