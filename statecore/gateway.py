@@ -242,6 +242,15 @@ class Gateway:
         """Wait until the gateway is asked to stop."""
         await self._stop.wait()
 
+    async def wait_until_let_go(self) -> None:
+        """Wait until it has stopped and let go of every account, or would not wait any longer."""
+        await self._let_go.wait()
+
+    def hurry(self) -> None:
+        """Stop without waiting for what is under way; the next start finds it, and treats its outcome as unknown."""
+        self.stop("hurry")
+        self._patience.cancel()
+
     def watch(self, watcher: Callable[[Unit, int], None]) -> None:
         """Have *watcher* called with every committed unit and the seq of its first row. It must be quick."""
         self._watchers.append(watcher)
@@ -708,6 +717,12 @@ async def _stop_on(
 ) -> None:
     with trio.open_signal_receiver(*signals) as received:
         task_status.started()
+        again = False
         async for number in received:
-            log.warning("signal %d: letting go", number)
-            gateway.stop(f"signal {number}")
+            if again:
+                log.warning("signal %d again: not waiting for what is under way", number)
+                gateway.hurry()
+            else:
+                log.warning("signal %d: letting go; once more, and nothing is waited for", number)
+                gateway.stop(f"signal {number}")
+            again = True

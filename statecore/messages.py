@@ -10,7 +10,7 @@ import trio
 
 from statecore.codec import ERROR_CHARACTERS_MAX, mend
 from statecore.driver import Handed
-from statecore.errors import StatecoreError
+from statecore.errors import GatewayStopped, StatecoreError
 from statecore.machines.inbound import Received
 
 if TYPE_CHECKING:
@@ -157,6 +157,9 @@ class Message:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 await self._gateway._handled(self, type(error).__name__)  # noqa: SLF001
             return False
+        if isinstance(error, GatewayStopped):  # it waited for what this process will not see; that is no fault of its own
+            await self._gateway._handled(self, str(error))  # noqa: SLF001
+            return True
         log.error("%s: its handler raised; it is handed over again later", self.address, exc_info=error)
         await self._gateway._handled(self, mend(f"{type(error).__name__}: {error}", ERROR_CHARACTERS_MAX))  # noqa: SLF001
         return True

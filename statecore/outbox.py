@@ -388,7 +388,7 @@ class Outbox:
         probing = self._holds_ticket(self.circuit_address, address)
         self._recent.refused(chat, unit.now, bare=bare)
         evidence = self._evidence(chat, data, unit.now, size=size, bare=bare, probing=probing)
-        reading = self._read(result, evidence)
+        reading = self._read(result, evidence, token=data.token > 0)
         if reading.then == "taken" and data.unclear:
             repeated = delivery.PartAccepted(confirmed=False, repeated=True, trace=result.trace)
             self._taken(unit, address, chat, repeated, cause)
@@ -414,7 +414,7 @@ class Outbox:
             self._spend(unit.now)  # the experiment leaves out of turn, so the next turn waits the longer
             return
         self._refund(unit, address, chat, index)
-        said = f"{result.code} {result.message}".strip() + f": {reading.says}"
+        said = ": ".join(part for part in (result.code, result.message, reading.says) if part)
         if then == "account":
             self._blame_account(unit, address, chat, reading, said, wait, failures, index)
         elif then == "circuit":
@@ -441,14 +441,14 @@ class Outbox:
         if not self._platform.answers:
             self._system.feed(unit, self.window_of(chat), window.Refunded(delivery=address), cause=cause)
 
-    def _read(self, result: Refusal | Unauthorised, evidence: Evidence) -> Reading:
+    def _read(self, result: Refusal | Unauthorised, evidence: Evidence, *, token: bool) -> Reading:
         if isinstance(result, Refusal):
             try:
                 return self._platform.read(result, evidence)
             except Exception as error:  # noqa: BLE001 - whatever it is, the part was refused, and must not be sent again at once
                 says = f"the adapter raised {type(error).__name__} while reading the refusal"
                 return Reading("circuit", says, "report this to whoever made the adapter")
-        if not evidence.bare and not evidence.bare_refused:
+        if token and not evidence.bare and not evidence.bare_refused:
             return Reading(
                 "bare", "the account or the chat's token is refused; one attempt without the token tells which"
             )

@@ -145,6 +145,8 @@ def _in_session(policies: Policies, world: World, result: Any, at: Snapshot, _he
             return _lost(policies, world, failure, data, now, forget=("token",))
         case Failure() | Unauthorised() | Crash() | str():
             return _any(policies, world, result, data, now, asks=at.state == "looking-up")
+        case Hello() if at.state != "greeting":
+            return session.Noted(what="another hello")
         case _:
             return _frame(policies, world, result, data, now)
 

@@ -120,9 +120,12 @@ async def _serve(gateway: Gateway, settings: Config, handler: Handler | None) ->
     if handler is None:
         await gateway.wait_for_stop()
         return
-    async with trio.open_nursery() as nursery:
-        for _ in range(settings.handlers):
-            nursery.start_soon(_handle, gateway, handler)
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            for _ in range(settings.handlers):
+                nursery.start_soon(_handle, gateway, handler)
+            await gateway.wait_until_let_go()
+            scope.cancel()  # a handler that is still at it is cut off; the next start hands its message over again
 
 
 async def _handle(gateway: Gateway, handler: Handler) -> None:

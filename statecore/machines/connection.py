@@ -289,7 +289,6 @@ def begin(was: Connection, event: Started, now: int) -> Connection:
         down_since=down_since,
         down_total=was.down_total,
         boot=event.boot,
-        reason="dialling",
     )
 
 
@@ -391,11 +390,13 @@ def wake(was: C, event: Woke, now: int) -> C:
 
 
 def drain(was: C, event: StopRequested, now: int) -> C:
-    return evolve(was, drain_until=now + event.wait, reason=f"stopping, asked by {event.by}", action="")
+    return evolve(
+        was, drain_until=now + event.wait, reason=was.reason if was.action else f"stopping, asked by {event.by}"
+    )
 
 
 def closed(was: C, _event: Outcome, now: int) -> C:
-    return evolve(down(was, now), reason="stopped", action="", boot="")
+    return evolve(down(was, now), reason=was.reason if was.action else "stopped", boot="")
 
 
 HOW = {

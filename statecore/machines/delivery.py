@@ -385,18 +385,15 @@ def reslotted(was: Delivery, event: PartRefused, now: int) -> Delivery:
 
 
 def refused(was: Delivery, event: PartRefused, now: int) -> Delivery:
-    said = f"{event.code} {event.message}".strip()
-    return evolve(
-        was, until=now + event.wait if event.wait else None, reason=f"{said}: {event.reading}", action=event.action
-    )
+    return evolve(was, until=now + event.wait if event.wait else None, reason=_said(event), action=event.action)
+
+
+def _said(event: PartRefused) -> str:
+    return ": ".join(part for part in (event.code, event.message, event.reading) if part)
 
 
 def failed(was: Delivery, event: NotSent | PartRefused, now: int) -> Delivery:
-    said = (
-        f"{event.stage}: {event.error}"
-        if isinstance(event, NotSent)
-        else f"{event.code} {event.message}: {event.reading}"
-    )
+    said = f"{event.stage}: {event.error}" if isinstance(event, NotSent) else _said(event)
     return evolve(
         was,
         attempts=was.attempts + 1,

@@ -181,7 +181,8 @@ def test_hello_says_how_often_to_beat_within_bounds(asked: object, every: int) -
         frame(op=0, t=5, s=42),
         frame(op=0, t="NEW_THING", d={}, s=42),
         frame(op=12, d=0),
-        b" " * (protocol.FRAME_BYTES_MAX + 1),
+        frame(op=0, t="NEW THING " * 500, s=42),
+        frame(op=11).ljust(protocol.FRAME_BYTES_MAX + 1),
     ],
 )
 def test_what_asks_for_nothing_is_a_note_that_says_what_came(came: bytes) -> None:
@@ -274,7 +275,9 @@ def test_what_was_committed_is_read_again(session: Session) -> None:
     assert (found.id, found.seq) == (session.id, session.seq)
 
 
-@pytest.mark.parametrize("stored", [None, "", "x", "[]", "{}", '{"id": "", "seq": 1}', '{"id": "a"}', '{"id": "a", "seq": -1}'])
+@pytest.mark.parametrize(
+    "stored", [None, "", "x", "[]", "{}", '{"id": "", "seq": 1}', '{"id": "a"}', '{"id": "a", "seq": -1}']
+)
 def test_what_is_damaged_is_no_session(stored: str | None) -> None:
     """
     Then another is begun.
@@ -466,7 +469,9 @@ def test_a_message_without_an_id_gets_one_that_its_copy_gets_too() -> None:
     assert found.id != message("C2C_MESSAGE_CREATE", without | {"content": "other"}).id
 
 
-@pytest.mark.parametrize("t", ["C2C_MESSAGE_CREATE", "GROUP_MESSAGE_CREATE", "AT_MESSAGE_CREATE", "DIRECT_MESSAGE_CREATE"])
+@pytest.mark.parametrize(
+    "t", ["C2C_MESSAGE_CREATE", "GROUP_MESSAGE_CREATE", "AT_MESSAGE_CREATE", "DIRECT_MESSAGE_CREATE"]
+)
 @pytest.mark.parametrize("d", [None, "", [], 5, {}, {"id": ID}, {"content": "x", "author": []}])
 def test_a_message_that_says_nothing_of_where_is_kept(t: str, d: object) -> None:
     """
@@ -508,11 +513,22 @@ def test_a_review_says_what_became_of_a_message() -> None:
 # ---- whatever comes --------------------------------------------------------------------------------------------------
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([BOT, ID, "\ud800"])
-JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner), max_leaves=10)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner), max_leaves=10
+)
 FIELDS = st.sampled_from(
     [
         *("id", "author", "content", "timestamp", "attachments", "mentions", "message_scene", "ext", "bot", "is_you"),
-        *("user_openid", "member_openid", "group_openid", "channel_id", "guild_id", "message_type", "session_id", "user"),
+        *(
+            "user_openid",
+            "member_openid",
+            "group_openid",
+            "channel_id",
+            "guild_id",
+            "message_type",
+            "session_id",
+            "user",
+        ),
         *("content_type", "asr_refer_text", "message_reference", "message_id", "audit_id", "heartbeat_interval"),
     ]
 )

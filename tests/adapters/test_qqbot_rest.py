@@ -100,7 +100,7 @@ def test_the_app_id_is_text_and_the_token_has_its_prefix() -> None:
 
 # ---- sends -----------------------------------------------------------------------------------------------------------
 
-AUDIT = {"data": {"message_audit": {"audit_id": "a-1"}}}
+AUDIT: dict[str, Any] = {"data": {"message_audit": {"audit_id": "a-1"}}}
 
 
 @pytest.mark.parametrize(
@@ -423,6 +423,10 @@ def test_no_answer_can_make_us_show_a_credential(before: str, after: str, status
     """
     echo = f"{before}{SECRET}{after} {TOKEN} QQBot {TOKEN}"
     came = answer(status, {"message": echo, "code": 40034005, "err_code": 0})
-    for found in (rest.sent(came, 1, (SECRET, TOKEN)), rest.issued(came, (SECRET, TOKEN)), rest.address(came, 1, (TOKEN,))):
+    for found in (
+        rest.sent(came, 1, (SECRET, TOKEN)),
+        rest.issued(came, (SECRET, TOKEN)),
+        rest.address(came, 1, (TOKEN,)),
+    ):
         assert TOKEN not in repr(found)
     assert SECRET not in repr(rest.sent(came, 1, (SECRET, TOKEN)))

@@ -210,7 +210,9 @@ def test_only_a_numbered_answer_may_be_sent_again() -> None:
     platform = written().platform
 
     assert platform.resends("c2c:A", "m") == platform.resends("group:A", "m") == "always"
-    assert {platform.resends("c2c:A", ""), platform.resends("channel:1", "m"), platform.resends("dm:1", "m")} == {"never"}
+    assert {platform.resends("c2c:A", ""), platform.resends("channel:1", "m"), platform.resends("dm:1", "m")} == {
+        "never"
+    }
 
 
 def test_the_settings_say_what_the_platform_is_taken_for() -> None:

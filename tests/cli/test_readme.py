@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from statecore.config import load
 from statecore.errors import DefinitionError
 from tests.support.command import CHAT, invoke, read_until, started, type_into
 
@@ -28,12 +29,9 @@ def test_every_block_of_code_is_run_here() -> None:
     """
     A new one needs a test of its own.
     """
-    assert [language for language, _ in BLOCKS if language in ("python", "toml")] == [
-        "python",
-        "toml",
-        "python",
-        "python",
-    ]
+    languages = [language for language, _ in BLOCKS if language in ("python", "toml")]
+
+    assert languages == ["python", "toml", "python", "toml", "python"]
 
 
 def test_the_program_answers(tmp_path: Path) -> None:
@@ -80,6 +78,18 @@ def test_the_handler_answers_and_any_process_can_send(tmp_path: Path) -> None:
             said, _ = gateway.communicate(timeout=60)
 
     assert said.endswith("stopped; everything is in the journal\n")
+
+
+def test_a_bot_of_qq_is_one_more_account(tmp_path: Path) -> None:
+    """
+    Its table goes into the same file.
+    """
+    (tmp_path / "gateway.toml").write_text(block("toml", "handler") + block("toml", "accounts.qq"))
+
+    config = load(tmp_path / "gateway.toml")
+
+    assert [account.platform.name for account in config.accounts.values()] == ["weixin", "qqbot"]
+    assert config.environment == {"accounts.qq.client_secret": "QQ_CLIENT_SECRET"}
 
 
 def test_the_door_opens_and_is_refused_without_its_last_row() -> None:

@@ -354,7 +354,7 @@ def test_a_new_process_begins_afresh_wherever_the_last_one_was_cut_off(place: st
         down_since=NOW if was.data.down_since is None else was.data.down_since,
         down_total=was.data.down_total,
         boot="b-2",
-        reason="dialling",
+        reason="",
     )
 
 

@@ -125,9 +125,11 @@ class Street:
         """The journal."""
         return self.folder / "gateway.db"
 
-    def configure(self, *, agent: str = "Test/1.0", drain: str = "10s", handler: bool = True) -> None:
-        """Write gateway.toml."""
-        (self.folder / "bot.py").write_text(ECHO)
+    def configure(
+        self, *, agent: str = "Test/1.0", drain: str = "10s", handler: bool = True, program: str = ECHO
+    ) -> None:
+        """Write gateway.toml, and the program behind it."""
+        (self.folder / "bot.py").write_text(program)
         text = CONFIG.format(
             bot=self.bot, url=self.sim.base_url, agent=agent, drain=drain, handler='handler = "bot:handle"' * handler
         )

@@ -66,6 +66,7 @@ class Socket:
     def __init__(self, connection: ClientConnection, scope: trio.CancelScope) -> None:
         self._connection = connection
         self._scope = scope
+        self._reading = trio.CancelScope()
         self._leaving = trio.Event()
         self._gone = trio.Event()
 
@@ -83,19 +84,23 @@ class Socket:
         return None
 
     async def receive(self) -> bytes | Gone:
-        """Take the next frame. Safe to cancel: it is then the next one still."""
-        try:
-            return await self._connection.recv(decode=False)
-        except ConnectionClosed as closed:
-            return _gone(closed)
+        """Take the next frame. Safe to cancel: it is then the next one still. One call at a time."""
+        with trio.CancelScope() as self._reading:
+            if not self._scope.cancel_called:
+                try:
+                    return await self._connection.recv(decode=False)
+                except ConnectionClosed as closed:
+                    return _gone(closed)
+        return Gone(1006, "dropped from here")
 
     def leave(self) -> None:
         """Say goodbye, and drop it when that is answered, or is not. Does not wait."""
         self._leaving.set()
 
     def drop(self) -> None:
-        """Let go of it at once. Nothing is said."""
+        """Let go of it at once. Nothing is said, and what it still holds comes again by resuming."""
         self._scope.cancel()
+        self._reading.cancel()  # the library does not wake who waits for a frame of a connection that is torn down
 
     async def left(self) -> bool:
         """Wait until it is gone; tell whether that was by an answered goodbye."""
@@ -109,6 +114,7 @@ class Socket:
             with trio.move_on_after(GOODBYE_S):
                 await self._connection.aclose(RESUMABLE)
         finally:
+            self.drop()
             self._gone.set()
 
 
@@ -170,7 +176,7 @@ def _gone(closed: ConnectionClosed) -> Gone:
 
 def _not_open(error: Exception, stage: Stage) -> Failure:
     match error:
-        case InvalidURI() | ValueError() if not isinstance(error, OSError):  # one of TLS is both
+        case InvalidURI() | ValueError():
             return Failure(stage="resolve", error="the gateway's address cannot be used", action="correct gateway_url")
         case InvalidStatus():
             return _refused(error)
@@ -178,7 +184,9 @@ def _not_open(error: Exception, stage: Stage) -> Failure:
             return Failure(
                 stage="connect", error=_shown(str(error)), action="install python-socks, or use another proxy"
             )
-        case ProxyError() | InvalidProxy():
+        case InvalidProxy():  # its words repeat the address, and a password may be part of that
+            return Failure(stage="connect", error="the proxy's address is not valid", action="check the proxy settings")
+        case ProxyError():
             return Failure(stage="connect", error=f"the proxy: {_shown(str(error))}", action="check the proxy settings")
         case TimeoutError() if stage == "receive":
             return Failure(stage=stage, error=f"the upgrade was not answered within {OPEN_S:g} s")
@@ -186,7 +194,7 @@ def _not_open(error: Exception, stage: Stage) -> Failure:
             return Failure(stage=stage, error=f"no connection within {OPEN_S:g} s")
         case InvalidHandshake():
             return Failure(stage="answer", error=f"no WebSocket answers: {_shown(str(error))}", reachable=True)
-        case _ if stage == "receive":
+        case _ if stage == "receive" and not isinstance(error, OSError):  # else another address, after a redirect
             return Failure(stage=stage, error=f"the upgrade was cut off: {_shown(str(error))}", reachable=True)
     found = http.not_connected(error, "gateway_url")
     return Failure(stage=found.stage, error=found.error, action=found.action)
