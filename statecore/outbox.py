@@ -394,6 +394,8 @@ class Outbox:
             self._taken(unit, address, chat, repeated, cause)
             return
         then = "circuit" if reading.then == "bare" and bare else "slot" if reading.then == "taken" else reading.then
+        if then == "slot" and not data.answers:
+            then = "window"  # there is nothing it could answer instead
         if then == "retry" and self._exhausted(data, unit.now):
             then = "dead"
         wait, failures = self._wait_after(chat, then, data, unit.now)

@@ -386,7 +386,7 @@ def beats(was: Session, event: Elapsed | BeatAsked, now: int) -> Session:
 
 
 def acknowledged(was: Session, _event: Acknowledged, _now: int) -> Session:
-    return evolve(was, taken=was.taken + 1, unacknowledged=False)
+    return evolve(was, taken=was.taken + 1, unacknowledged=False, resumes=0)  # what was resumed holds
 
 
 def dead(was: Session, _event: Elapsed, now: int) -> Session:
@@ -395,7 +395,7 @@ def dead(was: Session, _event: Elapsed, now: int) -> Session:
         ready_since=None,
         down_since=now,
         retry_at=now + ZOMBIE_WAIT,
-        failures=was.failures + 1,
+        failures=1,
         reachable=False,
         reason="nobody acknowledges the heartbeats, so nobody is there",
     )

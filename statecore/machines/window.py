@@ -175,8 +175,8 @@ def lapsed(was: Window, _event: Elapsed, _now: int) -> Window:
     return evolve(was, reason="the user has not written for too long")
 
 
-def shut(was: Window, event: Shut, _now: int) -> Window:
-    return evolve(was, reason=event.reason)
+def shut(was: Window, event: Shut, now: int) -> Window:
+    return evolve(shut_one(was, event, now) if event.message else was, reason=event.reason)
 
 
 def shut_one(was: Window, event: Shut, _now: int) -> Window:
@@ -189,6 +189,10 @@ def forgotten(was: Window, event: TokenForgotten, _now: int) -> Window:
 
 def last(_was: Window, event: Spent) -> bool:
     return event.left <= 0
+
+
+def names_one(_was: Window, event: Shut) -> bool:
+    return bool(event.message)
 
 
 def others_left(was: Window, event: Shut) -> bool:
@@ -211,6 +215,7 @@ window = Machine(
         on("open",     Elapsed("closes_at"),   "lapsed",   lapsed),
         on("open",     Refunded,               STAY,       refunded),
         on("open",     Shut,                   STAY,       shut_one,    when=others_left),
+        on("open",     Shut,                   "lapsed",   shut,        when=names_one),
         on("open",     Shut,                   "refused",  shut),
         on("used-up",  Refunded,               "open",     refunded),
         on("used-up",  Elapsed("closes_at"),   "lapsed",   lapsed),

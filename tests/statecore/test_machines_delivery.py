@@ -14,10 +14,12 @@ from statecore.machines.delivery import (
     Held,
     NotSent,
     PartAccepted,
+    PartPending,
     PartRefused,
     PartUnknown,
     Purged,
     Released,
+    Reviewed,
     Revived,
     SendPart,
     Turn,
@@ -32,11 +34,15 @@ WITHIN = 60 * SECONDS
 ACCEPTED = Accepted(chat="ann", parts=("one", "two"))
 TURN = Turn(token=4, left=8)
 AGAIN = Turn(token=4, left=7, doubles=True)
-BARE_TURN = Turn(token=0, left=8)
+BARE_TURN = Turn(token=0, left=8, bare=True)
 WENT = PartAccepted(message="m-1", wait=300 * MILLISECONDS)
 LOST = PartUnknown(error="no answer within 15s", wait=2 * SECONDS)
 UNSENT = NotSent(stage="connect", error="no route", wait=4 * SECONDS)
 CUT_OFF = Broken(how="interrupted", error="the process ended", wait=2 * SECONDS)
+PENDING = PartPending(audit="r-1")
+PASSED = Reviewed(audit="r-1", passed=True, message="m-9")
+REJECTED = Reviewed(audit="r-1", passed=False)
+NUMBERED = Turn(token=0, left=3, answers="their-1", number=2)
 
 
 def refusal(then: Then, **fields: Any) -> PartRefused:
@@ -70,6 +76,7 @@ PLACES = {
     "token-stale": live(refusal("credentials"), snapshot=SENDING),
     "window-closed": live(refusal("window"), snapshot=SENDING),
     "unknown": live(LOST, snapshot=SENDING),
+    "in-review": live(WENT, "next_at", TURN, PENDING, snapshot=SENDING),
     "dead": live(refusal("dead", action="shorten it"), snapshot=SENDING),
     "delivered": live(WENT, "next_at", TURN, WENT, snapshot=SENDING),
     "expired": live(attrs.evolve(ACCEPTED, expires_at=NOW + 1 * HOURS), "expires_at"),
@@ -97,14 +104,14 @@ def test_sending_is_decided_before_the_first_byte_leaves() -> None:
     assert decision.effects == (Attempt(SendPart(part=0, token=4), WITHIN, 2),)
 
 
-def test_without_a_token_it_is_sent_bare_from_the_start() -> None:
+def test_a_turn_may_be_bare_from_the_start() -> None:
     """
-    A chat whose token is not known is not a chat that nobody may write to.
+    A chat whose token is not known is not a chat that nobody may write to, and markup that was refused is refused again.
     """
     decision = delivery.step(QUEUED, BARE_TURN, NOW)
 
     assert decision.snapshot.state == "sending-bare"
-    assert decision.effects == (Attempt(SendPart(part=0, token=0), WITHIN, 2),)
+    assert decision.effects == (Attempt(SendPart(part=0, token=0, bare=True), WITHIN, 2),)
 
 
 @pytest.mark.parametrize("place", ["sending", "sending-bare"])
@@ -156,8 +163,8 @@ def test_an_ambiguous_refusal_is_tried_once_without_the_token() -> None:
     decision = delivery.step(SENDING, refusal("bare"), NOW)
 
     assert decision.snapshot.state == "sending-bare"
-    assert decision.effects == (Attempt(SendPart(part=0, token=0), WITHIN, 3),)
-    assert decision.snapshot.data.reason == "ret=-2 no: read as bare"
+    assert decision.effects == (Attempt(SendPart(part=0, token=0, bare=True), WITHIN, 3),)
+    assert decision.snapshot.data.reason == "ret=-2: no: read as bare"
 
 
 def test_the_experiment_is_not_made_twice_whatever_the_reading_says() -> None:
@@ -190,7 +197,7 @@ def test_a_refusal_waits_for_what_cures_it(place: str, then: Then, state: str) -
     """
     at = live(refusal(then, wait=5 * SECONDS, action="do something"), snapshot=PLACES[place])
 
-    assert (at.state, at.data.reason, at.data.action) == (state, f"ret=-2 no: read as {then}", "do something")
+    assert (at.state, at.data.reason, at.data.action) == (state, f"ret=-2: no: read as {then}", "do something")
 
 
 def test_what_was_not_sent_is_tried_again_when_its_time_has_come() -> None:
@@ -319,6 +326,221 @@ def test_where_it_may_not_be_resent_it_is_left_and_said(final: Any) -> None:
     assert dead.data.action == "look in the chat; then retry the delivery (it may arrive twice) or purge it"
 
 
+# ---- numbered answers ------------------------------------------------------------------------------------------------
+
+
+def numbered(at: Snapshot) -> tuple[str, int]:
+    """Return what the next attempt would answer, as the platform would see it."""
+    attempt = delivery.attempt(at)
+    assert attempt is not None
+    return attempt.effect.answers, attempt.effect.number
+
+
+ANSWERING = live(NUMBERED, snapshot=QUEUED)
+
+
+def test_an_answer_says_what_it_answers_and_which_answer_it_is() -> None:
+    """
+    Message and number are what the platform knows a repetition by; without the experiment's token, too.
+    """
+    assert numbered(ANSWERING) == ("their-1", 2)
+    assert numbered(live(refusal("bare"), snapshot=ANSWERING)) == ("their-1", 2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "until"),
+    [
+        (UNSENT, "retry_at"),
+        (LOST, "resend_at"),
+        (CUT_OFF, "resend_at"),
+        (attrs.evolve(CUT_OFF, how="died"), "resend_at"),
+        (refusal("retry", wait=SECONDS), "retry_at"),
+        (refusal("circuit", wait=SECONDS), "until"),
+        (refusal("account", wait=SECONDS), "until"),
+        (refusal("credentials"), ""),
+    ],
+)
+def test_a_part_keeps_its_number_over_whatever_may_have_taken_it(fault: Any, until: str) -> None:
+    """
+    Under another number, what had arrived after all would be shown twice.
+    """
+    failed = live(fault, snapshot=ANSWERING)
+    again = live(until, snapshot=failed) if until else live(Released(by="ready"), snapshot=failed)
+
+    assert (again.state, again.data.answers, again.data.number) == ("queued", "their-1", 2)
+
+
+@pytest.mark.parametrize(("then", "state"), [("slot", "queued"), ("window", "window-closed")])
+@pytest.mark.parametrize("bare", [True, False])
+def test_only_a_refusal_that_says_the_number_is_worthless_takes_it_away(then: Then, state: str, *, bare: bool) -> None:
+    """
+    The message is too old, or the number was used for something else: then it needs another.
+    """
+    sending = live(attrs.evolve(NUMBERED, bare=bare), snapshot=QUEUED)
+    refused = live(refusal(then), snapshot=sending)
+
+    assert (refused.state, refused.data.answers, refused.data.number) == (state, "", 0)
+    assert refused.data.reason == f"ret=-2: no: read as {then}"
+
+
+@pytest.mark.parametrize("answer", [WENT, PENDING])
+def test_the_next_part_has_a_number_of_its_own(answer: Any) -> None:
+    """
+    Two parts under one number are one message to the platform, and the second is never shown.
+    """
+    went = live(answer, snapshot=ANSWERING)
+
+    assert (went.state, went.data.part, went.data.answers, went.data.number) == ("pacing", 1, "", 0)
+
+
+def test_a_person_who_has_it_tried_again_does_not_give_it_another_number() -> None:
+    """
+    It may have arrived under the one it has.
+    """
+    dead = live(attrs.evolve(LOST, final=True), snapshot=ANSWERING)
+
+    assert (dead.data.answers, dead.data.number) == ("their-1", 2)
+    assert live(Revived(), snapshot=dead).data.number == 2
+
+
+# ---- reviews ---------------------------------------------------------------------------------------------------------
+
+REVIEWING = PLACES["in-review"]
+
+
+def test_what_somebody_looks_at_first_is_not_delivered_yet() -> None:
+    """
+    "Taken" would be believed, and it may never be shown.
+    """
+    assert (REVIEWING.data.part, REVIEWING.data.audits) == (2, ("r-1",))
+    assert REVIEWING.data.reason == "the platform has somebody look at it first"
+    assert REVIEWING.data.review_until == NOW + 300 * MILLISECONDS + 7 * DAYS
+
+
+def test_a_review_that_is_passed_delivers_it() -> None:
+    """
+    Under the id that the platform gives it then.
+    """
+    passed = live(PASSED, snapshot=REVIEWING)
+
+    assert (passed.state, passed.data.audits, passed.data.message) == ("delivered", (), "m-9")
+
+
+def test_a_review_that_is_not_passed_ends_it_with_what_to_do() -> None:
+    """
+    The same words are let down again, so waiting helps nobody.
+    """
+    rejected = live(REJECTED, snapshot=REVIEWING)
+
+    assert (rejected.state, rejected.data.audits) == ("dead", ())
+    assert rejected.data.reason == "the platform did not let a part through (review r-1)"
+    assert rejected.data.action == "send it in other words; this one is not shown"
+
+
+def test_a_review_that_is_never_told_of_ends_it_too() -> None:
+    """
+    Waiting for ever is losing it without a word.
+    """
+    untold = live("review_until", snapshot=REVIEWING)
+
+    assert (untold.state, untold.data.reason) == ("dead", "the platform never said what became of its review")
+    assert "look in the chat" in untold.data.action
+
+
+@pytest.mark.parametrize("last", [WENT, PartPending(audit="r-2")])
+def test_a_part_in_the_middle_may_be_looked_at_while_the_rest_goes_on(last: Any) -> None:
+    """
+    Reviews take minutes; and it is delivered when the last of them is passed, in whichever order.
+    """
+    middle = live(PENDING, snapshot=SENDING)
+    whole = live("next_at", TURN, last, snapshot=middle)
+    reviews = [PASSED] if last is WENT else [attrs.evolve(PASSED, audit="r-2"), PASSED]
+
+    assert (middle.state, middle.data.part, middle.data.audits) == ("pacing", 1, ("r-1",))
+    assert whole.state == "in-review"
+    assert [live(*reviews[:told], snapshot=whole).state for told in range(len(reviews) + 1)] == [
+        *["in-review"] * len(reviews),
+        "delivered",
+    ]
+
+
+@pytest.mark.parametrize("place", ["pacing", "queued", "sending", "unknown", "backing-off", "window-closed"])
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_review_may_be_over_before_the_last_part_has_left(place: str, *, passed: bool) -> None:
+    """
+    What was let down stays let down, and is said once all the others are there.
+    """
+    begun = live(PENDING, snapshot=SENDING)
+    ways: dict[str, tuple[Any, ...]] = {
+        "pacing": (),
+        "queued": ("next_at",),
+        "sending": ("next_at", TURN),
+        "unknown": ("next_at", TURN, LOST),
+        "backing-off": ("next_at", TURN, UNSENT),
+        "window-closed": ("next_at", Held(by="window", reason="used up")),
+    }
+    there = live(*ways[place], snapshot=begun)
+    back: dict[str, tuple[Any, ...]] = {
+        "pacing": ("next_at", TURN),
+        "queued": (TURN,),
+        "sending": (),
+        "unknown": ("resend_at", AGAIN),
+        "backing-off": ("retry_at", TURN),
+        "window-closed": (Released(by="inbound"), TURN),
+    }
+    told = live(attrs.evolve(REJECTED, passed=passed), snapshot=there)
+    ended = live(*back[place], PartAccepted(message="m-2"), snapshot=told)
+
+    assert (told.state, told.data.audits) == (place, ())
+    assert ended.state == ("delivered" if passed else "dead")
+    assert ("did not let a part through" in ended.data.reason) is not passed
+
+
+def test_one_part_that_was_let_down_ends_it_whatever_becomes_of_the_others() -> None:
+    """
+    A message without its first half is not delivered.
+    """
+    both = live("next_at", TURN, PartPending(audit="r-2"), snapshot=live(PENDING, snapshot=SENDING))
+
+    for reviews in ([REJECTED, attrs.evolve(PASSED, audit="r-2")], [attrs.evolve(PASSED, audit="r-2"), REJECTED]):
+        assert live(*reviews, snapshot=both).state == "dead"
+
+
+def test_the_outcome_of_somebody_elses_review_changes_nothing() -> None:
+    """
+    A review that was given up long ago is told of all the same, when another copy is under way.
+    """
+    other = attrs.evolve(REJECTED, audit="r-0")
+    reviewing = live(other, snapshot=REVIEWING)
+    again = live("review_until", Revived(), TURN, REJECTED, PartAccepted(message="m-2"), snapshot=REVIEWING)
+
+    assert (reviewing.state, live(PASSED, snapshot=reviewing).state) == ("in-review", "delivered")
+    assert again.state == "delivered"
+
+
+@pytest.mark.parametrize("ended", [(REJECTED,), ("review_until",)])
+def test_what_a_review_let_down_is_sent_again_if_a_person_wants_that(ended: tuple[Any, ...]) -> None:
+    """
+    Its last part, because every one was taken; under another number, because that one was used.
+    """
+    revived = live(*ended, Revived(), snapshot=REVIEWING)
+
+    assert (revived.state, revived.data.part, revived.data.number) == ("queued", 1, 0)
+    assert (revived.data.audits, revived.data.rejected, revived.data.reason) == ((), "", "")
+    assert live(TURN, WENT, snapshot=revived).state == "delivered"
+
+
+def test_what_is_being_looked_at_does_not_expire() -> None:
+    """
+    Its sender's date was met: it is with the platform, and may be shown any moment.
+    """
+    dated = live(
+        attrs.evolve(ACCEPTED, parts=("one",), expires_at=NOW + 1 * HOURS), TURN, PENDING
+    )  # fmt: skip
+
+    assert (dated.state, dated.data.expires_at) == ("in-review", None)
+
+
 # ---- ends ------------------------------------------------------------------------------------------------------------
 
 
@@ -345,8 +567,12 @@ def test_a_person_may_have_the_dead_tried_again_from_the_first_part_that_is_miss
 
 
 @pytest.mark.parametrize(
-    "place", ["queued", "pacing", "backing-off", "circuit-tripped", "token-stale", "window-closed", "unknown", "dead"]
-)
+    "place",
+    [
+        "queued", "pacing", "backing-off", "circuit-tripped", "token-stale", "window-closed", "unknown", "in-review",
+        "dead",
+    ],
+)  # fmt: skip
 def test_a_person_may_decide_that_it_is_not_to_be_sent(place: str) -> None:
     """
     Yesterday's "the server is down" helps nobody today.
@@ -451,7 +677,9 @@ def test_parts_leave_in_order_and_none_is_left_out(moments: list[Moment]) -> Non
     """
     taken = 0
     for before, event, _, (after, effects, verdict) in moments:
-        taken += isinstance(event, PartAccepted) and verdict.kind == "moved"
+        taken += isinstance(event, PartAccepted | PartPending) and verdict.kind == "moved"
+        if isinstance(event, Revived) and verdict.kind == "moved":
+            taken = min(taken, after.data.parts - 1)  # what a review let down is sent again
         assert after.data.part == taken
         assert after.data.part <= after.data.parts or before.state == "new"
         for effect in effects:
@@ -463,13 +691,21 @@ def test_parts_leave_in_order_and_none_is_left_out(moments: list[Moment]) -> Non
 @given(histories(delivery))
 def test_it_is_delivered_only_if_every_part_was_accepted(moments: list[Moment]) -> None:
     """
-    The receipt is believed.
+    The receipt is believed. Only a review, or what it came to, is waited for with every part at the platform.
     """
     for moment in moments:
-        if moment.after.state == "delivered":
-            assert moment.after.data.part == moment.after.data.parts
-        elif moment.after.state != "new":
-            assert moment.after.data.part < moment.after.data.parts
+        state, data = moment.after.state, moment.after.data
+        if state == "delivered":
+            assert (data.part, data.audits, data.rejected) == (data.parts, (), "")
+        elif state == "in-review":
+            assert data.part == data.parts
+            assert data.audits
+        elif state not in ("new", "dead", "purged"):
+            assert data.part < data.parts
+        elif state == "dead" and data.part == data.parts:
+            assert data.rejected or data.audits
+        elif state == "purged" and data.part == data.parts:
+            assert moment.before.state in ("in-review", "dead", "purged")
 
 
 @often
@@ -495,7 +731,7 @@ def test_a_bare_attempt_carries_no_token_and_any_other_the_chats_own(moments: li
         for effect in moment.decision.effects:
             assert isinstance(effect, Attempt)
             assert effect.effect.token == (0 if moment.after.state == "sending-bare" else moment.after.data.token)
-            assert (effect.effect.token > 0) == (moment.after.state == "sending")
+            assert effect.effect.bare == (moment.after.state == "sending-bare")
 
 
 @often
@@ -522,3 +758,34 @@ def test_what_may_have_arrived_twice_is_never_forgotten(moments: list[Moment]) -
         assert doubled[: len(before.data.doubled)] == before.data.doubled
         assert len(set(doubled)) == len(doubled)
         assert all(part <= after.data.part for part in doubled)
+
+
+@often
+@given(histories(delivery))
+def test_a_part_has_one_number_until_it_was_taken_or_the_platform_refused_the_number(moments: list[Moment]) -> None:
+    """
+    It is what the platform recognises a repetition by, so it outlives every doubt.
+    """
+    for before, event, _, (after, _, verdict) in moments:
+        was, now = (before.data.answers, before.data.number), (after.data.answers, after.data.number)
+        if isinstance(event, Turn) and verdict.kind == "moved":
+            assert now == (event.answers, event.number)
+        elif now != was:
+            taken = isinstance(event, PartAccepted | PartPending)
+            assert taken or (isinstance(event, PartRefused) and event.then in ("slot", "window"))
+            assert now == ("", 0)
+
+
+@often
+@given(histories(delivery))
+def test_a_review_is_waited_for_from_when_it_was_announced_until_it_is_told_of(moments: list[Moment]) -> None:
+    """
+    One forgotten delivers what nobody was shown; one too many waits a week for nothing.
+    """
+    for before, event, _, (after, _, verdict) in moments:
+        added = (event.audit,) if isinstance(event, PartPending) and verdict.kind == "moved" else ()
+        told = {event.audit} if isinstance(event, Reviewed) and verdict.kind != "ignored" else set()
+        kept = tuple(audit for audit in before.data.audits if audit not in told)
+        revived = isinstance(event, Revived) and verdict.kind == "moved"
+
+        assert after.data.audits == (() if revived else (*kept, *added))

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from statecore.events import Elapsed
 from statecore.machine import Snapshot
-from statecore.machines.window import CLOSED, Heard, Refunded, Shut, Spent, TokenForgotten, Window, window
+from statecore.machines.window import CLOSED, OPENINGS_MAX, Heard, Refunded, Shut, Spent, TokenForgotten, Window, window
 from statecore.policies.window import Opening
 from statecore.units import DAYS, HOURS, SECONDS
 from tests.statecore.strategies import Moment, histories, often
@@ -125,6 +125,89 @@ def test_a_chat_whose_user_was_never_seen_may_be_written_to_once_to_find_out() -
     assert live(BACK, snapshot=tried).data.spent == 0
 
 
+# ---- openings --------------------------------------------------------------------------------------------------------
+
+
+def wrote(message: str, lasts: int = HOURS) -> Heard:
+    return Heard(lasts=lasts, message=message)
+
+
+def answer(message: str, number: int, left: int = 9) -> Spent:
+    return Spent(delivery="delivery/qq/1", left=left, message=message, number=number)
+
+
+def counts(at: Snapshot) -> dict[str, tuple[int, int]]:
+    """Return (answers, last number) by message."""
+    return {opening.message: (opening.spent, opening.numbered) for opening in at.data.openings}
+
+
+TWO = live(wrote("their-1"), wrote("their-2", 2 * HOURS))
+
+
+def test_every_message_that_is_answered_by_its_id_opens_a_window_of_its_own() -> None:
+    """
+    The platform counts for each of them, so what one has left is no loss when the next comes.
+    """
+    assert counts(live(answer("their-1", 1), answer("their-1", 2), answer("their-2", 1), snapshot=TWO)) == {
+        "their-1": (2, 2), "their-2": (1, 1)
+    }  # fmt: skip
+    assert TWO.data.closes_at == NOW + 2 * HOURS
+
+
+def test_where_only_the_last_message_counts_it_takes_the_place_of_the_others() -> None:
+    """
+    What was left of the one before does not add up.
+    """
+    assert [opening.spent for opening in live(spend(5), HEARD, snapshot=OPEN).data.openings] == [0]
+
+
+def test_what_may_not_be_answered_any_more_is_forgotten_with_the_next_message() -> None:
+    """
+    A chat that is talked in for years would remember every line.
+    """
+    later = live(wrote("their-3"), snapshot=TWO, now=NOW + 1 * HOURS)
+
+    assert list(counts(later)) == ["their-2", "their-3"]
+
+
+def test_only_so_many_messages_are_remembered() -> None:
+    """
+    Whoever writes a hundred lines in a minute is not answered a hundred times four.
+    """
+    many = live(*(wrote(f"their-{number}") for number in range(OPENINGS_MAX + 5)))
+
+    assert list(counts(many)) == [f"their-{number}" for number in range(5, OPENINGS_MAX + 5)]
+
+
+def test_a_message_that_lapses_before_an_older_one_does_not_shorten_that() -> None:
+    """
+    One that came late, because there was no connection, has aged on its way.
+    """
+    assert live(wrote("their-3", SECONDS), snapshot=TWO).data.closes_at == NOW + 2 * HOURS
+
+
+def test_one_message_that_is_refused_leaves_the_others() -> None:
+    """
+    The platform said that this one is too old, and nothing of the chat.
+    """
+    one = live(Shut(reason="too old", message="their-2"), snapshot=TWO)
+    both = live(Shut(reason="too old", message="their-1"), snapshot=one)
+
+    assert (one.state, list(counts(one)), one.data.reason) == ("open", ["their-1"], "")
+    assert (both.state in CLOSED, both.data.reason) == (True, "too old")
+    assert live(Shut(reason="not here"), snapshot=TWO).state == "refused"
+
+
+def test_the_last_answer_to_any_of_them_uses_it_up() -> None:
+    """
+    The reason counts what was said in answer to all of them.
+    """
+    spent = live(answer("their-1", 1), answer("their-2", 1, left=0), snapshot=TWO)
+
+    assert (spent.state, spent.data.spent) == ("used-up", 2)
+    assert live(wrote("their-3"), snapshot=spent).state == "open"
+
+
 # ---- tokens ----------------------------------------------------------------------------------------------------------
 
 
@@ -184,14 +267,23 @@ def test_our_count_is_never_below_what_left(moments: list[Moment]) -> None:
     """
     A platform that counts more than we do refuses what we thought was allowed.
     """
-    left = returned = 0
-    for before, event, _, (after, _, verdict) in moments:
+    counted: list[tuple[str, int, int]] = []  # (message, until when, what left in answer to it), oldest first
+    unheard = 0
+    for before, event, now, (after, _, verdict) in moments:
         if isinstance(event, Heard):
-            left, returned = event.under_way, 0
-        elif verdict.kind != "ignored":
-            left += isinstance(event, Spent)
-            returned += isinstance(event, Refunded) and before.data.spent > 0
-        assert after.data.spent == left - returned >= 0
+            kept = [one for one in counted if one[1] > now] if event.message else []
+            counted = [*kept, (event.message, now + event.lasts, event.under_way)][-OPENINGS_MAX:]
+            unheard = 0
+        elif isinstance(event, Spent | Refunded) and verdict.kind != "ignored":
+            change = 1 if isinstance(event, Spent) else -1
+            counted = [
+                (message, until, max(0, count + change) if message == event.message else count)
+                for message, until, count in counted
+            ]
+            unheard = max(0, unheard + change) if before.state == "unseen" else 0
+        elif isinstance(event, Shut) and len(after.data.openings) < len(before.data.openings):
+            counted = [one for one in counted if one[0] != event.message]
+        assert after.data.spent == sum(count for _, _, count in counted) + unheard
 
 
 @often
@@ -216,3 +308,32 @@ def test_the_token_is_one_that_there_was_and_numbers_only_grow(moments: list[Mom
     for moment in moments:
         assert 0 <= moment.after.data.token <= moment.after.data.tokens
         assert moment.after.data.tokens >= moment.before.data.tokens
+
+
+@often
+@given(histories(window))
+def test_a_number_is_given_once_for_as_long_as_its_message_is_remembered(moments: list[Moment]) -> None:
+    """
+    Given twice, the second part is taken for the first, and nobody is shown it.
+    """
+    for before, event, _, (after, _, verdict) in moments:
+        if isinstance(event, Heard):
+            continue
+        was, now = counts(before), counts(after)
+        for message, (_, number) in now.items():
+            assert number >= was[message][1]
+            if isinstance(event, Spent) and event.message == message and verdict.kind != "ignored":
+                assert number >= event.number
+
+
+@often
+@given(histories(window))
+def test_it_closes_when_the_last_of_its_messages_does(moments: list[Moment]) -> None:
+    """
+    Earlier, and an answer that is allowed waits; later, and one that is not is sent.
+    """
+    for _, event, now, (after, _, _) in moments:
+        assert len(after.data.openings) <= OPENINGS_MAX
+        if isinstance(event, Heard):
+            latest = max(opening.closes_at for opening in after.data.openings)
+            assert after.data.closes_at == max(latest, now + 1 * SECONDS) or latest > now + 365 * DAYS

@@ -10,7 +10,20 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from statecore.errors import ConfigError
-from statecore.policies import Backoff, Circuit, Pacing, Retry, Window, backoff, circuit, pacing, retry, window
+from statecore.policies import (
+    Backoff,
+    Circuit,
+    Pacing,
+    Retry,
+    Sessions,
+    Window,
+    backoff,
+    circuit,
+    pacing,
+    retry,
+    starts,
+    window,
+)
 from statecore.policies.pacing import Bucket
 from statecore.settings import build
 from statecore.units import DAYS, HOURS, LONGEST_NS, MILLISECONDS, MINUTES, SECONDS
@@ -389,11 +402,112 @@ def test_the_message_that_is_meant_is_answered_or_else_the_newest_that_may_be() 
     assert [window.left_in_all(policy, openings, at) for at in (50, 250, 350)] == [7, 4, 0]
 
 
+@st.composite
+def openings(draw: st.DrawFn) -> list[window.Opening]:
+    """Draw what a chat's messages opened, oldest first."""
+    ids = draw(st.lists(st.sampled_from("abcdef"), unique=True))
+    spent, until = st.integers(0, 6), st.integers(0, 100)
+    return [
+        window.Opening(message=id_, heard_at=at, closes_at=draw(until), spent=draw(spent), numbered=draw(spent))
+        for at, id_ in enumerate(ids)
+    ]
+
+
+@often
+@given(st.integers(1, 5), openings(), st.sampled_from(["", *"abcdef", "gone"]), st.integers(0, 100))
+def test_what_is_chosen_may_be_answered_and_nothing_better_was_there(
+    messages: int, there: list[window.Opening], wanted: str, now: int
+) -> None:
+    """
+    What may not be answered is refused, and what is passed over lapses unused.
+    """
+    policy = Window(messages=messages)
+    chosen = window.choose(policy, there, wanted, now)
+    usable = [opening for opening in there if now < opening.closes_at and opening.spent < messages]
+
+    if chosen is None:
+        assert not usable
+        assert window.left_in_all(policy, there, now) == 0
+    elif wanted in [opening.message for opening in usable]:
+        assert chosen.message == wanted
+    else:
+        assert chosen == usable[-1]
+    assert window.left_in_all(policy, there, now) == sum(messages - opening.spent for opening in usable)
+
+
+# ---- starts ----------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def sessions(draw: st.DrawFn) -> Sessions:
+    return made(
+        Sessions,
+        per_day=draw(st.floats(1, 10_000)),
+        burst=draw(st.integers(1, 1000)),
+        apart=draw(seconds(1, 3600)),
+    )
+
+
+@often
+@given(sessions(), st.lists(st.integers(0, 2 * DAYS) | st.integers(0, 10 * SECONDS), max_size=60))
+def test_over_any_day_no_more_sessions_are_begun_than_the_burst_and_a_days_worth(
+    policy: Sessions, gaps: list[int]
+) -> None:
+    """
+    The platform counts a thousand a day and takes bots off the air that begin more; ours is a fraction of it.
+    """
+    left, at, now = None, 0, 1_790_000_000 * SECONDS
+    began: list[int] = []
+    for gap in gaps:
+        now += gap
+        if starts.wait(policy, left, at, now) == 0:
+            left, at = starts.left(policy, left, at, now) - 1, now
+            began.append(now)
+
+    for index, first in enumerate(began):
+        for count, latest in enumerate(began[index:], 1):
+            assert count <= policy.burst + policy.per_day * (latest - first) / DAYS + 1e-3
+    assert all(later - earlier >= policy.apart for earlier, later in itertools.pairwise(began))
+
+
+@often
+@given(sessions(), st.none() | st.floats(-1, 1000), st.integers(0, 9 * DAYS))
+def test_a_wait_for_a_session_is_never_negative_and_over_when_it_is_over(
+    policy: Sessions, left: float | None, later: int
+) -> None:
+    """
+    Told to come back a nanosecond later, and again, the account would dial for nothing; and a bucket is never fuller than
+    a burst.
+    """
+    at = 1_790_000_000 * SECONDS
+    now = at + later
+    wait = starts.wait(policy, left, at, now)
+
+    assert wait >= 0
+    assert starts.wait(policy, left, at, now + wait) == 0
+    assert starts.left(policy, left, at, now) <= policy.burst
+    assert wait == 0 or left is not None
+
+
+def test_sessions_are_begun_apart_and_then_as_they_are_earned() -> None:
+    """
+    The numbers as a person reads them: a burst of two, one an hour, five seconds apart.
+    """
+    policy = made(Sessions, per_day=24, burst=2, apart="5s")
+
+    assert starts.wait(policy, None, 0, 7) == 0
+    assert starts.wait(policy, 1.0, 0, 2 * SECONDS) == 3 * SECONDS
+    assert starts.wait(policy, 0.0, 0, 30 * MINUTES) == 30 * MINUTES
+    assert starts.wait(policy, 0.0, 0, 1 * HOURS) == 0
+    assert starts.left(policy, 0.0, 0, 9 * DAYS) == 2.0
+    assert starts.left(policy, 1.5, 10, 5) == 1.5
+
+
 def test_policies_are_values() -> None:
     """
     They are compared, hashed and put into reports.
     """
-    for policy in (Backoff(), Circuit(), Pacing(), Retry(), Window()):
+    for policy in (Backoff(), Circuit(), Pacing(), Retry(), Sessions(), Window()):
         assert hash(policy) == hash(type(policy)())
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             policy.cap = 3  # type: ignore[union-attr, misc]

@@ -9,22 +9,32 @@ import trio
 
 from statecore.errors import NotAccepted
 from statecore.platform import (
+    Address,
     Batch,
+    BeatAck,
     Client,
     Dialled,
     Empty,
     Failure,
+    FrameSent,
+    Hello,
     Message,
     Outgoing,
+    Pending,
     Platform,
     Policies,
     Refusal,
+    Review,
     Secrets,
+    SessionClient,
+    SocketOpen,
     Stage,
     Taken,
+    Token,
     Unauthorised,
     Unclear,
     Unsent,
+    Welcome,
 )
 from statecore.policies import Backoff, Pacing, Retry, Window
 from statecore.reading import Evidence, Reading
@@ -40,7 +50,7 @@ LATENCY: Final = 0.05
 HANG: Final = "hang"
 EXPIRED: Final = Unauthorised(code="errcode=-14", message="session timeout", action="scan the QR code again")
 
-SendAnswer: TypeAlias = Refusal | Unsent | Unclear | Unauthorised | Exception | Literal["taken", "hang"]
+SendAnswer: TypeAlias = Pending | Refusal | Unsent | Unclear | Unauthorised | Exception | Literal["taken", "hang"]
 PollAnswer: TypeAlias = Batch | Empty | Failure | Unauthorised | Exception | Literal["hang"]
 DialAnswer: TypeAlias = Dialled | Failure | Unauthorised | Exception | Literal["hang"]
 
@@ -89,6 +99,11 @@ def hangs(*, takes: bool) -> Fate:
     return Fate(HANG, takes=takes)
 
 
+def pending(audit: str, *, after: float = 0) -> Fate:
+    """Make a part that somebody looks at first; `Server.review` says what becomes of it."""
+    return Fate(Pending(audit=audit), takes=True, after=after)
+
+
 def dies(error: Exception, *, takes: bool) -> Fate:
     """Make an adapter that raises where it should return."""
     return Fate(error, takes=takes)
@@ -103,7 +118,7 @@ class Attempt:
         part: what was sent.
         announced: whether the journal said at that moment that it was being sent.
         taken: whether the platform took it.
-        shown: whether its user got to see it; False where the platform knew the key.
+        shown: whether its user got to see it; False where the platform knew the key, and while somebody looks at it.
         said: what it answered.
     """
 
@@ -180,6 +195,53 @@ class ILink:
 
 
 @attrs.define
+class Answers:
+    """The rules of a platform that wants to be told which message is answered, and how often it was.
+
+    Args:
+        messages: how many answers to one message.
+        lasts: seconds for which it may be answered.
+        unasked: how many messages it takes that answer none.
+        heard: (chat, when) of every message, by its id.
+        used: the key of the part that was taken for each (message, number).
+    """
+
+    messages: int = 5
+    lasts: float = 3600
+    unasked: int = 0
+    heard: dict[str, tuple[str, float]] = attrs.field(factory=dict)
+    used: dict[tuple[str, int], str] = attrs.field(factory=dict)
+
+    def hear(self, message: Message) -> None:
+        """Let a message be answered."""
+        self.heard.setdefault(message.id, (message.chat, trio.current_time()))
+
+    def judge(self, part: Outgoing) -> Fate:
+        """Decide."""
+        if not part.answers:
+            self.unasked -= 1
+            return TAKEN if self.unasked >= 0 else refused("shut")
+        chat, at = self.heard[part.answers]
+        assert (chat, part.number > 0) == (part.chat, True), f"{part} answers what was said elsewhere"
+        if self.knows(part):
+            return refused("known")
+        if trio.current_time() - at > self.lasts:
+            return refused("old")
+        if sum(message == part.answers for message, _ in self.used) >= self.messages:
+            return refused("full")
+        return TAKEN
+
+    def knows(self, part: Outgoing) -> bool:
+        """Tell whether something was taken under this number."""
+        return (part.answers, part.number) in self.used
+
+    def take(self, part: Outgoing) -> None:
+        """Count a part that is taken."""
+        if part.answers:
+            self.used.setdefault((part.answers, part.number), part.key)
+
+
+@attrs.define
 class Server:
     """The platform.
 
@@ -188,11 +250,13 @@ class Server:
         known_keys: whether it shows a key only once.
         forgetful: whether it never gives a message out twice, whatever the cursor says.
         ilink: the rules it has beside those of the script.
+        answers: the same of a platform that counts answers.
         valid: the credential it accepts.
         sends: the script for sends; the first rule that says anything decides.
         polls: the script for polls.
         dials: the script for dials.
         tokens: whether messages carry context tokens.
+        reviews: what became of parts that somebody looked at, in the order in which it was said.
         most_under_way: dials and polls of one client that were under way at once; there is never more than one.
     """
 
@@ -200,11 +264,13 @@ class Server:
     known_keys: bool = False
     forgetful: bool = False
     ilink: ILink | None = None
+    answers: Answers | None = None
     valid: str = f"{CANARY}-bot-token"
     sends: list[SendRule] = attrs.field(factory=list)
     polls: list[PollRule] = attrs.field(factory=list)
     dials: list[DialRule] = attrs.field(factory=list)
     tokens: bool = True
+    reviews: list[Review] = attrs.field(factory=list)
     inbox: list[Message] = attrs.field(factory=list)
     attempts: list[Attempt] = attrs.field(factory=list)
     polled: list[float] = attrs.field(factory=list)
@@ -250,6 +316,19 @@ class Server:
         self.inbox.append(message)
         if self.ilink is not None:
             self.ilink.hear(message.chat)
+        if self.answers is not None:
+            self.answers.hear(message)
+        self._arrived()
+
+    def review(self, audit: str, *, passed: bool) -> None:
+        """Say what becomes of a part that somebody looked at."""
+        for attempt in self.attempts:
+            if attempt.said == f"pending {audit}":
+                attempt.shown = passed
+        self.reviews.append(Review(audit=audit, passed=passed, message=f"p-{audit}" if passed else ""))
+        self._arrived()
+
+    def _arrived(self) -> None:
         self.arrived.set()
         self.arrived = trio.Event()
 
@@ -305,8 +384,13 @@ class Server:
     def take(self, part: Outgoing) -> tuple[Fate, Attempt]:
         """Decide what becomes of a send, and record it."""
         decided = [fate for rule in self.sends if (fate := rule(part)) is not None][:1]
-        fate = decided[0] if decided else self.ilink.judge(part) if self.ilink is not None else TAKEN
+        rules = self.ilink or self.answers
+        fate = decided[0] if decided else rules.judge(part) if rules is not None else TAKEN
         known = self.known_keys and any(before.taken and before.key == part.key for before in self.attempts)
+        if self.answers is not None and fate.takes:
+            known = known or self.answers.knows(part)
+            self.answers.take(part)
+        known = known or isinstance(fate.answer, Pending)
         announced = self.witness is None or self.witness.sending(part)
         attempt = Attempt(
             trio.current_time(), part, announced, fate.takes, fate.takes and not known, _said(fate.answer)
@@ -349,6 +433,8 @@ def _said(answer: SendAnswer) -> str:
             return f"refused {answer.code}"
         case Unsent():
             return f"unsent {answer.stage}"
+        case Pending():
+            return f"pending {answer.audit}"
         case Unclear():
             return "unclear"
         case Exception():
@@ -430,7 +516,7 @@ class FakeClient:
         await trio.lowlevel.checkpoint()
         return answer
 
-    async def send(self, part: Outgoing) -> Taken | Refusal | Unsent | Unclear | Unauthorised:
+    async def send(self, part: Outgoing) -> Taken | Pending | Refusal | Unsent | Unclear | Unauthorised:
         """Send."""
         await self._travel()
         fate, attempt = self._server.take(part)
@@ -455,6 +541,76 @@ class FakeClient:
         return self._credentials.token != self._used
 
 
+class FakeSessionClient(FakeClient):
+    """The same for a platform that is spoken with over a socket, which never fails; what came is committed as a cursor."""
+
+    _greeted = _welcomed = _owes = _resumes = False
+    _returned = 0
+    _last: Hello | Welcome | Batch | Review | BeatAck
+
+    async def authorise(self, number: int, *, refused: bool) -> Token:  # noqa: ARG002
+        """Fetch a token that lasts for ever."""
+        await self._travel()
+        return Token(changed=False, lasts=10**18)
+
+    async def look_up(self, _failures: int) -> Address:
+        """Say where it is."""
+        await self._travel()
+        return Address(url="wss://gateway")
+
+    async def open_socket(self, _url: str) -> SocketOpen:
+        """Open a socket."""
+        await self._travel()
+        self._greeted = self._welcomed = self._owes = False
+        self._returned = 0
+        return SocketOpen()
+
+    async def identify(self) -> FrameSent:
+        """Ask for a session."""
+        await self._travel()
+        self._resumes = False
+        return FrameSent()
+
+    async def resume(self) -> FrameSent:
+        """Ask for the session there was."""
+        await self._travel()
+        self._resumes = True
+        return FrameSent()
+
+    async def read(self, taken: int, *, beat: bool) -> Hello | Welcome | Batch | Review | BeatAck:
+        """Give the next frame, or the last one again."""
+        await self._travel()
+        self._owes = self._owes or beat
+        if taken >= self._returned:
+            self._last = await self._frame()
+            self._returned += 1
+        return self._last
+
+    def _position(self, name: str) -> int:
+        return int((self._secrets.get(name) or "-0").rpartition("-")[2])
+
+    async def _frame(self) -> Hello | Welcome | Batch | Review | BeatAck:
+        if not self._greeted:
+            self._greeted = True
+            return Hello(beat_every=41_000_000_000)
+        if not self._welcomed:
+            self._welcomed = True
+            return Welcome(resumed=self._resumes)
+        server = self._server
+        while True:
+            if self._owes:
+                self._owes = False
+                return BeatAck()
+            messages, reviews = self._position("cursor"), self._position("reviews")
+            if messages < len(server.inbox):
+                secrets = {"cursor": f"{CANARY}-cursor-{len(server.inbox)}"}
+                return Batch(messages=tuple(server.inbox[messages:]), secrets=secrets)
+            if reviews < len(server.reviews):
+                return attrs.evolve(server.reviews[reviews], secrets={"reviews": f"{CANARY}-reviews-{reviews + 1}"})
+            arrived = server.arrived
+            await arrived.wait()
+
+
 MEANINGS: Final[Mapping[str, Reading]] = {
     "gone": Reading("dead", "there is no such user", "check the chat's id"),
     "busy": Reading("retry", "a passing fault"),
@@ -462,6 +618,9 @@ MEANINGS: Final[Mapping[str, Reading]] = {
     "mute": Reading("circuit", "this chat is left alone"),
     "shut": Reading("window", "the user must write first", "ask the user to write"),
     "who": Reading("credentials", "the account is refused", "log in again"),
+    "old": Reading("slot", "the message is too old to be answered"),
+    "full": Reading("slot", "the message was answered often enough"),
+    "known": Reading("taken", "something was taken under this number"),
 }
 
 
@@ -509,15 +668,16 @@ class Fake:
     credentials: Credentials = attrs.field(factory=Credentials)
     power: Power | None = None
 
-    def connect(self, secrets: Secrets) -> AbstractAsyncContextManager[Client]:
+    def connect(self, secrets: Secrets) -> AbstractAsyncContextManager[Client | SessionClient]:
         """Make a client."""
         return self._connect(secrets)
 
     @asynccontextmanager
-    async def _connect(self, secrets: Secrets) -> AsyncIterator[Client]:
+    async def _connect(self, secrets: Secrets) -> AsyncIterator[Client | SessionClient]:
         self.server.open_clients += 1
+        kind = FakeSessionClient if self.platform.tie == "session" else FakeClient
         try:
-            yield FakeClient(self.server, self.credentials, secrets, self.power)
+            yield kind(self.server, self.credentials, secrets, self.power)
         finally:
             self.server.open_clients -= 1
 

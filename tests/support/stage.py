@@ -259,8 +259,8 @@ class Stage:
         """Wait until every account is connected; return the virtual second."""
 
         def holds() -> bool:
-            states = {state for _, state in self.counts("connection")}
-            return bool(states) and states <= {"connected", "resting"}
+            states = {state for _, state in self.counts("connection", "session")}
+            return bool(states) and states <= {"connected", "resting", "beating"}
 
         return await self.until(holds, within=within)
 
