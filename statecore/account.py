@@ -133,7 +133,9 @@ class Account:
                 continue
             self.intake.handled(unit, address, "the process ended while it was handled")
         self.outbox.lanes.load("queued")
-        begun = [head.address for chat in self.outbox.lanes.chats() if (head := self.outbox.lanes.head(chat)) is not None]
+        begun = [
+            head.address for chat in self.outbox.lanes.chats() if (head := self.outbox.lanes.head(chat)) is not None
+        ]
         self.outbox.await_reviews([*begun, *self._store.in_states(self.name, "delivery", ("in-review",))])
         self.intake.lanes.load("waiting")
         for entry in unit.entries:  # the lanes were read from the journal, which does not have this unit yet

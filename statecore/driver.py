@@ -125,12 +125,14 @@ class Hooks:
 
     Args:
         hungry: how many more messages the gateway's consumers can take now.
+        promise: told how many messages more were decided for them and are not committed yet; or how many fewer.
         hand: takes a message that was handed over and committed.
         settled: told of every delivery that ended or died.
         moved: told of every committed unit; for monitors and displays.
     """
 
     hungry: Callable[[], int]
+    promise: Callable[[int], None]
     hand: Callable[[Handed], None]
     settled: Callable[[str], None]
     moved: Callable[[Unit, int], None]
@@ -184,10 +186,10 @@ class Driver:
         """Let the loop look around."""
         self._wake.set()
 
-    @property
-    def promised(self) -> int:
-        """How many messages were decided for a consumer and are not committed yet."""
-        return len(self._handing)
+    def wake_to_hand(self) -> None:
+        """Let the loop look around if there is a message that could be handed over."""
+        if self.account.intake.lanes.ready:
+            self.wake()
 
     def stop(self, by: str, wait: int) -> None:
         """Let the account go: see to its end what is under way, for at most *wait* ns."""
@@ -338,6 +340,8 @@ class Driver:
                 nursery.cancel_scope.cancel()
         finally:
             self.ended = True
+            self._hooks.promise(-len(self._handing))
+            self._handing.clear()
             for recorded in self._awaited:
                 recorded.event.set()
 
@@ -367,6 +371,7 @@ class Driver:
         if not self.account.draining:
             while self._hooks.hungry() > 0 and (address := self.account.intake.take(unit)) is not None:
                 self._handing.append(address)
+                self._hooks.promise(1)
             self.account.outbox.pump(unit)
         else:
             self.account.outbox.next_turn = None
@@ -393,6 +398,7 @@ class Driver:
                 if self.account.system.snapshot(request.address).entered == request.attempt.entered:
                     nursery.start_soon(self._attempt, request, first + request.entry)
         handing, self._handing = self._handing, []
+        self._hooks.promise(-len(handing))
         for address in handing:
             self._hooks.hand(Handed(address, self._journal.store.first_event(address, Received)))
         for recorded in self._recording:

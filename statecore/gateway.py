@@ -20,6 +20,7 @@ from statecore.errors import ConfigError, Fenced, GatewayStopped, JournalBusy, J
 from statecore.governor import Governor
 from statecore.handover import Claim, Replacing
 from statecore.hermes_lock import HermesLocks
+from statecore.hermes_lock import is_here as hermes_is_here
 from statecore.lease import Lock
 from statecore.machines.connection import ClockStepped, Started
 from statecore.machines.delivery import SETTLED, Delivery
@@ -109,6 +110,7 @@ class Gateway:
         self._inbox: deque[Message] = deque()
         self._given: dict[str, weakref.ref[Message]] = {}  # not handled to their end yet
         self._unrecorded: dict[str, dict[str, str | None]] = {}  # how handlers ended while nobody drove their account
+        self._promised = 0  # messages that were decided for a consumer and are not committed yet
         self._waiting = 0  # consumers that wait for a message
         self._fed = trio.Event()
         self._settlers: dict[str, trio.Event] = {}
@@ -206,10 +208,10 @@ class Gateway:
         self._waiting += 1
         try:
             while not self._inbox:
-                if self.stopping and not self._promised():
+                if self.stopping and not self._promised:
                     return None
                 for driver in self._drivers.values():
-                    driver.wake()
+                    driver.wake_to_hand()
                 await self._fed.wait()
             return self._inbox.popleft()
         finally:
@@ -259,13 +261,13 @@ class Gateway:
 
     def _hooks(self) -> Hooks:
         def hungry() -> int:
-            return self._waiting - len(self._inbox) - self._promised()
+            return self._waiting - len(self._inbox) - self._promised
 
-        return Hooks(hungry=hungry, hand=self._hand, settled=self._settle, moved=self._moved)
+        return Hooks(hungry=hungry, promise=self._promise, hand=self._hand, settled=self._settle, moved=self._moved)
 
-    def _promised(self) -> int:
-        """Count the messages that were decided for a consumer and are not committed yet."""
-        return sum(driver.promised for driver in self._drivers.values())
+    def _promise(self, more: int) -> None:
+        """Note messages that were decided for a consumer, and (less than 0) those that are committed or never will be."""
+        self._promised += more
 
     def _hand(self, handed: Handed) -> None:
         account = handed.address.split("/")[1]
@@ -526,8 +528,9 @@ class Gateway:
 
     def _look_for_hermes(self) -> None:
         """Stand back from an account that a Hermes gateway has taken although its lock was ours."""
+        here = hermes_is_here()
         for name, driver in self._drivers.items():
-            if driver.ended or name in self._displaced:
+            if driver.ended or name in self._displaced or not (here or self._claims[name].hermes.holds):
                 continue
             try:
                 other = self._claims[name].hermes.keep()

@@ -109,6 +109,11 @@ class HermesLocks:
             self._let_go(path)
         return self.try_acquire()
 
+    @property
+    def holds(self) -> bool:
+        """Whether any is held."""
+        return bool(self._held)
+
     def release(self) -> None:
         """Let go of them."""
         for path in list(self._held):

@@ -157,7 +157,9 @@ class Message:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 await self._gateway._handled(self, type(error).__name__)  # noqa: SLF001
             return False
-        if isinstance(error, GatewayStopped):  # it waited for what this process will not see; that is no fault of its own
+        if isinstance(
+            error, GatewayStopped
+        ):  # it waited for what this process will not see; that is no fault of its own
             await self._gateway._handled(self, str(error))  # noqa: SLF001
             return True
         log.error("%s: its handler raised; it is handed over again later", self.address, exc_info=error)

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -161,6 +161,39 @@ class Letter:
     text: str
 
 
+_OWNER: Final = "pid, host, boot, epoch, since, beat, status"
+_TIES: Final[Mapping[str, type[Any]]] = {"connection": connection.Connection, "session": session.Session}
+
+
+@attrs.frozen
+class _Facts:
+    """What a status is made of, by account; see `Reader._facts`."""
+
+    ties: Mapping[str, tuple[str, int, Any]]
+    circuits: Mapping[str, tuple[str, Any]]
+    counts: Mapping[str, Mapping[str, Mapping[str, int]]]
+    chats: Mapping[str, Sequence[tuple[str, int, str]]]
+    owners: Mapping[str, Sequence[Any]]
+    commands: Mapping[str, int]
+
+
+def _owner(row: Sequence[Any] | None, wall: int) -> Owner | None:
+    if row is None:
+        return None
+    pid, host, boot, epoch, since, beat, says = row
+    age = wall - beat
+    return Owner(
+        pid=pid,
+        host=host,
+        boot=boot,
+        epoch=epoch,
+        since=since,
+        beat_age=age,
+        silent=says != "stopped" and age > SILENT_AFTER,
+        says=says,
+    )
+
+
 class Reader:
     """Reads one journal; made by `open_reader`.
 
@@ -212,46 +245,67 @@ class Reader:
                 *(name for (name,) in self._all("select distinct account from commands where done is null")),
                 *(troubles or {}),
             }
-            found = tuple(self._account(name, wall, (troubles or {}).get(name, "")) for name in sorted(names))
+            facts = self._facts()
+            found = tuple(self._account(facts, name, wall, (troubles or {}).get(name, "")) for name in sorted(names))
         return Status(path=str(self.path), events=events, now=at + max(0, wall - written), accounts=found)
 
-    def _account(self, name: str, wall: int, trouble: str) -> AccountStatus:
-        owner = self.owner(name, wall)
-        state, at, tie = self._instance(f"connection/{name}", connection.Connection)
-        if state is None:
-            state, at, tie = self._instance(f"session/{name}", session.Session)
-        shut, _, own = self._instance(f"circuit/{name}", circuit.Circuit)
-        counts: dict[str, dict[str, int]] = {"delivery": {}, "inbound": {}}
-        for machine, where, count in self._all(
-            "select machine, state, count(*) from instances where account = ? and machine in ('delivery', 'inbound')"
-            " group by machine, state",
-            name,
+    def _facts(self) -> "_Facts":
+        """Read what is needed of all accounts at once: one question each, however many accounts there are."""
+        ties: dict[str, tuple[str, int, Any]] = {}
+        for machine, kind in _TIES.items():
+            for account, _, *row in self._instances(machine):
+                ties[account] = (row[0], row[1], codec.loads(row[2], kind, schema=row[3]))
+        circuits: dict[str, tuple[str, Any]] = {}
+        for account, chat, state, _, data, schema in self._instances("circuit"):
+            if not chat:
+                circuits[account] = (state, codec.loads(data, circuit.Circuit, schema=schema))
+        counts: dict[str, dict[str, dict[str, int]]] = {}
+        for account, machine, state, count in self._all(
+            "select account, machine, state, count(*) from instances where machine in ('delivery', 'inbound')"
+            " group by account, machine, state"
         ):
-            counts[machine][where] = count
-        chats = self._all(
-            "select chat, count(*), min(ord), address from instances where account = ? and machine = 'delivery' and live = 1"
-            " group by chat order by count(*) desc",
-            name,
+            counts.setdefault(account, {}).setdefault(machine, {})[state] = count
+        chats: dict[str, list[tuple[str, int, str]]] = {}
+        for account, chat, waiting, _, address in self._all(
+            "select account, chat, count(*), min(ord), address from instances where machine = 'delivery' and live = 1"
+            " group by account, chat order by count(*) desc"
+        ):
+            chats.setdefault(account, []).append((chat, waiting, address))
+        owners = {name: rest for name, *rest in self._all(f"select account, {_OWNER} from leases")}  # noqa: S608 - a constant
+        commands = dict(self._all("select account, count(*) from commands where done is null group by account"))
+        return _Facts(ties, circuits, counts, chats, owners, commands)
+
+    def _instances(self, machine: str) -> list[tuple[Any, ...]]:
+        """Return (account, chat, state, at, data, schema) of the instances of a machine of which an account has few."""
+        return self._all(
+            "select account, chat, state, at, data, schema from instances where address > ? and address < ?",
+            f"{machine}/",
+            f"{machine}0",  # the character that follows the slash
         )
-        ((commands,),) = self._all("select count(*) from commands where account = ? and done is null", name)
+
+    def _account(self, facts: "_Facts", name: str, wall: int, trouble: str) -> AccountStatus:
+        owner = _owner(facts.owners.get(name), wall)
+        state, at, tie = facts.ties.get(name, ("closed", 0, connection.Connection()))
+        shut, own = facts.circuits.get(name, ("closed", circuit.Circuit()))
+        counts, chats = facts.counts.get(name, {}), facts.chats.get(name, [])
         deadlines = [due for due in (tie.retry_at, tie.probe_at, tie.drain_until) if due is not None]
         return AccountStatus(
             name=name,
-            connected=self._connected(state or "closed", owner),
-            state=state or "closed",
+            connected=self._connected(state, owner),
+            state=state,
             since=at,
             reason=tie.reason,
             action=tie.action,
             until=min(deadlines, default=None),
             owner=owner,
-            circuit=shut or "closed",
+            circuit=shut,
             circuit_reason=own.reason,
             circuit_until=own.probe_at,
-            deliveries=counts["delivery"],
-            messages=counts["inbound"],
+            deliveries=counts.get("delivery", {}),
+            messages=counts.get("inbound", {}),
             chats=tuple(self._chat(name, *row) for row in chats[:CHATS_SHOWN]),
             chats_waiting=len(chats),
-            commands=commands,
+            commands=facts.commands.get(name, 0),
             trouble=trouble,
         )
 
@@ -262,21 +316,8 @@ class Reader:
 
     def owner(self, name: str, wall: int) -> Owner | None:
         """Return who drives an account, as far as the journal knows, or None if nobody ever has."""
-        rows = self._all("select pid, host, boot, epoch, since, beat, status from leases where account = ?", name)
-        if not rows:
-            return None
-        pid, host, boot, epoch, since, beat, says = rows[0]
-        age = wall - beat
-        return Owner(
-            pid=pid,
-            host=host,
-            boot=boot,
-            epoch=epoch,
-            since=since,
-            beat_age=age,
-            silent=says != "stopped" and age > SILENT_AFTER,
-            says=says,
-        )
+        rows = self._all(f"select {_OWNER} from leases where account = ?", name)  # noqa: S608 - a constant
+        return _owner(rows[0] if rows else None, wall)
 
     def _instance(self, address: str, kind: type[Any]) -> tuple[str | None, int, Any]:
         rows = self._all("select state, at, data, schema from instances where address = ?", address)
@@ -285,7 +326,7 @@ class Reader:
         state, at, data, schema = rows[0]
         return state, at, codec.loads(data, kind, schema=schema)
 
-    def _chat(self, account: str, chat: str, waiting: int, _order: int, address: str) -> ChatStatus:
+    def _chat(self, account: str, chat: str, waiting: int, address: str) -> ChatStatus:
         state, _, first = self._instance(address, delivery.Delivery)
         allowed, _, held = self._instance(f"window/{account}/{chat}", window.Window)
         deadlines = [due for due in (first.until, first.retry_at, first.resend_at, first.next_at) if due is not None]

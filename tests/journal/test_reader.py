@@ -120,7 +120,7 @@ def test_why_the_connection_and_the_circuit_wait_is_said(tmp_path: Path) -> None
         account = reader.status(START).accounts[0]
 
     assert (account.state, account.connected) == ("token-stale", False)
-    assert (account.reason, account.action) == ("401 expired", "log in again")
+    assert (account.reason, account.action) == ("401: expired", "log in again")
     assert account.until == hand.now - SECONDS + 60 * SECONDS
     assert (account.circuit, account.circuit_reason) == ("open", "too fast")
     assert account.circuit_until == hand.now + 30 * SECONDS

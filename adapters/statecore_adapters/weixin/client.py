@@ -59,8 +59,12 @@ class WeixinClient:
         self._secrets = secrets
         self._token = ""
         self._hold_ms: int | None = None
-        self._polls = httpx.AsyncClient(limits=httpx.Limits(max_connections=2, max_keepalive_connections=1))
-        self._sends = httpx.AsyncClient(limits=httpx.Limits(max_connections=16, max_keepalive_connections=0))
+        self._polls = httpx.AsyncClient(
+            verify=http.tls(), limits=httpx.Limits(max_connections=2, max_keepalive_connections=1)
+        )
+        self._sends = httpx.AsyncClient(
+            verify=http.tls(), limits=httpx.Limits(max_connections=16, max_keepalive_connections=0)
+        )
 
     async def close(self) -> None:
         """Close all connections."""
