@@ -98,6 +98,10 @@ class Vigil:
             return Step.KILL
         return Step.ASK if self._next is Step.ASK else Step.WAIT
 
+    def put_off(self) -> None:
+        """Note that it cannot be done now; it is said again in a second."""
+        self._silence -= SILENCE_A_LOOK
+
     def did(self, step: Step) -> None:
         """Note that something was done about it."""
         self._silence = 0
@@ -115,7 +119,7 @@ class Claim:
         journal: see `statecore_journal.Journal`.
         world: for the wall clock, which is only told.
         boot: this gateway's own id.
-        replacing: how an owner is replaced; None to wait for it.
+        replacing: how the owner is replaced that is met first; None to wait for it.
     """
 
     name: str
@@ -125,10 +129,23 @@ class Claim:
     world: World
     boot: str
     replacing: Replacing | None = None
+    _about: Holder = attrs.field(init=False)
+    _beside: Holder | None = None
     _owner: Holder | None = None
     _vigil: Vigil | None = None
     _told_at: float = 0
     _refused: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        pid, host = here()
+        self._about = Holder(
+            pid=pid,
+            host=host,
+            begun=processes.begun(pid) or 0,
+            boot=self.boot,
+            account=self.name,
+            journal=str(self.journal.path.resolve()),
+        )
 
     async def acquire(self, stop: trio.Event, trouble: Callable[[str], None]) -> bool:
         """Take the account as soon as it is free, however long that takes.
@@ -155,10 +172,11 @@ class Claim:
                 await stop.wait()
             if stop.is_set():
                 return False
-        if self._owner is not None:
+        if self._owner is not None and self._owner.boot != self.boot:
             waited = show_duration(round((trio.current_time() - began) * SECONDS))
             log.warning("account %s: taken over from %s after %s", self.name, self._owner, waited)
         self._owner = self._vigil = None
+        self.replacing = None  # once: whoever has it the next time came after us
         return True
 
     def release(self) -> None:
@@ -181,27 +199,16 @@ class Claim:
 
     def _try(self) -> Holder | None:
         """Take the locks if they are free; return who holds one otherwise."""
-        # Hermes is looked at first, so that while it has the account we do not take our own lock for a moment again and
-        # again, and another statecore that waits is not told that we drive it.
-        if (other := self.hermes.holder()) is not None:
-            return other
-        if not self.lock.try_acquire(self._about()):
+        if self._beside is not None and (other := self.hermes.holder()) is not None:
+            return (
+                other  # without taking our own lock for a moment again and again, and telling others that we drive it
+            )
+        if not self.lock.try_acquire(attrs.evolve(self._about, since=self.world.wall())):
             return self.lock.holder()
-        if (other := self.hermes.try_acquire()) is not None:
+        self._beside = self.hermes.try_acquire()
+        if self._beside is not None:
             self.lock.release()
-        return other
-
-    def _about(self) -> Holder:
-        pid, host = here()
-        return Holder(
-            pid=pid,
-            host=host,
-            begun=processes.begun(pid) or 0,
-            boot=self.boot,
-            account=self.name,
-            journal=str(self.journal.path.resolve()),
-            since=self.world.wall(),
-        )
+        return self._beside
 
     # ---- saying what is waited for -----------------------------------------------------------------------------------
 
@@ -224,14 +231,13 @@ class Claim:
         """Do the next thing about an owner that is to let go."""
         if owner.boot == self.boot:
             return
-        if owner.journal != self._about().journal:
+        if owner.journal != self._about.journal:
             self._say_once(f"its journal is {owner.journal or 'another one'}, so it cannot be asked; stop it yourself")
             return
         try:
             step = vigil.look(self.journal.store.signs(owner.account), round(trio.current_time() * SECONDS))
             if step is Step.ASK:
-                pid, host = here()
-                asked = Command(id=0, kind="stop", target=owner.boot, text=f"process {pid} on {host}")
+                asked = Command(id=0, kind="stop", target=owner.boot, text=str(self._about))
                 await self.journal.ask(owner.account, asked)
                 log.warning("account %s: asked %s to hand over", self.name, owner)
                 vigil.did(step)
@@ -250,6 +256,7 @@ class Claim:
         )
         if refusal := self.lock.end_holder(owner, number):
             self._say_once(f"it has shown no sign of life for {show_duration(waited)}, and is not ended: {refusal}")
+            vigil.put_off()
             return
         log.warning(
             "account %s: %s has shown no sign of life for %s; sent it %s",

@@ -143,7 +143,7 @@ class HermesLocks:
             if _create(path, record):
                 self._held[path] = record
                 return None
-        return Holder(program="a gateway")
+        return Holder()
 
     def _let_go(self, path: Path) -> None:
         record = self._held.pop(path)

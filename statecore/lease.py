@@ -64,7 +64,9 @@ class Holder:
     since: int = 0
 
     def __str__(self) -> str:
-        return f"{self.program} {self.pid or '?'}" + (f" on {self.host}" if self.host else "")
+        if not self.pid:
+            return "another process"
+        return f"{self.program} {self.pid}" + (f" on {self.host}" if self.host else "")
 
 
 @attrs.define

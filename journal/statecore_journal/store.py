@@ -169,7 +169,9 @@ class SqliteStore:
         its connection."""
         return (
             self._one("select epoch, boot, beat, status from leases where account = ?", account),
-            self._one("select seq from instances where address = ?", f"connection/{account}"),
+            self._one(
+                "select max(seq) from instances where address in (?, ?)", f"connection/{account}", f"session/{account}"
+            ),
         )
 
     def latest_at(self) -> int:

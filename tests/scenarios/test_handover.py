@@ -14,6 +14,7 @@ import trio
 
 from statecore import handover
 from statecore.account import Command
+from statecore.errors import JournalError
 from statecore.gateway import Gateway, Options
 from statecore.handover import COMES_WITHIN, Replacing, Step, Vigil
 from statecore.messages import Delivered, Message
@@ -281,6 +282,33 @@ def test_of_two_that_ask_the_last_has_it_and_neither_gives_it_up_twice(stage: St
 
     assert left[0] == "first"
     assert len(book.events("Started")) == 3
+
+
+def test_whoever_replaced_an_owner_does_not_replace_the_next(stage: Stage) -> None:
+    """
+    It had the account, and lost it by a fault of its own to one that waited. To take it back by force would be the beginning
+    of taking it from each other for ever.
+    """
+    stage.account = Fake(stage.server, Plain(), QUICK)
+    power = Power()
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.boot, idle, power, None, None, Replacing())
+            await driven(stage)
+            nursery.start_soon(stage.boot, idle)
+            await stage.until(lambda: bool([line for line in stage.log if "waiting for it" in line]))
+            power.fault = lambda kind: JournalError("a disk with a fault") if kind == "append" else None
+            stage.server.say("ann", "hello")
+            await stage.until(lambda: len(stage.server.dialled) == 2)
+            power.fault = None
+            await trio.sleep(120)
+            nursery.cancel_scope.cancel()
+
+    book = stage.run(main)
+
+    assert [row.epoch for row in book.events("Started")] == [1, 2]
+    assert not book.commands
 
 
 def test_what_was_asked_of_a_dead_owner_does_not_stop_its_successor(stage: Stage) -> None:
