@@ -1,0 +1,147 @@
+"""What the kernel says about processes, asked about real ones.
+
+B4: numbers are used again. Whatever is decided about a process is decided about the one that is meant, or not at all.
+"""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from statecore import processes
+from statecore.lease import Holder, Lock
+from statecore.world import here
+
+HOLDS = """
+import fcntl, sys
+file = open(sys.argv[1], "r+")
+getattr(fcntl, "flock" if sys.argv[2] != "record" else "lockf")(file, {"shared": fcntl.LOCK_SH}.get(sys.argv[2], fcntl.LOCK_EX))
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def process(*arguments: str, code: str = "print(flush=True); input()") -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a process that waits."""
+    command = [sys.executable, "-c", code, *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        try:
+            assert running.stdout is not None
+            running.stdout.readline()
+            yield running
+        finally:
+            running.kill()
+
+
+@pytest.mark.parametrize(("how", "held"), [("exclusive", True), ("shared", False), ("record", False)])
+def test_a_lock_is_seen_in_the_process_that_holds_it(tmp_path: Path, how: str, *, held: bool) -> None:
+    """
+    Another kind of lock on the file excludes nobody, and to have the file open is no lock at all.
+    """
+    file = tmp_path / "a file"
+    file.touch()
+
+    with process(str(file), how, code=HOLDS) as running, file.open():
+        assert processes.holds(running.pid, file) is held
+        assert not processes.holds(os.getpid(), file)
+        assert not processes.holds(running.pid, tmp_path / "another")
+    assert not processes.holds(running.pid, file)
+
+
+def test_a_lock_of_another_file_by_the_same_name_is_none(tmp_path: Path) -> None:
+    """
+    The file was deleted and made anew: who holds the old one keeps nobody from the new one.
+    """
+    file = tmp_path / "a file"
+    file.touch()
+
+    with process(str(file), "exclusive", code=HOLDS) as running:
+        file.rename(tmp_path / "old")
+        file.touch()
+        assert not processes.holds(running.pid, file)
+
+
+def test_a_process_is_known_by_when_it_began_whatever_it_is_called(tmp_path: Path) -> None:
+    """
+    Its name stands in the same line, and may hold blanks and parentheses.
+    """
+    odd = tmp_path / "a ) S 1 (b"
+    odd.symlink_to(sys.executable)
+
+    with subprocess.Popen([str(odd), "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        try:
+            mine, its = processes.begun(os.getpid()), processes.begun(running.pid)
+            assert mine is not None
+            assert its is not None
+            assert its > mine
+        finally:
+            running.kill()
+    assert processes.begun(running.pid) is None
+
+
+def test_a_process_that_nobody_has_buried_is_dead() -> None:
+    """
+    hermes-agent#42126: a supervisor that had not fetched its exit status kept the successor waiting.
+    """
+    with process() as running:
+        assert not processes.dead(running.pid)
+        running.kill()
+        os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+        assert processes.dead(running.pid)
+    assert processes.dead(running.pid)
+
+
+@pytest.mark.parametrize("pidfd", [True, False], ids=["by a descriptor", "by its number"])
+def test_who_is_not_meant_is_not_signalled(monkeypatch: pytest.MonkeyPatch, *, pidfd: bool) -> None:
+    """
+    It is asked while the process is held, and before the signal; an older kernel lets nothing be held.
+    """
+    if not pidfd:
+        monkeypatch.delattr(os, "pidfd_open")
+    with process() as running:
+        assert processes.end(running.pid, signal.SIGKILL, lambda: "it is another one") == "it is another one"
+        assert running.poll() is None
+
+        assert processes.end(running.pid, signal.SIGTERM, lambda: "") == ""
+
+        assert running.wait() == -signal.SIGTERM
+    assert processes.end(running.pid, signal.SIGTERM, lambda: "") == "it has ended"
+
+
+def test_a_lock_never_ends_its_own_process_nor_the_first_of_all(tmp_path: Path) -> None:
+    """
+    Two gateways in one process, and a file that somebody has written by hand.
+    """
+    lock = Lock("an identity", tmp_path)
+    _, host = here()
+    mine = Holder(pid=os.getpid(), host=host, begun=processes.begun(os.getpid()) or 0)
+    assert lock.try_acquire(mine)
+
+    assert "this process" in lock.end_holder(mine, signal.SIGKILL)
+    for pid in (0, 1, -1):
+        assert lock.end_holder(Holder(pid=pid, host=host), signal.SIGKILL)
+    lock.release()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", '{"pid": true}', '{"pid": "12"}', '{"pid": -12}', '{"pid": 1.5, "host": 3}', "\x00" * 9]
+)
+def test_a_lock_file_that_makes_no_sense_names_nobody(tmp_path: Path, text: str) -> None:
+    """
+    F5: it is cut off, or somebody has written it by hand.
+    """
+    lock = Lock("an identity", tmp_path)
+    lock.path.write_text(text)
+
+    assert lock.holder() == Holder()
+    with lock.path.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert not lock.try_acquire(Holder())
+        assert lock.end_holder(lock.holder(), signal.SIGKILL) == "it does not say which process it is"
