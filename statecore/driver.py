@@ -68,6 +68,10 @@ log = logging.getLogger("statecore")
 JOURNAL_RETRY: Final = 1 * SECONDS
 """How often a commit that failed is tried again while the journal is locked or its disk is full."""
 
+FROZEN: Final = 1 * SECONDS
+"""From the commit that asked for it, a part leaves within milliseconds. If it took longer, this process did not run, and
+whether the account is still its own is asked once more."""
+
 IDLE_FLOOR: Final = 5 * MILLISECONDS
 """A turn of the loop in which nothing moved is followed by a wait of at least this, whatever the deadlines say: no mistake
 in them can make the loop spin."""
@@ -88,6 +92,9 @@ class JournalPort(Protocol):
 
     async def append(self, units: list[Unit], placed: Any = None) -> Any:
         """Append units and return the seq of each one's first row."""
+
+    def owner(self, account: str) -> Any:
+        """Return who drives an account, as far as the journal knows; its epoch is what counts."""
 
     async def finish(self, command: int, result: str) -> None:
         """Mark a command as carried out."""
@@ -169,6 +176,8 @@ class Driver:
         self._commands: set[int] = set()
         self._accepting = trio.Lock()  # it is fair, so those who wait for it go on in their order
         self._handing: list[str] = []
+        self._epoch = 0
+        self._committed_at = 0
         self._recording: list[Recorded] = []
         self._awaited: set[Recorded] = set()
         self._client: Client | SessionClient | None = None
@@ -327,6 +336,7 @@ class Driver:
             Fenced: another process took it.
             JournalError, StepError: see there; what is committed is safe, and the next start goes on from it.
         """
+        self._epoch = started.epoch
         try:
             async with self._config.connect(self._journal.secrets(self.name)) as client, trio.open_nursery() as nursery:
                 self._client = client
@@ -382,6 +392,7 @@ class Driver:
 
     async def _commit(self, units: list[Unit], nursery: trio.Nursery) -> None:
         placed = await self._append(units)
+        self._committed_at = self._world.now()
         for unit, first in zip(units, placed, strict=True):
             if self.account.committed(unit, first):
                 self.wake()
@@ -478,6 +489,8 @@ class Driver:
         client: Any = self._client  # a Client or a SessionClient; the machine asks only for what its own kind has
         match effect:
             case SendPart():
+                if self._superseded():
+                    return Unsent(stage="connect", error="another process has taken the account")
                 return await client.send(self._outgoing(address, effect))
             case Dial():
                 return await client.dial()
@@ -498,6 +511,13 @@ class Driver:
             case HangUp():
                 return await client.hang_up()
         raise TypeError(f"no adapter knows how to {effect!r}")
+
+    def _superseded(self) -> bool:
+        """Tell whether this process was frozen between a commit and now for so long that another one may have taken over."""
+        if self._world.now() - self._committed_at <= FROZEN:
+            return False
+        owner = self._journal.owner(self.name)
+        return owner is not None and owner.epoch != self._epoch
 
     def _outgoing(self, address: str, effect: SendPart) -> Outgoing:
         """Fetch what a part needs at the last moment, so that it carries the newest token."""

@@ -542,7 +542,10 @@ class AccountConfig(Protocol):
 
     @property
     def identity(self) -> str:
-        """What must be driven by one process at a time, as text; it is hashed before it is written anywhere."""
+        """What must be driven by one process at a time, as text; it is hashed before it is written anywhere.
+
+        An account may also have `hermes_scopes`: (scope, identity) pairs under which a Hermes agent would lock the same bot.
+        """
 
     def connect(self, secrets: Secrets) -> AbstractAsyncContextManager[Client | SessionClient]:
         """Make the half that does I/O; leaving the context closes what it holds."""

@@ -51,7 +51,7 @@ def test_the_program_answers(tmp_path: Path) -> None:
             program.send_signal(signal.SIGTERM)
             said, _ = program.communicate(timeout=60)
 
-    assert said == "signal 15: letting go\n"
+    assert said.startswith("signal 15: letting go")
     assert program.returncode == 0
 
 
