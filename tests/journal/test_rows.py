@@ -158,7 +158,7 @@ def test_what_became_of_an_event_and_which_guards_were_asked_is_in_its_row() -> 
 
     assert outcomes[0][0].startswith("refused: Received is no event of delivery")
     assert outcomes[1][0].startswith("ignored: ")
-    assert outcomes[2] == (None, "has_token=0")
+    assert outcomes[2] == (None, "bare=0")
 
 
 def test_a_value_that_cannot_be_written_is_refused_before_anything_is() -> None:

@@ -25,7 +25,7 @@ def test_what_is_refused_for_good_dies_once_and_stays_dead_over_twenty_restarts(
         async with stage.gateway() as gateway:
             await stage.connected()
             outcome = await (await stage.send(gateway, "ann", "hello")).settled()
-            assert outcome == Dead("gone : there is no such user", "check the chat's id")
+            assert outcome == Dead("gone: there is no such user", "check the chat's id")
         for _ in range(20):
             async with stage.gateway():
                 await stage.connected()
