@@ -5,7 +5,7 @@ import random  # noqa: TID251 - the moments of the kills; nothing of the project
 import sqlite3
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import trio
@@ -15,8 +15,8 @@ from statecore_adapters.httpd import Answer, Response
 from statecore_adapters.weixin.simulator import Bot, Knobs, Simulator, Stall, open_simulator
 from statecore_journal import diverges, open_reader
 from tests.figures.registry import Measured, scratch
-from tests.figures.scene import tally
-from tests.figures.worker import ACCOUNT, open_worker
+from tests.figures.scene import tally, weixin
+from tests.figures.worker import ACCOUNT, Accounts, open_worker
 
 KILLS: Final = 50
 CHATS: Final = 20
@@ -62,9 +62,8 @@ class _Run:
     kills: int = 0
 
     @property
-    def settings(self) -> dict[str, Any]:
-        about = {"account_id": self.bot.account_id, "token": self.bot.token, "base_url": self.sim.base_url}
-        return {**about, **FAST}
+    def accounts(self) -> Accounts:
+        return {ACCOUNT: {**weixin(self.sim, self.bot), **FAST}}
 
     def arrived(self) -> int:
         return len({one.text for one in self.sim.delivered(self.bot)})
@@ -95,7 +94,7 @@ async def kills() -> Measured:
 
 
 async def _let_users_write(run: _Run) -> None:
-    async with open_worker(run.journal, run.settings) as worker:
+    async with open_worker(run.journal, run.accounts) as worker:
         for user in USERS:
             run.sim.say(run.bot, user, "hello")
         heard = 0
@@ -105,7 +104,7 @@ async def _let_users_write(run: _Run) -> None:
 
 
 async def _live_and_be_killed(run: _Run, life: int) -> None:
-    async with open_worker(run.journal, run.settings) as worker:
+    async with open_worker(run.journal, run.accounts) as worker:
         if life % 5:
             await worker.ask("cpu")  # it is up
             await worker.tell("send", chats=run.unaccepted(life))
@@ -122,7 +121,7 @@ async def _live_and_be_killed(run: _Run, life: int) -> None:
 
 
 async def _live_to_the_end(run: _Run) -> None:
-    async with open_worker(run.journal, run.settings) as worker:
+    async with open_worker(run.journal, run.accounts) as worker:
         await worker.ask("send", chats=run.unaccepted(KILLS))
         run.accepted.update(worker.accepted)
         with trio.move_on_after(60):

@@ -12,6 +12,7 @@ from statecore.world import wall_now
 from statecore_adapters.weixin.simulator import CloseAtOnce, HalfResponse, Simulator, open_simulator
 from statecore_journal import open_reader
 from tests.figures.registry import Measured, scratch
+from tests.figures.scene import weixin
 from tests.figures.worker import ACCOUNT, Worker, open_worker
 
 SPAN_S: Final = 10.0
@@ -109,9 +110,9 @@ async def _measure(misbehave: Callable[[Simulator], None]) -> Cost:
         async with open_simulator() as sim:
             bot = sim.add_bot()
             misbehave(sim)
-            settings = {"account_id": bot.account_id, "token": bot.token, "base_url": sim.base_url}
+            accounts = {ACCOUNT: weixin(sim, bot)}
             journal = folder / "gateway.db"
-            async with open_worker(journal, settings) as worker:
+            async with open_worker(journal, accounts) as worker:
                 await worker.ask("take")
                 await trio.sleep(WARM_UP_S)
                 polls, began, used = sim.polls, trio.current_time(), await worker.cpu()

@@ -11,6 +11,7 @@ from statecore_adapters.weixin.simulator import Bot, Simulator, open_simulator
 from statecore_journal import ChatStatus, open_reader
 from tests.figures.gateway_refusals import PREPARE_FAILED
 from tests.figures.registry import Measured, scratch
+from tests.figures.scene import weixin
 from tests.figures.worker import ACCOUNT, Worker, open_worker
 
 MESSAGES: Final = 100_000
@@ -25,8 +26,8 @@ async def backlog() -> Measured:
         journal = folder / "gateway.db"
         async with open_simulator() as sim:
             bot = sim.add_bot()
-            settings = {"account_id": bot.account_id, "token": bot.token, "base_url": sim.base_url}
-            async with open_worker(journal, settings) as worker:
+            accounts = {ACCOUNT: weixin(sim, bot)}
+            async with open_worker(journal, accounts) as worker:
                 await _up(worker, sim, bot)
                 idle = worker.memory()
                 sim.script("sendmessage", PREPARE_FAILED, for_user=USER)
@@ -34,7 +35,7 @@ async def backlog() -> Measured:
                 await trio.sleep(SETTLE_S)
                 grown, peak = worker.memory() - idle, worker.memory("VmHWM") - idle
                 waits, inside = await _asked(worker)
-            async with open_worker(journal, settings) as worker:
+            async with open_worker(journal, accounts) as worker:
                 began = default_timer()
                 await worker.ask("cpu")
                 restart = default_timer() - began

@@ -3,11 +3,13 @@
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import attrs
 import trio
 
 from statecore import Gateway, Receipt, open_gateway
+from statecore_adapters.qqbot import simulator as qqbot_simulator
 from statecore_adapters.weixin import Weixin
 from statecore_adapters.weixin.simulator import Bot, Delivered, Knobs, Simulator, open_simulator
 from statecore_journal import AccountStatus, ChatStatus
@@ -47,6 +49,18 @@ class Scene:
         """Wait until so many messages of users are in the journal."""
         while (status := self.status(account)) is None or sum(status.messages.values()) < count:  # noqa: ASYNC110
             await trio.sleep(0.05)
+
+
+def weixin(sim: Simulator, bot: Bot) -> dict[str, Any]:
+    """Return the table of an account for a bot of the simulator, as in a configuration file."""
+    about = {"account_id": bot.account_id, "token": bot.token, "base_url": sim.base_url}
+    return {"platform": "weixin", **about}
+
+
+def qqbot(sim: qqbot_simulator.Simulator, bot: qqbot_simulator.Bot) -> dict[str, Any]:
+    """Return the table of an account for a QQ bot of its simulator."""
+    about = {"app_id": bot.app_id, "client_secret": bot.secret, "api_base": sim.api_base, "token_url": sim.token_url}
+    return {"platform": "qqbot", **about}
 
 
 @asynccontextmanager

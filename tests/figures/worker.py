@@ -1,11 +1,12 @@
 """A gateway in a process of its own, commanded over its pipes, so that it can be measured from outside, and killed.
 
-The process gets its settings as JSON in its first argument, reads a command a line from stdin, and answers each with a
-line on stdout; whatever else it has to tell (what was accepted) are lines in between. It ends with its stdin.
+The process reads its accounts as JSON from the first line of stdin and a command from each line that follows, and answers
+each with a line on stdout; whatever else it has to tell (what was accepted) are lines in between. It ends with its stdin.
 """
 
 import json
 import os
+import resource
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,11 +20,17 @@ import attrs
 import trio
 
 from statecore import Gateway, open_gateway
+from statecore.config import platforms
+from statecore.platform import AccountConfig
 from statecore.settings import build
-from statecore_adapters.weixin import Weixin
 from tests.figures.registry import ROOT
 
 ACCOUNT: Final = "wx"
+"""The account of a figure that needs only one."""
+
+Accounts = Mapping[str, Mapping[str, Any]]
+"""The tables of accounts by name, as in a configuration file: each names its platform."""
+
 SENDERS: Final = 64
 """Tasks of the program that hand over many messages: enough to fill a commit."""
 
@@ -98,19 +105,22 @@ class Worker:
 
 
 @asynccontextmanager
-async def open_worker(journal: Path, settings: Mapping[str, Any]) -> AsyncIterator[Worker]:
+async def open_worker(journal: Path, accounts: Accounts) -> AsyncIterator[Worker]:
     """Start a gateway in a process of its own; leaving the block kills it.
 
     Args:
         journal: its file.
-        settings: the account's table, as in a configuration file.
+        accounts: of any platforms.
     """
-    command = [sys.executable, "-m", "tests.figures.worker", str(journal), json.dumps(dict(settings))]
+    command = [sys.executable, "-m", "tests.figures.worker", str(journal)]
     async with trio.open_nursery() as nursery:
         process = await trio.lowlevel.open_process(command, stdin=PIPE, stdout=PIPE, cwd=ROOT)
         worker = Worker(process)
         nursery.start_soon(worker.listen)
         try:
+            assert process.stdin is not None
+            tables = {name: dict(table) for name, table in accounts.items()}
+            await process.stdin.send_all(json.dumps(tables).encode() + b"\n")
             yield worker
         finally:
             with trio.CancelScope(shield=True):
@@ -130,21 +140,30 @@ async def _lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
 # ---- the side that is measured ---------------------------------------------------------------------------------------
 
 
-async def _work(journal: str, settings: Mapping[str, Any]) -> None:
-    account = build(Weixin, settings, f"accounts.{ACCOUNT}")
-    async with open_gateway(journal, {ACCOUNT: account}) as gateway, trio.open_nursery() as nursery:
-        stdin = trio.lowlevel.FdStream(os.dup(0))
-        async for line in _lines(stdin):
+async def _work(journal: str) -> None:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))  # an account holds two: a lock and a socket
+    lines = _lines(trio.lowlevel.FdStream(os.dup(0)))
+    accounts = {name: _account(name, table) for name, table in json.loads(await anext(lines)).items()}
+    async with open_gateway(journal, accounts) as gateway, trio.open_nursery() as nursery:
+        async for line in lines:
             command = json.loads(line)
             do, number = command.pop("do"), command.pop("number", None)
-            if do == "take":
-                nursery.start_soon(_take, gateway)
+            if do in _PROGRAMS:
+                nursery.start_soon(_PROGRAMS[do], gateway)
                 answer: Any = None
             else:
                 answer = await _COMMANDS[do](gateway, **command)
             if number is not None:
                 _say({"number": number, "answer": answer})
         nursery.cancel_scope.cancel()
+
+
+def _account(name: str, table: Mapping[str, Any]) -> AccountConfig:
+    kind = platforms()[table["platform"]].load()
+    settings = {key: value for key, value in table.items() if key != "platform"}
+    account: AccountConfig = build(kind, settings, f"accounts.{name}")
+    return account
 
 
 def _say(said: Mapping[str, Any]) -> None:
@@ -159,6 +178,13 @@ async def _take(gateway: Gateway) -> None:
             pass
 
 
+async def _echo(gateway: Gateway) -> None:
+    """Be the program: answer every message once, with what it says."""
+    async for message in gateway.inbox():
+        async with message:
+            await gateway.send(message.account, message.chat, message.text, reply_to=message, key=message.id)
+
+
 async def _cpu(_gateway: Gateway) -> float:
     return process_time()
 
@@ -170,12 +196,12 @@ async def _status(gateway: Gateway) -> dict[str, Any]:
     return {"seconds": took, "accounts": [attrs.asdict(account) for account in status.accounts]}
 
 
-async def _send(gateway: Gateway, *, chats: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+async def _send(gateway: Gateway, *, chats: Mapping[str, Sequence[tuple[str, str]]], account: str = ACCOUNT) -> None:
     """Send to several chats at once, to each in order, and tell each key once it is accepted."""
 
     async def send(chat: str, items: Sequence[tuple[str, str]]) -> None:
         for key, text in items:
-            await gateway.send(ACCOUNT, chat, text, key=key)
+            await gateway.send(account, chat, text, key=key)
             _say({"accepted": key})
 
     async with trio.open_nursery() as nursery:
@@ -199,6 +225,9 @@ async def _fill(gateway: Gateway, *, chat: str, count: int) -> float:
     return default_timer() - began
 
 
+_PROGRAMS: Final[Mapping[str, Callable[[Gateway], Awaitable[None]]]] = {"take": _take, "echo": _echo}
+"""What goes on until the process ends."""
+
 _COMMANDS: Final[Mapping[str, Callable[..., Awaitable[Any]]]] = {
     "cpu": _cpu,
     "status": _status,
@@ -207,4 +236,4 @@ _COMMANDS: Final[Mapping[str, Callable[..., Awaitable[Any]]]] = {
 }
 
 if __name__ == "__main__":
-    trio.run(_work, sys.argv[1], json.loads(sys.argv[2]))
+    trio.run(_work, sys.argv[1])
