@@ -458,5 +458,9 @@ def test_whoever_must_act_is_told_exactly_where_they_can(moments: list[Moment]) 
         if isinstance(event, TokenRefused | Rejected) and after.entered == after.version:
             assert after.state == ("token-stale" if isinstance(event, TokenRefused) else "tripped")
             assert after.data.action == event.action
-        if after.state in ("connected", "resting", "reconnecting"):  # what was asked for is still to be done after a stop
+        if after.state in (
+            "connected",
+            "resting",
+            "reconnecting",
+        ):  # what was asked for is still to be done after a stop
             assert after.data.action == ""
