@@ -389,7 +389,7 @@ def refused(was: Delivery, event: PartRefused, now: int) -> Delivery:
 
 
 def _said(event: PartRefused) -> str:
-    return ": ".join(part for part in (event.code, event.message, event.reading) if part)
+    return ": ".join(part for part in (event.code, event.message, event.reading) if part) or "refused without a word"
 
 
 def failed(was: Delivery, event: NotSent | PartRefused, now: int) -> Delivery:
