@@ -3,111 +3,40 @@
 It was written by those who run the real platform, so what it cannot digest here the simulator has wrong.
 """
 
-import fcntl
 import json
-import os
-import re
-import shutil
-import subprocess
-import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import attrs
 import pytest
 import trio
 
 from statecore_adapters.qqbot.simulator import Bot, Close, Knobs, Simulator, open_simulator, problem
+from tests.support.peers import BOTPY, STEP_S, Peer, running
 
 pytestmark = pytest.mark.peer
 
-REQUIREMENTS: Final = ("qq-botpy==1.2.1", "aiohttp==3.14.1")
-ENVIRONMENT: Final = Path(__file__).parents[2] / ".cache" / "peers" / "botpy-1.2.1"
 DRIVER: Final = Path(__file__).with_name("botpy_driver.py")
-UNREACHABLE: Final = re.compile(r"Retrying \(|ConnectionError|ConnectTimeout|Temporary failure in name resolution")
 ANN: Final = "5A0C8D1E2B"
 GROUP: Final = "9F3B77C2D0"
 CHANNEL: Final = "600100200"
 MEMBER: Final = "7460172331083428999"
 INTENTS: Final = 1 << 25 | 1 << 30 | 1 << 12
-STEP_S: Final = 60  # for one step of the other side; it imports for seconds, and the machine may be busy
 CONCURRENCY: Final = 5  # it waits 5 s / max_concurrency after every connection
 
 
 @pytest.fixture(scope="module")
 def python() -> str:
-    """Return the interpreter of an environment with the peer in it; made once, and reused while its stamp is there."""
-    interpreter, stamp = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "complete"
-    ENVIRONMENT.parent.mkdir(parents=True, exist_ok=True)
-    with ENVIRONMENT.with_name(ENVIRONMENT.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test processes make it once
-        if not stamp.exists() or stamp.read_text() != "\n".join(REQUIREMENTS):
-            shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
-            _install(str(interpreter))
-            stamp.write_text("\n".join(REQUIREMENTS))
-    return str(interpreter)
+    """Return the interpreter of an environment with the peer in it."""
+    return BOTPY.interpreter()
 
 
-def _install(interpreter: str) -> None:
-    options = ["--quiet", "--no-cache-dir", "--disable-pip-version-check", "--retries", "1", "--timeout", "20"]
-    command = [interpreter, "-m", "pip", "install", *options, *REQUIREMENTS]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    reasons = [line for line in result.stderr.splitlines() if UNREACHABLE.search(line)]
-    if result.returncode and reasons:
-        pytest.skip(f"the package index cannot be reached: {reasons[0]}")
-    assert result.returncode == 0, result.stderr
-
-
-@attrs.define
-class Botpy:
-    """The driver process."""
-
-    lines: AsyncIterator[str]
-    errors: Path
-
-    async def told(self, event: str) -> dict[str, Any]:
-        """Wait for the next line it prints, which has to be this event."""
-        with trio.fail_after(STEP_S):
-            line = await anext(self.lines, None)
-        assert line is not None, f"it ended: {self.errors.read_text()[-2000:]}"
-        fact: dict[str, Any] = json.loads(line)
-        assert fact["event"] == event, fact
-        return fact
-
-
-async def _lines(stream: trio.abc.ReceiveStream) -> AsyncGenerator[str, None]:
-    rest = b""
-    async for data in stream:
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            yield line.decode()
-
-
-@asynccontextmanager
-async def botpy(python: str, home: Path, sim: Simulator, bot: Bot) -> AsyncGenerator[Botpy, None]:
+def botpy(python: str, home: Path, sim: Simulator, bot: Bot) -> AbstractAsyncContextManager[Peer]:
     """Run the library against *sim*, away from the real home directory and from any proxy."""
     options = {"api_base": sim.api_base, "token_url": sim.token_url, "app_id": bot.app_id, "secret": bot.secret}
-    with (home / "stderr.txt").open("wb") as errors:
-        start = partial(
-            trio.run_process,
-            [python, "-I", str(DRIVER), json.dumps(options)],
-            env={"HOME": str(home), "PATH": os.defpath},
-            cwd=home,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            check=False,
-        )
-        async with trio.open_nursery() as nursery:
-            process: trio.Process = await nursery.start(start)
-            assert process.stdout is not None
-            async with aclosing(_lines(process.stdout)) as lines:
-                yield Botpy(lines, home / "stderr.txt")
-            nursery.cancel_scope.cancel()
+    return running(python, DRIVER, options, home)
 
 
 async def _until(sim: Simulator, count: int) -> None:

@@ -17,10 +17,9 @@ import attrs
 import pytest
 
 from statecore.hermes_lock import HermesLocks
-from tests.peers import test_hermes_weixin as peer
+from tests.support.peers import HERMES
 
 pytestmark = pytest.mark.peer
-python = peer.python  # the environment with Hermes in it
 
 TOKEN: Final = "0a1b2c3d4e5f@im.bot:token"
 OURS: Final = """
@@ -42,6 +41,12 @@ for line in sys.stdin:
         release_scoped_lock("weixin-bot-token", token)
         print("null", flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    """Return the interpreter of an environment with Hermes in it."""
+    return HERMES.interpreter()
 
 
 @attrs.define
