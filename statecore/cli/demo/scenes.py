@@ -161,10 +161,7 @@ async def _storm(stage: Stage, gateway: Gateway) -> Scene:
         f"20 messages to 4 chats at once, and the platform refuses everything for {seconds:.0f} s. "
         "One program made 160 requests of it and died of its own retries.",
     )
-    async with stage.measured(scene):
-        stage.sim.script("sendmessage", REFUSAL, until=trio.current_time() + seconds)
-        await _settle(await _send(gateway, scene, 5, "storm"))
-    return scene
+    return await _through_refusals(stage, gateway, scene, seconds, 5, "storm")
 
 
 async def _outlast(stage: Stage, gateway: Gateway) -> Scene:
@@ -174,9 +171,15 @@ async def _outlast(stage: Stage, gateway: Gateway) -> Scene:
         f"The platform refuses for {seconds:.0f} s, longer than any fixed number of retries lasts. "
         "One program gave up after 12 s, and told nobody.",
     )
+    return await _through_refusals(stage, gateway, scene, seconds, 1, "answer")
+
+
+async def _through_refusals(
+    stage: Stage, gateway: Gateway, scene: Scene, seconds: float, each: int, word: str
+) -> Scene:
     async with stage.measured(scene):
         stage.sim.script("sendmessage", REFUSAL, until=trio.current_time() + seconds)
-        await _settle(await _send(gateway, scene, 1, "answer"))
+        await _settle(await _send(gateway, scene, each, word))
     return scene
 
 

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import attrs
 
+from statecore_adapters import cues
+
 from .records import Dial
 
 __all__ = [
@@ -119,46 +121,27 @@ def check_steps(steps: Iterable[Step], *, opening: bool) -> None:
 
 
 @attrs.define(kw_only=True, eq=False)
-class Cue:
-    """Where steps replace the usual course, and how often.
+class Cue(cues.Cue):
+    """Where steps replace the usual course; how often is said as for any cue.
 
     Attributes:
         point: connect (the opening handshake), hello, identify, resume, heartbeat: the steps replace what would
             have been done; `Proceed` does it after all. ready, resumed, up (either): the steps come after it.
-        skip: let this many pass first.
-        times: strike this often, then never again. None: no limit.
         when: only on connections for which this is true.
     """
 
     point: Point
     steps: tuple[Step, ...] = attrs.field()
-    skip: int = 0
-    times: int | None = None
     when: Callable[[Dial], bool] | None = None
-    hits: int = 0
-    cancelled: bool = False
 
     @steps.validator
     def _possible(self, _attribute: object, steps: tuple[Step, ...]) -> None:
         check_steps(steps, opening=self.point == "connect")
 
-    def cancel(self) -> None:
-        """Never strike again."""
-        self.cancelled = True
-
-    @property
-    def spent(self) -> bool:
-        """Whether it can never strike again."""
-        return self.cancelled or (self.times is not None and self.hits >= self.times)
-
-    def strikes(self, point: Point, dial: Dial) -> bool:
+    def strikes(self, point: Point, dial: Dial, now: float) -> bool:
         """Tell whether this happening is hit, and count it."""
-        if self.spent or not (self.point == point or (self.point == "up" and point in {"ready", "resumed"})):
+        if self.is_spent(now) or not (self.point == point or (self.point == "up" and point in {"ready", "resumed"})):
             return False
         if self.when is not None and not self.when(dial):
             return False
-        if self.skip:
-            self.skip -= 1
-            return False
-        self.hits += 1
-        return True
+        return self.strike()

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from statecore_adapters import httpd
+from statecore_adapters.cues import Cue
 
 from .model import Bot
 from .problems import Problem
@@ -43,17 +44,14 @@ class Call:
 
 
 @attrs.define(kw_only=True, eq=False)
-class Script:
-    """One scripted fault, and how often it has struck.
+class Script(Cue):
+    """One scripted fault; how often it strikes is said as for any `Cue`.
 
     Attributes:
         endpoint: name of the endpoint, or "*" for all.
         act: a JSON object to answer, or a `Problem`; or an answer or fault of `httpd`; or a function that makes one
             out of the true answer.
         after: let the request take effect first, then answer with *act* instead. Always so for a function.
-        skip: let this many matching calls pass first.
-        times: strike this often, then never again. None: no limit.
-        until: strike only before this time of the server.
         scene, target: only calls about this chat.
         when: only calls for which this is true.
     """
@@ -61,23 +59,9 @@ class Script:
     endpoint: str
     act: Act
     after: bool = False
-    skip: int = 0
-    times: int | None = None
-    until: float | None = None
     scene: Scene | None = None
     target: str | None = None
     when: Callable[[Call], bool] | None = None
-    hits: int = 0
-    cancelled: bool = False
-
-    def cancel(self) -> None:
-        """Never strike again."""
-        self.cancelled = True
-
-    def is_spent(self, now: float) -> bool:
-        """Tell whether this script can never strike again."""
-        used_up = self.times is not None and self.hits >= self.times
-        return self.cancelled or used_up or (self.until is not None and now >= self.until)
 
     def strikes(self, call: Call, now: float) -> bool:
         """Tell whether *call* is hit, and count it."""
@@ -87,8 +71,4 @@ class Script:
             return False
         if self.when is not None and not self.when(call):
             return False
-        if self.skip:
-            self.skip -= 1
-            return False
-        self.hits += 1
-        return True
+        return self.strike()

@@ -205,6 +205,7 @@ class State:
 
     def cue(self, point: Point, dial: Dial) -> Cue | None:
         """Find the cue for this moment of a connection, if there is one, and count it."""
-        hit = next((cue for cue in self.cues if cue.strikes(point, dial)), None)
-        self.cues = [cue for cue in self.cues if not cue.spent]
+        now = self.now()
+        hit = next((cue for cue in self.cues if cue.strikes(point, dial, now)), None)
+        self.cues = [cue for cue in self.cues if not cue.is_spent(now)]
         return hit

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from statecore_adapters import httpd
+from statecore_adapters.cues import Cue
 
 from .checks import Call
 
@@ -20,17 +21,14 @@ Act = Mapping[str, Any] | httpd.Answer | Callable[[httpd.Response], httpd.Answer
 
 
 @attrs.define(kw_only=True, eq=False)
-class Script:
-    """One scripted fault, and how often it has struck.
+class Script(Cue):
+    """One scripted fault; how often it strikes is said as for any `Cue`.
 
     Attributes:
         endpoint: the last part of the path ("sendmessage"), or "*" for all.
         act: a JSON object to answer; or an answer or fault of `httpd`; or a function that makes one out of the
             true answer.
         after: let the request take effect first, then answer with *act* instead. Always so for a function.
-        skip: let this many matching calls pass first.
-        times: strike this often, then never again. None: no limit.
-        until: strike only before this trio time.
         for_user: only calls about this user.
         when: only calls for which this is true.
     """
@@ -38,22 +36,8 @@ class Script:
     endpoint: str
     act: Act
     after: bool = False
-    skip: int = 0
-    times: int | None = None
-    until: float | None = None
     for_user: str | None = None
     when: Callable[[Call], bool] | None = None
-    hits: int = 0
-    cancelled: bool = False
-
-    def cancel(self) -> None:
-        """Never strike again."""
-        self.cancelled = True
-
-    def is_spent(self, now: float) -> bool:
-        """Tell whether this script can never strike again."""
-        used_up = self.times is not None and self.hits >= self.times
-        return self.cancelled or used_up or (self.until is not None and now >= self.until)
 
     def strikes(self, call: Call, now: float) -> bool:
         """Tell whether *call* is hit, and count it."""
@@ -63,8 +47,4 @@ class Script:
             return False
         if self.when is not None and not self.when(call):
             return False
-        if self.skip:
-            self.skip -= 1
-            return False
-        self.hits += 1
-        return True
+        return self.strike()
