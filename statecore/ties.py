@@ -174,11 +174,13 @@ def _frame(policies: Policies, world: World, result: Any, data: session.Session,
 
 def _ended(policies: Policies, world: World, result: Ended, data: session.Session, now: int) -> Event:
     if result.then == "stop":
-        wait = STALE_PROBES[min(data.failures, len(STALE_PROBES) - 1)] * 4
-        return connection.Rejected(error=result.error, wait=max(wait, result.hint or 0), action=result.action)
+        return connection.Rejected(
+            error=result.error, wait=max(_tripped_wait(data), result.hint or 0), action=result.action
+        )
     if result.then == "token" and data.doubted == data.credential:
-        action = "look at the bot's console: the platform refuses what its token endpoint gives"
-        return connection.TokenRefused(code=result.code, message=result.error, wait=_stale_wait(data), action=action)
+        return connection.TokenRefused(
+            code=result.code, message=result.error, wait=_stale_wait(data), action=session.GIVEN_AND_REFUSED
+        )
     forget = {"identify": ("session",), "token": ("token",)}.get(result.then, ())
     failure = Failure(stage="receive", error=result.error, reachable=True, hint=result.hint)
     return _lost(policies, world, failure, data, now, forget=forget)
@@ -205,8 +207,7 @@ def _any(
                 code=result.code, message=result.message, wait=_stale_wait(data), action=result.action
             )
         case Failure(action=action) if action:
-            wait = STALE_PROBES[min(data.failures, len(STALE_PROBES) - 1)] * 4
-            return connection.Rejected(error=f"{result.stage}: {result.error}", wait=wait, action=action)
+            return connection.Rejected(error=f"{result.stage}: {result.error}", wait=_tripped_wait(data), action=action)
         case Failure():
             return _lost(policies, world, result, data, now, asks=asks)
         case Crash():
@@ -215,6 +216,10 @@ def _any(
             return Broken(how=result.how, error=result.error, wait=wait, failures=failures)  # type: ignore[arg-type]
         case _:  # what hanging up came to: there is nothing to be done about it
             return connection.HungUp(error=str(result))
+
+
+def _tripped_wait(data: connection.Connection) -> int:
+    return STALE_PROBES[min(data.failures, len(STALE_PROBES) - 1)] * 4
 
 
 def _stale_wait(data: connection.Connection) -> int:

@@ -65,6 +65,9 @@ BEAT_SHARE = 0.9
 """Of the interval the platform asked for, after which the next heartbeat is sent. Two of them, a heartbeat and the one at
 which its acknowledgement is missed, are then still within two intervals."""
 
+GIVEN_AND_REFUSED = "look at the bot's console: the platform refuses what its token endpoint gives"
+"""What to do where fetching another token does not help."""
+
 ZOMBIE_WAIT = 1 * SECONDS
 """Until the next dial after nobody acknowledged. It took an interval to notice, so this needs not grow."""
 
@@ -437,8 +440,7 @@ def in_doubt(was: Session, event: Doubted, _now: int) -> Session:
 
 def doubted_again(was: Session, event: Doubted, now: int) -> Session:
     after = doubt(was, event, now)
-    action = "look at the bot's console: the platform refuses what its token endpoint gives"
-    return evolve(after, retry_at=None, probe_at=now + event.wait, token_at=None, action=action)
+    return evolve(after, retry_at=None, probe_at=now + event.wait, token_at=None, action=GIVEN_AND_REFUSED)
 
 
 def token_aged(was: Session, _event: Elapsed, _now: int) -> Session:
