@@ -259,6 +259,8 @@ class System:
             The decision of the instance itself.
         """
         first = self._apply(unit, address, event, cause, chat)
+        if not first.effects:
+            return first
         waiting = [(effect, -len(unit.entries)) for effect in first.effects if isinstance(effect, Tell)]
         while waiting:
             if len(unit.entries) > CASCADE_MAX:
@@ -291,8 +293,11 @@ class System:
             heapq.heappush(self._heap, (due, address))
             held.armed = due  # a later deadline is found when this entry comes up; entries must not pile up
         unit.entries.append(Entry(address, machine, before.state, event, decision, cause, held.chat, order, live, due))
-        index = len(unit.entries) - 1
-        unit.requests += [Request(address, effect, index) for effect in decision.effects if isinstance(effect, Attempt)]
+        if decision.effects:
+            index = len(unit.entries) - 1
+            unit.requests += [
+                Request(address, effect, index) for effect in decision.effects if isinstance(effect, Attempt)
+            ]
         return decision
 
     def committed(self, unit: Unit, first: int) -> None:

@@ -4,7 +4,6 @@ A row is a plain tuple in the order of the statement that writes it: what the un
 the journal decides last. So giving a row its place is one concatenation, on the thread that all writers wait for.
 """
 
-import itertools
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +11,7 @@ from statecore import codec
 from statecore.errors import Conflict
 from statecore.events import name_of
 from statecore.machine import Verdict
-from statecore.system import LAST, PLACED, Entry, Unit
+from statecore.system import LAST, PLACED, Unit
 
 Row = tuple[Any, ...]
 
@@ -54,18 +53,24 @@ def encode(unit: Unit) -> Rows:
     Raises:
         CodecError: a value cannot be written.
     """
-    now, entries = unit.now, unit.entries
-    events = [(_event_row(entry, now), entry.cause) for entry in entries]
+    now, account = unit.now, unit.account
+    events: list[tuple[Row, int]] = []
     lasts: dict[str, tuple[int, Row, int, int | None, int]] = {}
-    for index, entry in enumerate(entries):
-        address, order = entry.address, entry.order
-        placed = index if order == LAST else -1
-        earlier = lasts.get(address)
-        if earlier is None:
-            before = entry.decision.snapshot.version - 1
-        else:
-            before, placed = earlier[0], placed if placed >= 0 else earlier[4]
-        row = _instance_row(entry, unit.account, now)
+    for index, entry in enumerate(unit.entries):
+        address, machine, source, event, (snapshot, _, verdict), cause, chat, order, live, due = entry
+        state, data, version, entered = snapshot
+        outcome, guards = _shown(verdict)
+        schema, definition = event.schema, machine.version
+        name, fields = name_of(event), codec.dumps(event)
+        events.append(
+            ((now, address, version, name, source, state, outcome, fields, guards, schema, definition), cause)
+        )
+        before, placed = version - 1, index if order == LAST else -1
+        if address in lasts:
+            before, _, _, _, earlier = lasts[address]
+            placed = placed if placed >= 0 else earlier
+        final, schema, remembered = state in machine.final, getattr(type(data), "schema", 1), codec.dumps(data)
+        row = (machine.name, account, chat, state, version, entered, live, final, due, now, schema, remembered)
         lasts[address] = before, row, index, None if order == PLACED else order, placed
     return Rows(unit, events, lasts)
 
@@ -76,42 +81,6 @@ def _shown(verdict: Verdict) -> tuple[str | None, str | None]:
     kind, reason, guards = verdict
     outcome = None if kind == "moved" else kind if kind == "stayed" else f"{kind}: {reason}"
     return outcome, ",".join(f"{name}={int(held)}" for name, held in guards) or None
-
-
-def _event_row(entry: Entry, now: int) -> Row:
-    event, ((state, _, version, _), _, verdict) = entry.event, entry.decision
-    outcome, guards = _shown(verdict)
-    return (
-        now,
-        entry.address,
-        version,
-        name_of(event),
-        entry.source,
-        state,
-        outcome,
-        codec.dumps(event),
-        guards,
-        event.schema,
-        entry.machine.version,
-    )
-
-
-def _instance_row(entry: Entry, account: str, now: int) -> Row:
-    machine, (state, data, version, entered) = entry.machine, entry.decision.snapshot
-    return (
-        machine.name,
-        account,
-        entry.chat,
-        state,
-        version,
-        entered,
-        entry.live,
-        state in machine.final,
-        entry.due,
-        now,
-        getattr(type(data), "schema", 1),
-        codec.dumps(data),
-    )
 
 
 class Batch:
@@ -134,10 +103,11 @@ class Batch:
         Raises:
             Conflict: an instance is not where the unit found it, because another unit of the batch moved it.
         """
-        first, wall = self.following, self._wall
-        for seq, (row, cause) in zip(itertools.count(first), rows.events):
+        first = seq = self.following
+        for row, cause in rows.events:
             settled = cause if cause > 0 else first - cause - 1 if cause else None
-            self.events.append((*row, seq, wall, settled, epoch))
+            self.events.append(row + (seq, self._wall, settled, epoch))  # noqa: RUF005 - twice as fast as unpacking
+            seq += 1
         for address, (before, row, index, order, placed) in rows.lasts.items():
             place = first + placed if placed >= 0 else order
             earlier = self._lasts.get(address)
@@ -148,7 +118,7 @@ class Batch:
                 before = start  # noqa: PLW2901 - what the projection must hold is what the first of them found
                 place = given if place is None else place
             self._lasts[address] = before, row, place, first + index
-        self.following = first + len(rows.events)
+        self.following = seq
         return first
 
     def moves(self) -> list[tuple[str, int, int]]:
@@ -164,7 +134,7 @@ class Batch:
     def updates(self) -> list[Row]:
         """Return the rows of `UPDATE_INSTANCE`."""
         return [
-            (*row[_KEPT:], place, seq, address, before)
+            row[_KEPT:] + (place, seq, address, before)  # noqa: RUF005 - twice as fast as unpacking
             for address, (before, row, place, seq) in self._lasts.items()
             if before
         ]

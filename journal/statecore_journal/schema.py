@@ -27,6 +27,9 @@ WAL_BYTES_KEPT: Final = 16 * 1024 * 1024
 ASK_EVERY: Final = 2 * MILLISECONDS
 """How often a lock that another process holds is asked for."""
 
+REST_S: Final = 1.5 * ASK_EVERY / SECONDS
+"""A writer that leaves the lock alone for so long has let everybody ask for it."""
+
 MIGRATIONS: Final = Migrations("statecore")
 
 TABLES: Final = """
@@ -173,6 +176,11 @@ def begin(connection: sqlite3.Connection, *, busy_ns: int) -> None:
             _NEVER.wait(ASK_EVERY / SECONDS)
         else:
             return
+
+
+def rest() -> None:
+    """Leave the lock alone for so long that every other process that wants it has asked for it."""
+    _NEVER.wait(REST_S)
 
 
 _NEVER: Final = threading.Event()

@@ -1,10 +1,10 @@
 """A journal in SQLite."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -59,9 +59,9 @@ class Journal:
         with open_reader(self.path) as reader:
             return reader.owner(account, self._wall())
 
-    async def append(self, units: Sequence[Unit], placed: Placed | None = None) -> list[int | Existing]:
+    def append(self, units: Sequence[Unit], placed: Placed | None = None) -> Coroutine[Any, Any, list[int | Existing]]:
         """Append units; see `Writer.append`."""
-        return await self._writer.append(units, placed)
+        return self._writer.append(units, placed)
 
     async def take(self, account: str, boot: str, pid: int, host: str) -> tuple[int, int]:
         """Take the lease of an account, whoever held it. Call it only while holding the account's lock.

@@ -13,11 +13,11 @@ they took the interpreter, and the disk stood still until they had all put in th
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from timeit import default_timer
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 import trio
@@ -27,13 +27,23 @@ from statecore.system import Unit
 from statecore_journal.files import Wal
 from statecore_journal.problems import is_busy, problem
 from statecore_journal.rows import INSERT_EVENT, INSERT_INSTANCE, UPDATE_INSTANCE, Batch, Rows, encode, moved
-from statecore_journal.schema import begin, connect
+from statecore_journal.schema import REST_S, begin, connect, rest
+
+T = TypeVar("T")
 
 BATCH_ROWS_MIN: Final = 32
 """So many rows go into one commit if they are there; of more, half. At 32 the cost of a row is within 10 % of the best."""
 
 BATCH_ROWS_MAX: Final = 2048
 """Rows in one commit at most. More would not make a row cheaper, and would make those that wait for it wait longer."""
+
+SLOW_S: Final = 0.002
+"""A disk on which two commits running take longer is slower than the tasks that wait for it. One alone says little: one in
+some twenty also copies the log into the file."""
+
+UNBROKEN_S: Final = 0.25
+"""After writing for so long without a pause the writer makes one. SQLite's lock is not fair: who lets go of it and takes it
+again at once keeps everybody else out, be it a `statecore send`, or another gateway on the same journal."""
 
 Placed = Callable[[list[tuple[Unit, int]]], None]
 """Called on the trio thread, in the order of the journal, with units and the seq of each one's first row."""
@@ -43,16 +53,13 @@ Placed = Callable[[list[tuple[Unit, int]]], None]
 class _Job:
     """Something for the thread: rows to append, or a function to run in a transaction of its own."""
 
+    size: int = 1
     rows: Sequence[Rows] = ()
-    function: Callable[[sqlite3.Connection], Any] | None = None
     placed: Placed | None = None
+    function: Callable[[sqlite3.Connection], Any] | None = None
     task: trio.lowlevel.Task | None = None
     result: Any = None
     error: BaseException | None = None
-
-    @property
-    def size(self) -> int:
-        return sum(len(rows.events) for rows in self.rows) or 1
 
 
 @attrs.frozen
@@ -82,6 +89,8 @@ class Writer:
         self._wall = wall
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._epochs: dict[str, int] = {}
+        self._fence: dict[str, int] = {}
+        self._fence_version = 0
         self._token = trio.lowlevel.current_trio_token()
         self._connection = connect(path, busy_ns=busy_ns)
         self._connection.execute("pragma busy_timeout = 0")
@@ -89,6 +98,8 @@ class Writer:
         self._wal = Wal(path)
         self._durable: list[_Job] = []
         self._slow = False
+        self._took = 0.0
+        self._paused = 0.0
         self._closed = False
         self._thread: threading.Thread | None = None
         if threaded:
@@ -101,7 +112,7 @@ class Writer:
         """Write for *account* under *epoch* from now on."""
         self._epochs[account] = epoch
 
-    async def append(self, units: Sequence[Unit], placed: Placed | None = None) -> list[int | Existing]:
+    def append(self, units: Sequence[Unit], placed: Placed | None = None) -> Coroutine[Any, Any, list[int | Existing]]:
         """Append units; return when they are durable.
 
         Units of one call are committed together or not at all. The call cannot be cancelled once it has begun: what was
@@ -118,16 +129,17 @@ class Writer:
             CodecError: a value cannot be written.
             JournalBusy, JournalFull, JournalCorrupt, Conflict, Fenced: see there. Nothing was written.
         """
-        result: list[int | Existing] = await self._submit(_Job([encode(unit) for unit in units], None, placed))
-        return result
+        rows = [encode(unit) for unit in units]
+        size = sum([len(one.events) for one in rows])
+        return self._submit(_Job(size, rows, placed))
 
-    async def run(self, function: Callable[[sqlite3.Connection], Any]) -> Any:
+    def run(self, function: Callable[[sqlite3.Connection], T]) -> Coroutine[Any, Any, T]:
         """Run a function in a transaction, on the writer's thread.
 
         Others may be in the same transaction. If one of them fails it is rolled back and the function runs again, so it
         must do nothing but read and write through the connection.
         """
-        return await self._submit(_Job(function=function))
+        return self._submit(_Job(function=function))
 
     async def _submit(self, job: _Job) -> Any:
         if self._closed:
@@ -179,6 +191,10 @@ class Writer:
         ending = False
         while not ending:
             jobs, ending = self._take()
+            if default_timer() - self._paused > UNBROKEN_S:
+                self._wake()
+                rest()
+                self._paused = default_timer()
             if jobs:
                 self._write(jobs)
                 self._wake()
@@ -194,8 +210,7 @@ class Writer:
         try:
             job = self._jobs.get_nowait()
         except queue.Empty:
-            self._wake()
-            job = self._jobs.get()
+            job = self._wait()
         enough = min(max(BATCH_ROWS_MIN, self._jobs.qsize() // 2), BATCH_ROWS_MAX)
         size = 0
         while job is not None:
@@ -209,10 +224,18 @@ class Writer:
                 return jobs, False
         return jobs, True
 
+    def _wait(self) -> _Job | None:
+        """Wait for something to do."""
+        self._wake()
+        began = default_timer()
+        job = self._jobs.get()
+        if (now := default_timer()) - began > REST_S:
+            self._paused = now
+        return job
+
     def _gather(self) -> tuple[list[_Job], bool]:
         """Take all that comes while the tasks of the last batch think: the disk is slower than they are."""
-        self._wake()
-        jobs, size, job = [], 0, self._jobs.get()
+        jobs, size, job = [], 0, self._wait()
         while job is not None:
             jobs.append(job)
             size += job.size
@@ -253,7 +276,9 @@ class Writer:
                 self._wake()
                 began = default_timer()
                 connection.execute("commit")
-                self._slow = default_timer() - began > 0.002
+                took = default_timer() - began
+                self._slow = min(took, self._took) > SLOW_S
+                self._took = took
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("rollback")
@@ -275,27 +300,34 @@ class Writer:
             begin(connection, busy_ns=self._busy_ns)
 
     def _perform(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
-        epochs: dict[str, int] = {}
+        self._read_fence(connection)
         batch = self._batch(connection)
         for job in jobs:
             if job.function is not None:
                 self._wake()  # it may take its time
                 _flush(connection, batch)
+                self._fence.clear()  # it may be the taking of a lease
                 job.result = job.function(connection)
-                epochs.clear()  # it may have been the taking of a lease
                 batch = self._batch(connection)
                 continue
-            results: list[int | Existing] = []
+            job.result = results = []
             for rows in job.rows:
                 unit = rows.unit
-                if unit.account not in epochs:
-                    epochs[unit.account] = self._check_lease(connection, unit.account)
+                epoch = self._fence.get(unit.account)
+                if epoch is None:
+                    epoch = self._check_lease(connection, unit.account)
                 existing = _claim(connection, unit) if unit.key else None
-                results.append(batch.add(rows, epochs[unit.account]) if existing is None else existing)
+                results.append(batch.add(rows, epoch) if existing is None else existing)
                 if unit.secrets or unit.forget or unit.done:
                     _write_aside(connection, unit, dropped=existing is not None)
-            job.result = results
         _flush(connection, batch)
+
+    def _read_fence(self, connection: sqlite3.Connection) -> None:
+        """Look at the leases again if anybody else has written since. Within a transaction nobody else can."""
+        (version,) = connection.execute("pragma data_version").fetchone()
+        if version != self._fence_version:
+            self._fence.clear()
+            self._fence_version = version
 
     def _check_lease(self, connection: sqlite3.Connection, account: str) -> int:
         """Refuse to write for an account that another process has taken: the fence is in the journal, not in memory."""
@@ -303,6 +335,7 @@ class Writer:
         held, ours = (row[0] if row else 0), self._epochs.get(account, 0)
         if held != ours:
             raise Fenced(account, ours, held)
+        self._fence[account] = ours
         return ours
 
     def _batch(self, connection: sqlite3.Connection) -> Batch:
