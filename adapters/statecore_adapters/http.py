@@ -69,6 +69,23 @@ def tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+_once: Final = trio.lowlevel.RunVar[httpx.AsyncClient]("once")
+
+
+def once() -> httpx.AsyncClient:
+    """Return the client for requests that have a connection of their own.
+
+    It keeps no connection, so whoever uses it need not close it, and all accounts of a process share it: one for each
+    would cost every account 6 kB and keep nothing apart.
+    """
+    try:
+        return _once.get()
+    except LookupError:
+        client = httpx.AsyncClient(verify=tls(), limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
+        _once.set(client)
+        return client
+
+
 def retry_after(answer: Answer) -> int | None:
     """Return for how many ns the answer asks to be left alone; None if it does not say.
 

@@ -28,7 +28,11 @@ its own, one WeChat bot and one QQ bot, all in one."""
 SPAN_S: Final = 1.0
 """One run lasts about this long: some hundred commits at least, on a slow disk too."""
 
-ROUNDS: Final = 9
+TURN_S: Final = 0.4
+"""And about this long where two are compared. A disk changes its mood within seconds, so they take many short turns."""
+
+TURNS: Final = 25
+ROUNDS: Final = 7
 RAW: Final = "sqlite3 alone, the rows of 64 machines a commit"
 FULL: Final = 2
 """What SQLite answers for synchronous=FULL."""
@@ -242,39 +246,44 @@ def _check_full(path: Path) -> None:
 
 
 @attrs.frozen
-class Round:
-    """All of them, one right after the other. A disk may be ten times slower in the next minute, so only these compare.
+class Turn:
+    """The journal and what it is compared with, one right after the other. A disk may be ten times slower in the next
+    minute, so only these compare.
 
     Args:
-        journal: of every number of accounts in `ACCOUNTS`.
-        raw: SQLite alone.
+        journal: it.
+        raw: SQLite alone, with the rows that the journal wrote.
         eventsourcing: that library.
     """
 
-    journal: dict[int, Rate]
+    journal: Rate
     raw: Rate
     eventsourcing: Rate
 
-    def of_raw(self, accounts: int) -> float:
+    @property
+    def of_raw(self) -> float:
         """What share of SQLite alone the journal reaches."""
-        return self.journal[accounts].per_second / self.raw.per_second
+        return self.journal.per_second / self.raw.per_second
 
-    def of_eventsourcing(self, accounts: int) -> float:
+    @property
+    def of_eventsourcing(self) -> float:
         """How many times faster than `eventsourcing` it is."""
-        return self.journal[accounts].per_second / self.eventsourcing.per_second
+        return self.journal.per_second / self.eventsourcing.per_second
 
 
-def compare(folder: Path) -> list[Round]:
-    """Measure all in turn, several times.
+def compare(folder: Path) -> dict[int, list[Turn]]:
+    """Measure all in turn, many times; for every number of accounts in `ACCOUNTS`.
 
     Nothing is deleted meanwhile: a disk that is told what became free is slow for the next one in turn.
     """
-    found = []
-    for round_ in range(ROUNDS):
-        here = folder / str(round_)
-        here.mkdir()
-        ours = {accounts: trio.run(journal, _path(here, accounts), MACHINES, accounts) for accounts in ACCOUNTS}
-        found.append(Round(ours, raw(here, record(_path(here, ACCOUNTS[0]))), eventsourcing(here)))
+    found: dict[int, list[Turn]] = {accounts: [] for accounts in ACCOUNTS}
+    for turn in range(TURNS):
+        for accounts in ACCOUNTS:
+            here = folder / f"{turn}-{accounts}"
+            here.mkdir()
+            ours = trio.run(journal, here / "journal.db", MACHINES, accounts, TURN_S)
+            alone = raw(here, record(here / "journal.db"), TURN_S)
+            found[accounts].append(Turn(ours, alone, eventsourcing(here, TURN_S / 2)))
     return found
 
 

@@ -66,7 +66,7 @@ FIGURES: Final = (
     Figure(
         issue="gateway",
         number=8,
-        title="step with a guard and a data update; durable transitions of 64 machines of 2 accounts",
+        title="step with a guard and a data update; durable transitions of 64 machines",
         bar="at least 4 times transitions; at least 0.5 of sqlite3 alone and 8 times eventsourcing",
         measure=speed,
         alone=True,

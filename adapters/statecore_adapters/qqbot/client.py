@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import attrs
-import httpx
 import trio
 
 from statecore.platform import (
@@ -99,9 +98,6 @@ class QQBotClient:
         self._nursery = nursery
         self._base = setup.api_base.rstrip("/")
         self._secret = ""
-        self._requests = httpx.AsyncClient(
-            verify=http.tls(), limits=httpx.Limits(max_connections=16, max_keepalive_connections=0)
-        )
         self._socket: wire.Socket | None = None
         self._turn = trio.Lock()  # a call that was ended may still be on its way out when the next one comes
         self._returned = 0
@@ -112,7 +108,6 @@ class QQBotClient:
     async def close(self) -> None:
         """Close what there is."""
         self._drop()
-        await self._requests.aclose()
 
     def renewed(self) -> bool:
         """Tell whether the AppSecret is another than the one last used."""
@@ -304,7 +299,7 @@ class QQBotClient:
         setting: str = "api_base",
     ) -> http.Answer | http.NoAnswer:
         return await http.request(
-            self._requests,
+            http.once(),
             method,
             url,
             headers=rest.headers(token),

@@ -59,17 +59,13 @@ class WeixinClient:
         self._secrets = secrets
         self._token = ""
         self._hold_ms: int | None = None
-        self._polls = httpx.AsyncClient(
-            verify=http.tls(), limits=httpx.Limits(max_connections=2, max_keepalive_connections=1)
-        )
-        self._sends = httpx.AsyncClient(
-            verify=http.tls(), limits=httpx.Limits(max_connections=16, max_keepalive_connections=0)
-        )
+        self._polls: httpx.AsyncClient | None = None
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._polls.aclose()
-        await self._sends.aclose()
+        """Close the connection of the polls."""
+        polls, self._polls = self._polls, None
+        if polls is not None:
+            await polls.aclose()
 
     def renewed(self) -> bool:
         """Tell whether the token is another than the one last used."""
@@ -81,6 +77,7 @@ class WeixinClient:
     async def dial(self) -> Dialled | Failure | Unauthorised:
         """Announce the bot. What that answers tells whether the token is valid; a server that does not know the call at
         all leaves that to the first poll."""
+        await self.close()  # what the polls before it came over is nothing to rely on
         self._token = self._read_token()
         if not self._token:
             return NO_TOKEN
@@ -88,7 +85,7 @@ class WeixinClient:
         known = self._secrets.get("credential")
         fresh = known is not None and known != fingerprint
         secrets = {"credential": fingerprint}
-        answer = await self._post(self._sends, protocol.NOTIFYSTART, protocol.notify(self._agent))
+        answer = await self._post(http.once(), protocol.NOTIFYSTART, protocol.notify(self._agent))
         if isinstance(answer, http.NoAnswer):
             return _failure(answer)
         if answer.status != httpx.codes.OK:
@@ -104,6 +101,10 @@ class WeixinClient:
     async def receive(self) -> Batch | Empty | Failure | Unauthorised:
         """Poll once. The platform holds the poll for some 35 seconds when there is nothing."""
         cursor = self._secrets.get("cursor") or ""
+        if self._polls is None:
+            self._polls = httpx.AsyncClient(
+                verify=http.tls(), limits=httpx.Limits(max_connections=2, max_keepalive_connections=1)
+            )
         answer = await self._post(
             self._polls,
             protocol.GETUPDATES,
@@ -134,7 +135,7 @@ class WeixinClient:
     async def send(self, part: Outgoing) -> Taken | Refusal | Unsent | Unclear | Unauthorised:
         """Send one part."""
         body = protocol.sendmessage(part.chat, part.text, part.key, part.token, self._agent)
-        answer = await self._post(self._sends, protocol.SENDMESSAGE, body)
+        answer = await self._post(http.once(), protocol.SENDMESSAGE, body)
         if isinstance(answer, http.NoAnswer):
             if answer.stage in http.UNSENT:
                 return Unsent(stage=answer.stage, error=answer.error)
@@ -152,7 +153,7 @@ class WeixinClient:
         """Say that nobody polls any more."""
         if not self._token:
             return ""
-        answer = await self._post(self._sends, protocol.NOTIFYSTOP, protocol.notify(self._agent), timeout_s=3)
+        answer = await self._post(http.once(), protocol.NOTIFYSTOP, protocol.notify(self._agent), timeout_s=3)
         if isinstance(answer, http.NoAnswer):
             return answer.error
         return "" if answer.status == httpx.codes.OK else f"HTTP {answer.status}"
