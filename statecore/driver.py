@@ -12,7 +12,6 @@ machine moves, no effect leaves and no message is handed over until what was dec
 
 import logging
 import traceback
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -75,6 +74,11 @@ whether the account is still its own is asked once more."""
 IDLE_FLOOR: Final = 5 * MILLISECONDS
 """A turn of the loop in which nothing moved is followed by a wait of at least this, whatever the deadlines say: no mistake
 in them can make the loop spin."""
+
+FAR: Final = 2 * SECONDS
+BEAT: Final = 250 * MILLISECONDS
+"""A deadline further off than `FAR` is met with the next beat of the clock, which all accounts of the process share: what
+is due at about the same time is then committed together, and a thousand accounts cost little more than a few."""
 
 POSTED_AT_ONCE: Final = 256
 """Happenings taken into one commit; the rest go into the next, so that nobody waits for a batch without end."""
@@ -169,7 +173,7 @@ class Driver:
         self._world = world
         self._budgets = Budgets(governor)
         self._hooks = hooks
-        self._posted: deque[Callable[[], Unit | None]] = deque()
+        self._posted: list[Callable[[], Unit | None]] = []
         self._wake = trio.Event()
         self._attempts: dict[str, tuple[int, trio.CancelScope]] = {}
         self._sizes: dict[str, int] = {}
@@ -362,17 +366,20 @@ class Driver:
         dues = [due for due in (self.account.system.next_due(), self.account.outbox.next_turn) if due is not None]
         bound: AbstractContextManager[Any] = nullcontext()
         if dues:
-            wait = max(0 if self._moved else IDLE_FLOOR, min(dues) - self._world.now())
-            bound = trio.move_on_after(wait / SECONDS)
+            due, now = min(dues), self._world.now()
+            if due - now > FAR:
+                due += -due % BEAT
+            bound = trio.move_on_after(max(0 if self._moved else IDLE_FLOOR, due - now) / SECONDS)
         with bound:
             await self._wake.wait()
         self._wake = trio.Event()
 
     def _decide(self) -> list[Unit]:
-        """Let everything happen that has come up. Pure but for the deque."""
+        """Let everything happen that has come up. Pure but for what was posted."""
         units = []
-        for _ in range(min(len(self._posted), POSTED_AT_ONCE)):
-            unit = self._posted.popleft()()
+        posted, self._posted = self._posted[:POSTED_AT_ONCE], self._posted[POSTED_AT_ONCE:]
+        for happening in posted:
+            unit = happening()
             if unit is not None and (unit.entries or unit.done):
                 units.append(unit)
         unit = self.account.system.begin(self._world.now())

@@ -27,26 +27,31 @@ class Answer(NamedTuple):
 class Recent:
     """The latest requests and answers of an account."""
 
-    _requests: deque[int] = attrs.field(factory=lambda: deque(maxlen=KEPT))
-    _answers: deque[Answer] = attrs.field(factory=lambda: deque(maxlen=KEPT))
+    _requests: deque[int] | tuple[()] = ()  # an empty deque takes 600 bytes, and most accounts have nothing to send
+    _answers: deque[Answer] | tuple[()] = ()
     _bare_refused: set[str] = attrs.field(factory=set)
     _lost: dict[str, int] = attrs.field(factory=dict)
 
     def asked(self, now: int) -> None:
         """Note a request."""
+        self._requests = self._requests or deque(maxlen=KEPT)
         self._requests.append(now)
 
     def taken(self, chat: str, now: int) -> None:
         """Note that the platform took a part."""
-        self._answers.append(Answer(now, chat, taken=True))
+        self._answered(Answer(now, chat, taken=True))
         self._lost.clear()
         self._bare_refused.discard(chat)
 
     def refused(self, chat: str, now: int, *, bare: bool) -> None:
         """Note that the platform refused a part."""
-        self._answers.append(Answer(now, chat, taken=False))
+        self._answered(Answer(now, chat, taken=False))
         if bare:
             self._bare_refused.add(chat)
+
+    def _answered(self, answer: Answer) -> None:
+        self._answers = self._answers or deque(maxlen=KEPT)
+        self._answers.append(answer)
 
     def lost(self, chat: str, now: int, within: int) -> int:
         """Note that an answer was lost; count the chats in which one was, within *within* ns and with nothing taken since."""

@@ -50,6 +50,12 @@ STEP_NOTED: Final = 2 * SECONDS
 """A wall clock that moves by more than this against the monotonic one was set."""
 
 
+STARTED_AT_ONCE: Final = 16
+START_APART: Final = 5 * MILLISECONDS
+"""Accounts beyond so many are taken up this far apart. A thousand that all dial in the same moment are a burst that the
+platform remembers, and memory that the process never gets rid of again: 25 kB for each of them."""
+
+
 @attrs.frozen
 class Retention:
     """How long a journal remembers what is over. What is live, and what waits for a person, is never touched.
@@ -357,7 +363,10 @@ class Gateway:
                     background.start_soon(self._beat)
                     background.start_soon(self._tidy)
                     async with trio.open_nursery() as accounts:
-                        for name, config in self._configs.items():
+                        for number, (name, config) in enumerate(self._configs.items()):
+                            if number >= STARTED_AT_ONCE:
+                                with trio.move_on_after(START_APART / SECONDS):
+                                    await self._stop.wait()
                             accounts.start_soon(self._supervise, name, config)
                     self.stop("a command")  # every account was let go, so there is nothing left to be done here
                     background.cancel_scope.cancel()

@@ -4,7 +4,7 @@ Only the first of each lane is in memory; the others wait in the journal, so mem
 to say and not with what they have to say. Lanes take turns, so a long one cannot starve the others.
 """
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -45,9 +45,8 @@ class Lanes:
     machine: str
     store: LaneStore
     state_of: Callable[[str], str | None]
-    ready: deque[str] = attrs.field(factory=deque)
+    ready: OrderedDict[str, None] = attrs.field(factory=OrderedDict)
     _heads: dict[str, Head] = attrs.field(factory=dict)
-    _queued: set[str] = attrs.field(factory=set)
 
     def load(self, waiting: str) -> None:
         """Read all lanes from the journal; those whose first is in state *waiting* are ready."""
@@ -96,20 +95,15 @@ class Lanes:
 
     def offer(self, chat: str) -> None:
         """Put a chat at the end of those whose turn comes."""
-        if chat not in self._queued:
-            self._queued.add(chat)
-            self.ready.append(chat)
+        self.ready.setdefault(chat)
 
     def take(self) -> str | None:
         """Take the chat whose turn it is."""
         if not self.ready:
             return None
-        chat = self.ready.popleft()
-        self._queued.discard(chat)
+        chat, _ = self.ready.popitem(last=False)
         return chat
 
     def withdraw(self, chat: str) -> None:
         """Take a chat out of turn."""
-        if chat in self._queued:
-            self._queued.discard(chat)
-            self.ready.remove(chat)
+        self.ready.pop(chat, None)
