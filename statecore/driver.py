@@ -75,10 +75,10 @@ IDLE_FLOOR: Final = 5 * MILLISECONDS
 """A turn of the loop in which nothing moved is followed by a wait of at least this, whatever the deadlines say: no mistake
 in them can make the loop spin."""
 
-FAR: Final = 2 * SECONDS
-BEAT: Final = 250 * MILLISECONDS
-"""A deadline further off than `FAR` is met with the next beat of the clock, which all accounts of the process share: what
-is due at about the same time is then committed together, and a thousand accounts cost little more than a few."""
+BEATS: Final = (1 * SECONDS, 250 * MILLISECONDS)
+"""A deadline that is eight beats away or more is met with the next beat, and all accounts of the process share them: what
+falls due at about the same time is attempted and committed together. So no wait gets longer by more than an eighth, nor by
+more than a second, and a thousand accounts cost little more than a few."""
 
 POSTED_AT_ONCE: Final = 256
 """Happenings taken into one commit; the rest go into the next, so that nobody waits for a batch without end."""
@@ -366,10 +366,9 @@ class Driver:
         dues = [due for due in (self.account.system.next_due(), self.account.outbox.next_turn) if due is not None]
         bound: AbstractContextManager[Any] = nullcontext()
         if dues:
-            due, now = min(dues), self._world.now()
-            if due - now > FAR:
-                due += -due % BEAT
-            bound = trio.move_on_after(max(0 if self._moved else IDLE_FLOOR, due - now) / SECONDS)
+            now = self._world.now()
+            wait = on_beat(min(dues), now) - now
+            bound = trio.move_on_after(max(0 if self._moved else IDLE_FLOOR, wait) / SECONDS)
         with bound:
             await self._wake.wait()
         self._wake = trio.Event()
@@ -558,6 +557,16 @@ OUTCOMES: Final[dict[type, tuple[type, ...]]] = {
     HangUp: (str,),
 }
 """What an attempt may come to; see `statecore.platform.Client`."""
+
+
+def on_beat(due: int, now: int) -> int:
+    """Put a deadline off to the beat it is met with; see `BEATS`. All in ns of the gateway's clock.
+
+    >>> [on_beat(due * MILLISECONDS, 0) // MILLISECONDS for due in (1_999, 2_001, 7_990, 8_001)]
+    [1999, 2250, 8000, 9000]
+    """
+    beat = next((beat for beat in BEATS if due - now >= 8 * beat), 1)
+    return due + -due % beat
 
 
 def place(error: BaseException) -> str:
