@@ -451,21 +451,25 @@ class Driver:
         for entry in unit.entries:
             under_way = self._attempts.get(entry.address)
             if under_way is not None and entry.decision.snapshot.entered != under_way[0]:
+                del self._attempts[entry.address]
                 under_way[1].cancel()
 
     async def _attempt(self, request: Request, cause: int) -> None:
         """Make one attempt, and post what came of it."""
         address, attempt, _ = request
+        result: Any = None
+        began = self._world.now()
         with trio.CancelScope() as scope:
             self._attempts[address] = (attempt.entered, scope)
             await self._hold_back(address)
             began = self._world.now()
-            result: Any = Crash("overdue", f"no outcome within {show_duration(attempt.within)}")
-            with trio.move_on_after(attempt.within / SECONDS):
-                result = await self._guarded(address, attempt.effect)
-        if self._attempts.get(address, (None,))[0] == attempt.entered:
+            scope.deadline = trio.current_time() + attempt.within / SECONDS
+            result = await self._guarded(address, attempt.effect)
+        if self._attempts.get(address, (None,))[0] == attempt.entered:  # else the state was left meanwhile
             del self._attempts[address]
-        if not scope.cancelled_caught:
+            if result is None:
+                result = Crash("overdue", f"no outcome within {show_duration(attempt.within)}")
+        if result is not None:
             size = self._sizes.pop(address, 0)
             self.post(
                 lambda: self.account.came_of(address, attempt.entered, result, cause=cause, began=began, size=size)

@@ -450,11 +450,6 @@ class Reader:
         rows = self._all("select done from commands where id = ?", number)
         return rows[0][0] if rows else None
 
-    def keyed(self, account: str, key: str) -> str | None:
-        """Return the address of the delivery with the sender's own key."""
-        rows = self._all("select address from keys where account = ? and key = ?", account, key)
-        return rows[0][0] if rows else None
-
     def find(self, id_: str) -> list[str]:
         """Return the addresses of deliveries and messages whose id is, or begins with, *id_*."""
         if "/" in id_:

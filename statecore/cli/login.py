@@ -70,8 +70,9 @@ def weixin(save: Path, base_url: str | None, journal: str | None, account: str) 
     Afterwards the user must write to the bot once: a bot cannot begin a conversation. One WeChat user has one live
     binding, so logging in here ends the one elsewhere.
     """
+    from statecore_adapters.places import is_base
     from statecore_adapters.weixin import login as qr
-    from statecore_adapters.weixin.protocol import API_BASE, is_base
+    from statecore_adapters.weixin.protocol import API_BASE
     from statecore_journal import submit
 
     where = base_url if base_url is not None else API_BASE

@@ -1,8 +1,9 @@
 """`statecore run`."""
 
 import logging
+import resource
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import click
 import trio
@@ -15,6 +16,11 @@ from statecore.handover import Replacing
 from statecore.system import Unit
 from statecore.systemd import Systemd
 from statecore.wiring import open_gateway
+
+log = logging.getLogger("statecore")
+
+FILES_EACH: Final = 4
+"""Files an account may have open at once: its lock, its standing connection, a request, and the lock of another program."""
 
 EXAMPLE = """\b
 Example of a configuration file:
@@ -94,7 +100,27 @@ def run_gateway_of(config: str, *, quiet: bool, replacing: Replacing | None) -> 
     settings = load(config)
     settings.check_environment()
     handler = settings.load_handler()
+    allow_files(FILES_EACH * len(settings.accounts))
     trio.run(_run, settings, handler, quiet, replacing, Systemd.from_environment())
+
+
+def allow_files(more: int) -> None:
+    """Have the system allow this process some files and sockets more than a small program needs.
+
+    A hundred is left for the journal, and for what a handler opens. If the system does not allow it, somebody is told who can.
+    """
+    wanted = 100 + more
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning(
+            "so many accounts need %d open files, and %d are allowed; raise that with `ulimit -n`, or LimitNOFILE= in the unit",
+            wanted,
+            allowed,
+        )
 
 
 async def _run(

@@ -76,7 +76,6 @@ def read_everything(path: Path) -> int:
         assert len(list(reader.log())) == status.events
         reader.dead()
         reader.find("1")
-        reader.keyed("wx", "k")
         assert sum(folded.snapshot.version for folded in fold(reader, machines=LAMPS)) == status.events
     assert diverges(path, machines=LAMPS) is None
     return status.events

@@ -372,10 +372,9 @@ def test_a_letter_that_was_pruned_has_no_text_any_more_and_is_still_known(tmp_pa
             assert letter is not None
             assert letter.text == ""
         assert reader.find("in1") == ["inbound/wx/in1"]
-        assert reader.keyed("wx", "k") == "delivery/wx/out1"
 
 
-def test_commands_and_keys_can_be_asked_for(tmp_path: Path) -> None:
+def test_what_became_of_a_command_can_be_asked_for(tmp_path: Path) -> None:
     """
     `send --wait` goes by them.
     """
@@ -384,7 +383,6 @@ def test_commands_and_keys_can_be_asked_for(tmp_path: Path) -> None:
     async def build(hand: Hand) -> None:
         number, _ = await hand.journal.ask("wx", Command(id=0, kind="resume"))
         await hand.journal.finish(number, "refused: no")
-        await hand.send("out1", key="k")
 
     make(path, build)
     waiting, _ = submit(path, "wx", Command(id=0, kind="resume"), wall=Clock()())
@@ -392,5 +390,3 @@ def test_commands_and_keys_can_be_asked_for(tmp_path: Path) -> None:
         assert reader.command_result(1) == "refused: no"
         assert reader.command_result(waiting) is None
         assert reader.command_result(99) is None
-        assert reader.keyed("wx", "k") == "delivery/wx/out1"
-        assert reader.keyed("qq", "k") is None

@@ -5,7 +5,9 @@ not stop. B5 (hermes-agent#98625): an account that nobody has, for 38 hours. D2:
 Here both gateways live in one process; tests/cli/test_restart.py does the same with real ones, and kills them.
 """
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import attrs
@@ -17,7 +19,9 @@ from statecore.account import Command
 from statecore.errors import JournalError
 from statecore.gateway import Gateway, Options
 from statecore.handover import COMES_WITHIN, Replacing, Step, Vigil
+from statecore.machines.delivery import SendPart
 from statecore.messages import Delivered, Message
+from statecore.system import Unit
 from statecore.units import SECONDS
 from statecore_journal import submit
 from tests.support.platform import QUICK, Fake, Fate, Plain, Server, hangs
@@ -506,6 +510,31 @@ def test_a_send_that_hangs_when_the_account_changes_hands_is_unknown_and_said(st
     (held,) = book.of("delivery", "delivered")
     assert held.fields["doubled"] == [0]
     assert len({attempt.key for attempt in stage.server.attempts}) == 1
+
+
+def test_an_owner_that_was_frozen_before_a_request_left_looks_again_whose_the_account_is(stage: Stage) -> None:
+    """
+    A machine that stands still for seconds stands still between any two instructions, also between the commit of a turn and
+    its request. Meanwhile the account was taken, and the new owner sends that part itself.
+    """
+
+    def freeze(unit: Unit, _first: int) -> None:
+        if any(isinstance(request.attempt.effect, SendPart) for request in unit.requests):
+            with closing(sqlite3.connect(stage.path, isolation_level=None)) as successor:
+                successor.execute("update leases set epoch = epoch + 1, boot = 'another'")
+            trio.lowlevel.current_clock().jump(5)  # type: ignore[attr-defined]
+
+    async def main() -> None:
+        async with stage.gateway() as gateway:
+            await stage.connected()
+            gateway.watch(freeze)
+            await stage.send(gateway, "ann", "hello")
+            await trio.sleep(10)
+
+    book = stage.run(main)
+
+    assert stage.server.attempts == []
+    assert not book.of("delivery", "delivered")
 
 
 # ---- what to do about a silent owner, purely -------------------------------------------------------------------------

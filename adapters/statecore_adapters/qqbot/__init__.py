@@ -17,10 +17,8 @@ client      the attempts
 simulator   a QQ bot platform to run against, with its faults as knobs
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import attrs
@@ -30,15 +28,13 @@ from statecore.platform import Platform, Policies, Refusal, Secrets, SessionClie
 from statecore.policies import Backoff, Circuit, Handling, Pacing, Retry, Sessions, Window
 from statecore.reading import Evidence, Reading
 from statecore.settings import build, choice, count, duration, number
+from statecore_adapters import places
 from statecore_adapters import text as cutting
 from statecore_adapters.qqbot import chats, intents, reading
-
-Source = str | Mapping[str, str]
 
 API_BASE: Final = "https://api.sgroup.qq.com"
 SANDBOX_BASE: Final = "https://sandbox.api.sgroup.qq.com"
 TOKEN_URL: Final = "https://bots.qq.com/app/getAppAccessToken"  # noqa: S105 - where tokens are fetched
-SECRET_BYTES_MAX: Final = 4096
 
 
 @attrs.frozen
@@ -119,31 +115,24 @@ def _app_id(value: object, _field: object) -> str:
     return value
 
 
-def _client_secret(value: object, _field: object) -> Source:
-    if isinstance(value, str) and value.strip():
-        return value.strip()
-    if isinstance(value, Mapping) and len(value) == 1:
-        ((name, where),) = value.items()
-        if name in ("env", "file") and isinstance(where, str) and where.strip():
-            return {name: where}
-    raise ConfigError(
-        "client_secret", 'must be the bot\'s AppSecret, or where it is: { env = "NAME" } or { file = "PATH" }'
-    )
+def _client_secret(value: object, _field: object) -> places.Source:
+    found = places.source(value)
+    if found is None:  # without what was got: it may be one, with a slip in it
+        raise ConfigError(
+            "client_secret", 'must be the bot\'s AppSecret, or where it is: { env = "NAME" } or { file = "PATH" }'
+        )
+    return found
 
 
 def _url(value: object, field: Any) -> str:
-    return _address(value, field, "http://", "https://")
+    if not isinstance(value, str) or not places.is_base(value):
+        raise ConfigError(field.name, f"must be an address like https://host or http://host:port/path; got {value!r}")
+    return value
 
 
 def _gateway_url(value: object, field: Any) -> str:
-    return "" if value == "" else _address(value, field, "ws://", "wss://")
-
-
-def _address(value: object, field: Any, *schemes: str) -> str:
-    if not isinstance(value, str) or not value.startswith(schemes) or not value.partition("://")[2].strip("/"):
-        raise ConfigError(field.name, f"must be an address that begins with {' or '.join(schemes)}; got {value!r}")
-    if any(character.isspace() for character in value):
-        raise ConfigError(field.name, "must be one address, without blanks")
+    if not isinstance(value, str) or (value and not places.is_base(value, "ws", "wss", query=True)):
+        raise ConfigError(field.name, f"must be an address like wss://host or ws://host:port/path; got {value!r}")
     return value
 
 
@@ -196,7 +185,7 @@ class QQBot:
     """
 
     app_id: str = _converted(_app_id)
-    client_secret: Source = _converted(_client_secret, repr=False)  # noqa: RUF009 - an attrs field, like the others
+    client_secret: places.Source = _converted(_client_secret, repr=False)  # noqa: RUF009 - an attrs field, like the others
     api_base: str = _converted(_url, default=API_BASE)
     token_url: str = _converted(_url, default=TOKEN_URL)
     gateway_url: str = _converted(_gateway_url, default="")
@@ -261,15 +250,7 @@ class QQBot:
 
     def read_secret(self) -> str:
         """Read the AppSecret where the configuration points; empty if there is none now."""
-        if isinstance(self.client_secret, str):
-            return self.client_secret
-        if "env" in self.client_secret:
-            return os.environ.get(self.client_secret["env"], "").strip()
-        try:
-            with Path(self.client_secret["file"]).open("rb") as file:
-                return file.read(SECRET_BYTES_MAX).decode().strip()
-        except (OSError, ValueError):  # missing or damaged: the same as none, and who needs it says what to do
-            return ""
+        return places.read(self.client_secret)
 
     def connect(self, secrets: Secrets) -> AbstractAsyncContextManager[SessionClient]:
         """Make the half that does I/O."""

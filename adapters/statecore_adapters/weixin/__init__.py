@@ -12,8 +12,6 @@ login       QR login
 simulator   an iLink server to run against, with its faults as knobs
 """
 
-import os
-from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Literal
@@ -25,10 +23,8 @@ from statecore.platform import Client, Platform, Policies, Polling, Refusal, Sec
 from statecore.policies import Backoff, Circuit, Handling, Pacing, Retry, Window
 from statecore.reading import Evidence, Reading
 from statecore.settings import count, table
+from statecore_adapters import places
 from statecore_adapters.weixin import protocol, reading, text
-from statecore_adapters.weixin.protocol import is_token
-
-Source = str | Mapping[str, str]
 
 
 @attrs.frozen
@@ -70,21 +66,15 @@ def _account_id(value: object, _field: object) -> str:
     return value
 
 
-def _token(value: object, _field: object) -> Source:
-    if isinstance(value, str) and is_token(value.strip()):
-        return value.strip()
-    match value:
-        case {"env": str(name), **rest} if name and not rest and not set(name) & {"=", "\0"}:
-            return {"env": name}
-        case {"file": str(name), **rest} if name and not rest and "\0" not in name:
-            return {"file": name}
-    raise ConfigError(  # without what was got: it may be one, with a slip in it
-        "token", 'must be the bot token, or where it is: { env = "NAME" } or { file = "PATH" }'
-    )
+def _token(value: object, _field: object) -> places.Source:
+    found = places.source(value)
+    if found is None:  # without what was got: it may be one, with a slip in it
+        raise ConfigError("token", 'must be the bot token, or where it is: { env = "NAME" } or { file = "PATH" }')
+    return found
 
 
 def _url(value: object, field: Any) -> str:
-    if not isinstance(value, str) or not protocol.is_base(value):
+    if not isinstance(value, str) or not places.is_base(value):
         raise ConfigError(field.name, f"must be an address like https://host or http://host:port/path; got {value!r}")
     return value
 
@@ -119,7 +109,7 @@ class Weixin:
     """
 
     account_id: str = _converted(_account_id)
-    token: Source = _converted(_token, repr=False)  # noqa: RUF009 - an attrs field, like the others
+    token: places.Source = _converted(_token, repr=False)  # noqa: RUF009 - an attrs field, like the others
     base_url: str = _converted(_url, default=protocol.API_BASE)
     cdn_base_url: str = _converted(_url, default=protocol.CDN_BASE)
     agent: str = _converted(_agent, default=protocol.DEFAULT_AGENT)
@@ -163,11 +153,8 @@ class Weixin:
 
     def read_token(self) -> str:
         """Read the bot token where the configuration points; empty if there is none now."""
-        if isinstance(self.token, str):
-            return self.token
-        if "env" in self.token:
-            found = os.environ.get(self.token["env"], "").strip()
-            return found if is_token(found) else ""
+        if isinstance(self.token, str) or "env" in self.token:
+            return places.read(self.token)
         from statecore_adapters.weixin.login import load_token  # it brings what a login needs, which a gateway does not
 
         try:

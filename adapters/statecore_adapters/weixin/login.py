@@ -33,7 +33,7 @@ from statecore.machine import Effect, Machine, Signal, Snapshot, Timer, ignore, 
 from statecore.platform import Refusal, Unauthorised
 from statecore.units import MINUTES, SECONDS
 from statecore.world import draw_uint32
-from statecore_adapters import http
+from statecore_adapters import http, places
 from statecore_adapters.weixin import protocol
 
 CODES_MAX: Final = 3
@@ -519,7 +519,7 @@ class Attempts:
         named = {"which bot it is": found.account_id, "its token": found.token}
         if missing := [name for name, value in named.items() if not value]:
             return Incomplete(lacks=" and ".join(missing))
-        if not protocol.is_token(found.token):
+        if not places.is_secret(found.token):
             return Incomplete(lacks="a token that can be sent")
         self.credentials = Credentials(
             account_id=found.account_id,
@@ -704,7 +704,7 @@ def load_token(path: str | os.PathLike[str]) -> str:
     if len(raw) > TOKEN_FILE_MAX:
         raise ConfigError(shown, "is too large to be a file with a token")
     token = _token_in(raw, shown)
-    if not protocol.is_token(token):
+    if not places.is_secret(token):
         what = (
             "holds no token" if not token else "holds something that is no token: one word of plain ASCII is expected"
         )

@@ -18,7 +18,7 @@ import math
 import re
 from collections.abc import Iterable
 from typing import Any, Final, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import attrs
 
@@ -130,33 +130,6 @@ class ProtocolViolation(StatecoreError):
 
 
 # ---- requests --------------------------------------------------------------------------------------------------------
-
-_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
-
-
-def is_token(text: str) -> bool:
-    """Tell whether a text can be sent as a bot token: one word of printable ASCII."""
-    return _TOKEN.fullmatch(text) is not None
-
-
-def is_base(text: str) -> bool:
-    """Tell whether paths can be joined to a text: an http address of a host, perhaps with a port and a path.
-
-    >>> is_base("http://127.0.0.1:8090"), is_base("https://"), is_base("http://host:99999"), is_base("ilinkai.weixin.qq.com")
-    (True, False, False, False)
-    """
-    if not text.isprintable() or " " in text:
-        return False
-    try:
-        found = urlsplit(text)
-        return (
-            found.scheme in ("http", "https")
-            and bool(found.hostname)
-            and found.port != 0
-            and not (found.query or found.fragment or "@" in found.netloc)
-        )
-    except ValueError:
-        return False
 
 
 def url(base: str, endpoint: Endpoint) -> str:

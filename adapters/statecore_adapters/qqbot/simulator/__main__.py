@@ -8,6 +8,8 @@ from typing import Final
 
 import trio
 
+from statecore_adapters import httpd
+
 from .faults import Close, Freeze, Reconnect, Step, Wait
 from .knobs import Knobs
 from .model import Bot
@@ -45,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--port", type=int, default=0, help="TCP port of REST on 127.0.0.1; default: any free one")
-    parser.add_argument("--ws-port", type=int, default=0, help="TCP port of the gateway; default: any free one")
+    parser.add_argument(
+        "--port", type=httpd.port, default=0, help="TCP port of REST on 127.0.0.1; default: any free one"
+    )
+    parser.add_argument("--ws-port", type=httpd.port, default=0, help="TCP port of the gateway; default: any free one")
     parser.add_argument("--app-id", default=DEFAULT_APP_ID, help="default: %(default)s")
     parser.add_argument("--secret", default=DEFAULT_SECRET, help="default: %(default)s")
     parser.add_argument("--user", default="5A0C8D1E", help="openid of the person who types; default: %(default)s")
@@ -59,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         trio.run(partial(_run, options, knobs))
     except* KeyboardInterrupt:
         pass
+    except* OSError as group:
+        parser.exit(1, httpd.not_served(group, options.port, options.ws_port))
 
 
 async def _run(options: argparse.Namespace, knobs: Knobs) -> None:

@@ -9,6 +9,8 @@ from typing import Final
 
 import trio
 
+from statecore_adapters import httpd
+
 from .checks import is_user_id
 from .knobs import Knobs
 from .model import Bot
@@ -16,8 +18,6 @@ from .qr import QrStatus
 from .server import DEFAULT_ACCOUNT, Simulator, open_simulator
 
 __all__ = ["main"]
-
-PORT_MAX: Final = 65_535
 
 EXAMPLE: Final = """\
 example:
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epilog=EXAMPLE.format(commands=commands),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--port", type=port, default=0, help="TCP port on 127.0.0.1; default: any free one")
+    parser.add_argument("--port", type=httpd.port, default=0, help="TCP port on 127.0.0.1; default: any free one")
     parser.add_argument("--token", help="bot token; default: a made-up one")
     parser.add_argument("--account", default=DEFAULT_ACCOUNT, help="account id of the bot; default: %(default)s")
     parser.add_argument(
@@ -76,13 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except* KeyboardInterrupt:
         pass
     except* OSError as group:
-        parser.exit(1, f"cannot serve on port {options.port}: {_first(group)}\n")
-
-
-def port(text: str) -> int:
-    if not 0 <= int(text) <= PORT_MAX:
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to {PORT_MAX}")
-    return int(text)
+        parser.exit(1, httpd.not_served(group, options.port))
 
 
 def number(text: str) -> int:
@@ -95,12 +89,6 @@ def user_id(text: str) -> str:
     if not is_user_id(text):
         raise argparse.ArgumentTypeError("a WeChat user id looks like o9cq80abc@im.wechat")
     return text
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 async def _run(options: argparse.Namespace, knobs: Knobs) -> None:
