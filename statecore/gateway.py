@@ -128,6 +128,9 @@ class Gateway:
         self._stop = trio.Event()
         self._let_go = trio.Event()
         self._patience = trio.CancelScope(shield=True)
+        self._hooks = Hooks(
+            hungry=self._hungry, promise=self._promise, hand=self._hand, settled=self._settle, moved=self._moved
+        )
 
     # ---- public ------------------------------------------------------------------------------------------------------
 
@@ -265,11 +268,8 @@ class Gateway:
 
     # ---- hooks of the drivers ----------------------------------------------------------------------------------------
 
-    def _hooks(self) -> Hooks:
-        def hungry() -> int:
-            return self._waiting - len(self._inbox) - self._promised
-
-        return Hooks(hungry=hungry, promise=self._promise, hand=self._hand, settled=self._settle, moved=self._moved)
+    def _hungry(self) -> int:
+        return self._waiting - len(self._inbox) - self._promised
 
     def _promise(self, more: int) -> None:
         """Note messages that were decided for a consumer, and (less than 0) those that are committed or never will be."""
@@ -463,7 +463,7 @@ class Gateway:
     async def _drive(self, name: str, config: AccountConfig) -> None:
         pid, host = here()
         epoch, offline = await self._journal.take(name, self._boot, pid, host)
-        driver = Driver(name, config, self._journal, self._world, self._options.governor, self._hooks())
+        driver = Driver(name, config, self._journal, self._world, self._options.governor, self._hooks)
         self._epochs[name] = epoch
         self._drivers[name] = driver
         self._stops[name] = {}

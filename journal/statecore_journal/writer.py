@@ -99,7 +99,7 @@ class Writer:
         self._durable: list[_Job] = []
         self._slow = False
         self._took = 0.0
-        self._paused = 0.0
+        self._paused = default_timer()
         self._closed = False
         self._thread: threading.Thread | None = None
         if threaded:
