@@ -20,6 +20,7 @@ import attrs
 import trio
 
 from statecore import Gateway, open_gateway
+from statecore.cli.run import keep_what_stands
 from statecore.config import platforms
 from statecore.platform import AccountConfig
 from statecore.settings import build
@@ -146,6 +147,7 @@ async def _work(journal: str) -> None:
     lines = _lines(trio.lowlevel.FdStream(os.dup(0)))
     accounts = {name: _account(name, table) for name, table in json.loads(await anext(lines)).items()}
     async with open_gateway(journal, accounts) as gateway, trio.open_nursery() as nursery:
+        nursery.start_soon(keep_what_stands)  # as `statecore run` does
         async for line in lines:
             command = json.loads(line)
             do, number = command.pop("do"), command.pop("number", None)

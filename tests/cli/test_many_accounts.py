@@ -1,12 +1,18 @@
-"""How many files `statecore run` may open: a limit that is met at night looks like an outage of every platform at once."""
+"""What `statecore run` sees to for many accounts: that it may open their files, and that nothing stops for long.
 
+A limit of open files that is met at night looks like an outage of every platform at once.
+"""
+
+import gc
 import logging
 import resource
 from collections.abc import Iterator
 
 import pytest
+import trio
+import trio.testing
 
-from statecore.cli.run import allow_files
+from statecore.cli.run import allow_files, keep_what_stands
 
 LOW = 256
 """Far above what a test process has open."""
@@ -43,3 +49,12 @@ def test_a_limit_that_cannot_be_raised_enough_is_said_with_what_to_do(
 
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == low
     assert "ulimit -n" in caplog.text
+
+
+def test_the_garbage_collector_does_not_look_through_what_stands_again() -> None:
+    before = gc.get_freeze_count()
+    try:
+        trio.run(keep_what_stands, clock=trio.testing.MockClock(autojump_threshold=0))
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
