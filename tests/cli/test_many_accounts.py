@@ -52,9 +52,10 @@ def test_a_limit_that_cannot_be_raised_enough_is_said_with_what_to_do(
 
 
 def test_the_garbage_collector_does_not_look_through_what_stands_again() -> None:
-    before = gc.get_freeze_count()
+    before, thresholds = gc.get_freeze_count(), gc.get_threshold()
     try:
         trio.run(keep_what_stands, clock=trio.testing.MockClock(autojump_threshold=0))
         assert gc.get_freeze_count() > before
     finally:
         gc.unfreeze()
+        gc.set_threshold(*thresholds)
