@@ -458,7 +458,6 @@ class Driver:
         """Make one attempt, and post what came of it."""
         address, attempt, _ = request
         result: Any = None
-        began = self._world.now()
         with trio.CancelScope() as scope:
             self._attempts[address] = (attempt.entered, scope)
             await self._hold_back(address)

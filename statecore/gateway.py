@@ -49,7 +49,6 @@ BEAT_LETTING_GO_EVERY: Final = 1 * SECONDS
 STEP_NOTED: Final = 2 * SECONDS
 """A wall clock that moves by more than this against the monotonic one was set."""
 
-
 STARTED_AT_ONCE: Final = 16
 START_APART: Final = 5 * MILLISECONDS
 """Accounts beyond so many are taken up this far apart. A thousand that all dial in the same moment are a burst that the

@@ -1,8 +1,9 @@
 """Settings that are checked where they are written, with the key that holds them.
 
-A settings class is a frozen attrs class whose fields are made by `duration`, `count`, `number`, `choice`, `location` and
-`table`. Built from Python it raises on the field's name; built from a configuration file by `build` it raises on the
-dotted key the user wrote. Nothing absurd gets as far as a machine: not zero, not negative, not NaN, not ten thousand years.
+A settings class is a frozen attrs class whose fields are made by `duration`, `count`, `number`, `choice`, `location`,
+`table` and, for what is nobody else's, `checked`. Built from Python it raises on the field's name; built from a
+configuration file by `build` it raises on the dotted key the user wrote. Nothing absurd gets as far as a machine: not zero,
+not negative, not NaN, not ten thousand years.
 """
 
 import math
@@ -17,6 +18,16 @@ from statecore.errors import ConfigError
 from statecore.units import MILLISECONDS, parse_duration, show_duration
 
 T = TypeVar("T")
+
+
+def checked(convert: Callable[[Any, Any], Any], **arguments: Any) -> Any:
+    """Make a field whose value goes through *convert*, which is given what was written and the field.
+
+    Args:
+        convert: returns what the field holds, or raises `ConfigError` on the field's name.
+        arguments: as for `attrs.field`.
+    """
+    return attrs.field(converter=attrs.Converter(convert, takes_field=True), **arguments)
 
 
 def duration(default: str, *, low: str = "1ms", high: str = "3650d") -> Any:
@@ -35,7 +46,7 @@ def duration(default: str, *, low: str = "1ms", high: str = "3650d") -> Any:
             )
         return ns
 
-    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))
+    return checked(convert, default=default)
 
 
 def number(default: float, *, low: float, high: float) -> Any:
@@ -50,7 +61,7 @@ def number(default: float, *, low: float, high: float) -> Any:
             raise ConfigError(field.name, f"{value!r} is out of range: from {low:g} to {high:g}")
         return float(value)
 
-    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))
+    return checked(convert, default=default)
 
 
 def count(default: int, *, low: int, high: int) -> Any:
@@ -63,7 +74,7 @@ def count(default: int, *, low: int, high: int) -> Any:
             raise ConfigError(field.name, f"{value!r} is out of range: from {low} to {high}")
         return value
 
-    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))
+    return checked(convert, default=default)
 
 
 def choice(default: str, *options: str) -> Any:
@@ -74,7 +85,7 @@ def choice(default: str, *options: str) -> Any:
             raise ConfigError(field.name, f"must be one of {', '.join(options)}; got {value!r}")
         return value
 
-    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))
+    return checked(convert, default=default)
 
 
 def location(factory: Callable[[], Path] | None = None) -> Any:
@@ -86,7 +97,7 @@ def location(factory: Callable[[], Path] | None = None) -> Any:
         return Path(os.fsdecode(value))
 
     default: Any = attrs.NOTHING if factory is None else attrs.Factory(factory)
-    return attrs.field(default=default, converter=attrs.Converter(convert, takes_field=True))
+    return checked(convert, default=default)
 
 
 def table(kind: type[Any]) -> Any:
@@ -97,7 +108,7 @@ def table(kind: type[Any]) -> Any:
             raise ConfigError(field.name, f"must be a {kind.__name__}, got {value!r}")
         return value
 
-    return attrs.field(factory=kind, converter=attrs.Converter(convert, takes_field=True))
+    return checked(convert, factory=kind)
 
 
 def build(kind: type[T], values: object, key: str) -> T:

@@ -14,7 +14,6 @@ the exchange. Nothing in here is random, so a test that asks for half a response
 # thousands of requests that answer at once, to serve the few that wait. What this costs instead: a client that
 # shuts down only its sending half counts as gone, and one that pipelines is not watched beyond its next chunk.
 
-import argparse
 import contextlib
 import math
 import socket
@@ -47,8 +46,6 @@ __all__ = [
     "Server",
     "SlowBody",
     "Stall",
-    "not_served",
-    "port",
     "serve",
     "serve_stream",
 ]
@@ -61,7 +58,6 @@ BODY_BYTES_MAX: Final = 32 * 1024 * 1024
 READ_BYTES: Final = 64 * 1024
 CONNECTIONS_MAX: Final = 4096
 # Far above what any client here opens.
-PORT_MAX: Final = 65_535
 LINGER_S: Final = 1.0
 # After refusing a request the rest of it is read and dropped for this long; closing with unread bytes makes the
 # kernel send RST, which can overtake the refusal.
@@ -402,25 +398,3 @@ async def _paced(body: bytes, bytes_per_s: float) -> AsyncIterator[bytes]:
         piece = body[start : start + size]
         await trio.sleep(len(piece) / bytes_per_s)
         yield piece
-
-
-# ---- for the simulators at a terminal --------------------------------------------------------------------------------
-
-
-def port(text: str) -> int:
-    """Read a TCP port off a command line.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    if not text.isdecimal() or int(text) > PORT_MAX:
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to {PORT_MAX}, got {text!r}")
-    return int(text)
-
-
-def not_served(error: BaseException, *ports: int) -> str:
-    """Say on one line why a server could not begin on one of these ports."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    asked = " or ".join(str(number) for number in ports if number) or "any"
-    return f"cannot serve on port {asked}: {getattr(error, 'strerror', None) or error}\n"

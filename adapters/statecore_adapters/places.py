@@ -4,8 +4,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
+
+import attrs
+
+from statecore.errors import ConfigError
+from statecore.settings import checked
 
 Source = str | Mapping[str, str]
 """A secret, or where it is: {"env": NAME} or {"file": PATH}."""
@@ -13,7 +18,7 @@ Source = str | Mapping[str, str]
 SECRET_BYTES_MAX: Final = 4096
 """Whatever is longer is no secret, but a wrong file."""
 
-_SECRET: Final = re.compile(r"[!-~]{1,4096}")
+_SECRET: Final = re.compile(rf"[!-~]{{1,{SECRET_BYTES_MAX}}}")
 
 
 def is_secret(text: str) -> bool:
@@ -35,6 +40,31 @@ def source(value: object) -> Source | None:
         case {"file": str(name), **rest} if name.strip() and not rest and "\0" not in name:
             return {"file": name}
     return None
+
+
+def secret(what: str) -> Any:
+    """Make a field that holds *what*, or where to read it."""
+
+    def convert(value: object, field: "attrs.Attribute[Any]") -> Source:
+        found = source(value)
+        if found is None:  # without what was got: it may be one, with a slip in it
+            raise ConfigError(field.name, f'must be {what}, or where it is: {{ env = "NAME" }} or {{ file = "PATH" }}')
+        return found
+
+    return checked(convert, repr=False)
+
+
+def url(default: str) -> Any:
+    """Make a field that holds the address of an HTTP server."""
+
+    def convert(value: object, field: "attrs.Attribute[Any]") -> str:
+        if not isinstance(value, str) or not is_base(value):
+            raise ConfigError(
+                field.name, f"must be an address like https://host or http://host:port/path; got {value!r}"
+            )
+        return value
+
+    return checked(convert, default=default)
 
 
 def read(place: Source) -> str:

@@ -27,7 +27,7 @@ from statecore.errors import ConfigError
 from statecore.platform import Platform, Policies, Refusal, Secrets, SessionClient
 from statecore.policies import Backoff, Circuit, Handling, Pacing, Retry, Sessions, Window
 from statecore.reading import Evidence, Reading
-from statecore.settings import build, choice, count, duration, number
+from statecore.settings import build, checked, choice, count, duration, number
 from statecore_adapters import places
 from statecore_adapters import text as cutting
 from statecore_adapters.qqbot import chats, intents, reading
@@ -115,21 +115,6 @@ def _app_id(value: object, _field: object) -> str:
     return value
 
 
-def _client_secret(value: object, _field: object) -> places.Source:
-    found = places.source(value)
-    if found is None:  # without what was got: it may be one, with a slip in it
-        raise ConfigError(
-            "client_secret", 'must be the bot\'s AppSecret, or where it is: { env = "NAME" } or { file = "PATH" }'
-        )
-    return found
-
-
-def _url(value: object, field: Any) -> str:
-    if not isinstance(value, str) or not places.is_base(value):
-        raise ConfigError(field.name, f"must be an address like https://host or http://host:port/path; got {value!r}")
-    return value
-
-
 def _gateway_url(value: object, field: Any) -> str:
     if not isinstance(value, str) or (value and not places.is_base(value, "ws", "wss", query=True)):
         raise ConfigError(field.name, f"must be an address like wss://host or ws://host:port/path; got {value!r}")
@@ -144,10 +129,6 @@ def _flag(value: object, field: Any) -> bool:
 
 def _intents(value: object, _field: object) -> int:
     return intents.read(value)
-
-
-def _converted(function: Any, **arguments: Any) -> Any:
-    return attrs.field(converter=attrs.Converter(function, takes_field=True), **arguments)
 
 
 def _table(value: object, field: Any) -> Any:
@@ -184,22 +165,22 @@ class QQBot:
         ConfigError: a setting is missing or absurd; it names the key.
     """
 
-    app_id: str = _converted(_app_id)
-    client_secret: places.Source = _converted(_client_secret, repr=False)  # noqa: RUF009 - an attrs field, like the others
-    api_base: str = _converted(_url, default=API_BASE)
-    token_url: str = _converted(_url, default=TOKEN_URL)
-    gateway_url: str = _converted(_gateway_url, default="")
-    sandbox: bool = _converted(_flag, default=False)
-    intents: int | Iterable[str] = _converted(_intents, default=intents.CHAT)
-    private_guilds: bool = _converted(_flag, default=False)
+    app_id: str = checked(_app_id)
+    client_secret: places.Source = places.secret("the bot's AppSecret")  # noqa: RUF009 - an attrs field, like the others
+    api_base: str = places.url(API_BASE)
+    token_url: str = places.url(TOKEN_URL)
+    gateway_url: str = checked(_gateway_url, default="")
+    sandbox: bool = checked(_flag, default=False)
+    intents: int | Iterable[str] = checked(_intents, default=intents.CHAT)
+    private_guilds: bool = checked(_flag, default=False)
     format: str = choice("text", "text", "markdown")
-    proactive: bool = _converted(_flag, default=False)
+    proactive: bool = checked(_flag, default=False)
     text_chars: int = count(4000, low=20, high=20_000)
-    window_c2c: Window | Table = _converted(_table, factory=C2CWindow)  # noqa: RUF009 - as above
-    window_group: Window | Table = _converted(_table, factory=GroupWindow)  # noqa: RUF009 - as above
-    window_channel: Window | Table = _converted(_table, factory=GuildWindow)  # noqa: RUF009 - as above
-    window_dm: Window | Table = _converted(_table, factory=GuildWindow)  # noqa: RUF009 - as above
-    pacing: Pacing | Table = _converted(_table, factory=QQPacing)  # noqa: RUF009 - as above
+    window_c2c: Window | Table = checked(_table, factory=C2CWindow)  # noqa: RUF009 - as above
+    window_group: Window | Table = checked(_table, factory=GroupWindow)  # noqa: RUF009 - as above
+    window_channel: Window | Table = checked(_table, factory=GuildWindow)  # noqa: RUF009 - as above
+    window_dm: Window | Table = checked(_table, factory=GuildWindow)  # noqa: RUF009 - as above
+    pacing: Pacing | Table = checked(_table, factory=QQPacing)  # noqa: RUF009 - as above
     circuit: Circuit = attrs.field(factory=Circuit)
     backoff: Backoff = attrs.field(factory=Backoff)
     retry: Retry = attrs.field(factory=Retry)

@@ -14,7 +14,7 @@ simulator   an iLink server to run against, with its faults as knobs
 
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
@@ -22,7 +22,7 @@ from statecore.errors import ConfigError
 from statecore.platform import Client, Platform, Policies, Polling, Refusal, Secrets
 from statecore.policies import Backoff, Circuit, Handling, Pacing, Retry, Window
 from statecore.reading import Evidence, Reading
-from statecore.settings import count, table
+from statecore.settings import checked, count, table
 from statecore_adapters import places
 from statecore_adapters.weixin import protocol, reading, text
 
@@ -66,27 +66,10 @@ def _account_id(value: object, _field: object) -> str:
     return value
 
 
-def _token(value: object, _field: object) -> places.Source:
-    found = places.source(value)
-    if found is None:  # without what was got: it may be one, with a slip in it
-        raise ConfigError("token", 'must be the bot token, or where it is: { env = "NAME" } or { file = "PATH" }')
-    return found
-
-
-def _url(value: object, field: Any) -> str:
-    if not isinstance(value, str) or not places.is_base(value):
-        raise ConfigError(field.name, f"must be an address like https://host or http://host:port/path; got {value!r}")
-    return value
-
-
 def _agent(value: object, _field: object) -> str:
     if not isinstance(value, str) or protocol.bot_agent(value) != value:
         raise ConfigError("agent", f'must be like "MyBot/1.0 (a comment)", in plain ASCII; got {value!r}')
     return value
-
-
-def _converted(function: Any, **arguments: Any) -> Any:
-    return attrs.field(converter=attrs.Converter(function, takes_field=True), **arguments)
 
 
 @attrs.frozen(kw_only=True)
@@ -108,11 +91,11 @@ class Weixin:
         ConfigError: a setting is missing or absurd; it names the key.
     """
 
-    account_id: str = _converted(_account_id)
-    token: places.Source = _converted(_token, repr=False)  # noqa: RUF009 - an attrs field, like the others
-    base_url: str = _converted(_url, default=protocol.API_BASE)
-    cdn_base_url: str = _converted(_url, default=protocol.CDN_BASE)
-    agent: str = _converted(_agent, default=protocol.DEFAULT_AGENT)
+    account_id: str = checked(_account_id)
+    token: places.Source = places.secret("the bot token")  # noqa: RUF009 - an attrs field, like the others
+    base_url: str = places.url(protocol.API_BASE)
+    cdn_base_url: str = places.url(protocol.CDN_BASE)
+    agent: str = checked(_agent, default=protocol.DEFAULT_AGENT)
     text_chars: int = count(2000, low=20, high=4000)
     text_bytes: int = count(6000, low=80, high=16_384)
     pacing: Pacing = table(Pacing)

@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from statecore_adapters import httpd
+from statecore_adapters import terminal
 
 from .faults import Close, Freeze, Reconnect, Step, Wait
 from .knobs import Knobs
@@ -48,9 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--port", type=httpd.port, default=0, help="TCP port of REST on 127.0.0.1; default: any free one"
+        "--port", type=terminal.port, default=0, help="TCP port of REST on 127.0.0.1; default: any free one"
     )
-    parser.add_argument("--ws-port", type=httpd.port, default=0, help="TCP port of the gateway; default: any free one")
+    parser.add_argument(
+        "--ws-port", type=terminal.port, default=0, help="TCP port of the gateway; default: any free one"
+    )
     parser.add_argument("--app-id", default=DEFAULT_APP_ID, help="default: %(default)s")
     parser.add_argument("--secret", default=DEFAULT_SECRET, help="default: %(default)s")
     parser.add_argument("--user", default="5A0C8D1E", help="openid of the person who types; default: %(default)s")
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except* KeyboardInterrupt:
         pass
     except* OSError as group:
-        parser.exit(1, httpd.not_served(group, options.port, options.ws_port))
+        parser.exit(1, terminal.not_served(group, options.port, options.ws_port))
 
 
 async def _run(options: argparse.Namespace, knobs: Knobs) -> None:

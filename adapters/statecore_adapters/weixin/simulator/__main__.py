@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from statecore_adapters import httpd
+from statecore_adapters import terminal
 
 from .checks import is_user_id
 from .knobs import Knobs
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epilog=EXAMPLE.format(commands=commands),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--port", type=httpd.port, default=0, help="TCP port on 127.0.0.1; default: any free one")
+    parser.add_argument("--port", type=terminal.port, default=0, help="TCP port on 127.0.0.1; default: any free one")
     parser.add_argument("--token", help="bot token; default: a made-up one")
     parser.add_argument("--account", default=DEFAULT_ACCOUNT, help="account id of the bot; default: %(default)s")
     parser.add_argument(
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except* KeyboardInterrupt:
         pass
     except* OSError as group:
-        parser.exit(1, httpd.not_served(group, options.port))
+        parser.exit(1, terminal.not_served(group, options.port))
 
 
 def number(text: str) -> int:
