@@ -123,6 +123,7 @@ class Account:
         """
         self._chance.begin(f"{event.boot} {event.epoch}")
         unit = self.system.begin(self._chance.now())
+        self.outbox.begin(unit.now)
         self.system.feed(unit, self.address, event)
         started = -len(unit.entries)
         for address in self._store.in_states(self.name, "delivery", delivery.SENDING):

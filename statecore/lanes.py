@@ -5,7 +5,7 @@ to say and not with what they have to say. Lanes take turns, so a long one canno
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 import attrs
@@ -97,11 +97,15 @@ class Lanes:
         """Put a chat at the end of those whose turn comes."""
         self.ready.setdefault(chat)
 
+    def in_turn(self) -> Iterable[str]:
+        """Return the chats whose first may have its turn, in order."""
+        return self.ready
+
     def take(self) -> str | None:
         """Take the chat whose turn it is."""
-        if not self.ready:
-            return None
-        chat, _ = self.ready.popitem(last=False)
+        chat = next(iter(self.in_turn()), None)
+        if chat is not None:
+            self.withdraw(chat)
         return chat
 
     def withdraw(self, chat: str) -> None:

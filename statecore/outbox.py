@@ -85,7 +85,7 @@ class Outbox:
         self._policies = policies
         self._chance = chance
         self._recent = Recent()
-        self._bucket = pacing.Bucket(1.0, chance.now())  # a burst after every restart would be a burst every restart
+        self._bucket = pacing.Bucket(1.0, 0)
         self._doubts = 0
         self._plain = False  # markup was refused, and the same went through without; found out anew after a restart
         self._reviews: dict[str, str] = {}
@@ -95,6 +95,10 @@ class Outbox:
         self.lanes = Lanes(system.account, "delivery", store, system.state_in_lane)
         self.in_flight: set[str] = set()
         self.next_turn: int | None = None
+
+    def begin(self, now: int) -> None:
+        """Begin to count requests. A burst after every restart would be a burst every restart."""
+        self._bucket = pacing.Bucket(1.0, now)
 
     # ---- addresses ---------------------------------------------------------------------------------------------------
 
@@ -169,35 +173,36 @@ class Outbox:
         """Tell whether requests may leave."""
         return self._tie.sendable(self._system.snapshot(self.connection_address))
 
+    def free_at(self, now: int) -> int | None:
+        """Return from when on somebody may leave, in ns; None if time alone does not bring that about."""
+        if not (self.lanes.ready and len(self.in_flight) < IN_FLIGHT_MAX and self.sendable()):
+            return None
+        if self._system.snapshot(self.circuit_address).state in ("open", "probing"):
+            return None
+        return pacing.ready_at(self._policies.pacing, self._bucket, self._stretch(now), now)
+
     def pump(self, unit: Unit) -> None:
         """Give turns to whoever may leave now; `next_turn` says when to ask again, if time alone can change the answer."""
         self.next_turn = None
-        if not self.sendable():
-            return
-        while len(self.in_flight) < IN_FLIGHT_MAX and self.lanes.ready:
-            account = self._system.snapshot(self.circuit_address)
-            if account.state in ("open", "probing"):
-                return
-            at = pacing.ready_at(self._policies.pacing, self._bucket, self._stretch(unit.now), unit.now)
+        while (at := self.free_at(unit.now)) is not None:
             if at > unit.now:
                 self.next_turn = at
                 return
-            chat = self._probe_first() if account.state == "half-open" else self.lanes.take()
+            chat = self.next_chat(unit.now)
             if chat is None:
                 return
-            self._turn(unit, chat, account)
+            self.lanes.withdraw(chat)
+            self._turn(unit, chat, self._system.snapshot(self.circuit_address))
 
-    def _probe_first(self) -> str | None:
-        """Choose who probes for the account: the chat that was refused least lately, so one dead chat cannot hold it."""
+    def next_chat(self, now: int) -> str | None:
+        """Return whose turn it is. Who probes for the account was not refused lately, so one dead chat cannot hold it."""
+        waiting = self.lanes.in_turn()
+        if self._system.snapshot(self.circuit_address).state != "half-open":
+            return next(iter(waiting), None)
         suspects = set(self._system.snapshot(self.circuit_address).data.suspects) | set(
-            self._recent.others_refused("", self._chance.now() - self._policies.circuit.evidence)
+            self._recent.others_refused("", now - self._policies.circuit.evidence)
         )
-        for _ in range(len(self.lanes.ready)):
-            chat = self.lanes.take()
-            if chat is None or chat not in suspects:
-                return chat
-            self.lanes.offer(chat)
-        return self.lanes.take()
+        return min(waiting, key=lambda chat: chat in suspects, default=None)
 
     def _turn(self, unit: Unit, chat: str, account: Snapshot) -> None:
         head = self.lanes.head(chat)
@@ -207,7 +212,7 @@ class Outbox:
         allowed = self._system.snapshot(self.window_of(chat))
         data = self._system.snapshot(head.address).data
         slot = self._slot(head.address, data, chat, allowed, unit.now)
-        held = self._obstacle(own, allowed, slot)
+        held = self._obstacle(own, allowed, slot, unit.now)
         cause = self._system.instance(head.address).seq
         if held is not None:
             self._system.feed(unit, head.address, held, cause=cause)
@@ -261,8 +266,7 @@ class Outbox:
         accepted: delivery.Accepted = self._store.first_event(address, delivery.Accepted)
         return accepted.reply_to.split("/", 2)[2] if accepted.reply_to.count("/") > 1 else ""
 
-    def _obstacle(self, own: Snapshot, allowed: Snapshot, slot: "Slot | None") -> delivery.Held | None:
-        now = self._chance.now()
+    def _obstacle(self, own: Snapshot, allowed: Snapshot, slot: "Slot | None", now: int) -> delivery.Held | None:
         if own.state == "open":
             return delivery.Held(
                 by="circuit", reason=own.data.reason, wait=max(1, own.data.probe_at - now), action=WRITE
@@ -405,7 +409,8 @@ class Outbox:
             then = "window"  # there is nothing it could answer instead
         if then == "retry" and self._exhausted(data, unit.now):
             then = "dead"
-        wait, failures = self._wait_after(chat, then, data, unit.now, getattr(result, "hint", None))
+        hint = getattr(result, "hint", None)
+        wait, failures = self._wait_after(chat, then, data, unit.now, hint)
         event = delivery.PartRefused(
             code=result.code,
             message=result.message,
@@ -416,7 +421,7 @@ class Outbox:
             wait=wait,
             down=self._down(unit.now),
             trace=result.trace,
-            hint=getattr(result, "hint", None),
+            hint=backoff.asked(hint) or None,
         )
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)
@@ -459,10 +464,8 @@ class Outbox:
                 says = f"the adapter raised {type(error).__name__} while reading the refusal"
                 return Reading("circuit", says, "report this to whoever made the adapter")
         if token and not evidence.bare and not evidence.bare_refused:
-            return Reading(
-                "bare", "the account or the chat's token is refused; one attempt without the token tells which"
-            )
-        return Reading("credentials", "the account's credentials are refused", result.action)
+            return Reading("bare", REFUSED_BARE)
+        return Reading("credentials", REFUSED_CREDENTIALS, result.action)
 
     def _evidence(
         self, chat: str, sent: delivery.Delivery, now: int, *, size: int, bare: bool, probing: bool
@@ -671,4 +674,6 @@ class Outbox:
         self.moved(head.address)
 
 
+REFUSED_BARE: Final = "the account or the chat's token is refused; one attempt without the token tells which"
+REFUSED_CREDENTIALS: Final = "the account's credentials are refused"
 WRITE: Final = "the chat's user must write; their next message releases it"

@@ -370,11 +370,11 @@ class System:
         seen: set[str] = set()
         while self._heap and self._heap[0][0] <= now and len(found) < most:
             at, address = heapq.heappop(self._heap)
-            if address in seen:
-                continue
             held = self.instance(address)
             if held.armed is not None and held.armed <= at:
                 held.armed = None
+            if address in seen:
+                continue
             due = sorted(held.machine.deadlines(held.snapshot))
             if due and due[0][0] <= now:
                 seen.add(address)

@@ -38,6 +38,8 @@ SILENCES_MAX: Final = 2
 """Polls in a row that the platform did not answer at all before the connection counts as lost. One is normal: it is the
 race between its hold and our patience (Tencent/openclaw-weixin#267)."""
 
+NO_ANSWER: Final = "the platform does not answer its polls"
+
 STALE_PROBES: Final = (5 * SECONDS, 15 * SECONDS, 60 * SECONDS, 5 * MINUTES, 15 * MINUTES)
 """Waits between probes of refused credentials. Each reads them afresh, so a new login is noticed within seconds at
 first; what is refused for long is asked ever more slowly."""
@@ -102,7 +104,7 @@ def _polled(policies: Policies, chance: Chance, result: Any, at: Snapshot, held:
         case Dialled():
             return connection.Ready() if result.proved else connection.Opened()
         case Empty(silent=True) if data.silences + 1 >= SILENCES_MAX or data.ready_since is None:
-            failure = Failure(stage="silence", error="the platform does not answer its polls")
+            failure = Failure(stage="silence", error=NO_ANSWER)
             return _lost(policies, chance, failure, data, now)
         case Empty():
             return connection.Idle(held=held, wait=idle_wait(policies, data.empties, held), silent=result.silent)
@@ -174,9 +176,8 @@ def _frame(policies: Policies, chance: Chance, result: Any, data: session.Sessio
 
 def _ended(policies: Policies, chance: Chance, result: Ended, data: session.Session, now: int) -> Event:
     if result.then == "stop":
-        return connection.Rejected(
-            error=result.error, wait=max(_tripped_wait(data), result.hint or 0), action=result.action
-        )
+        wait = max(_tripped_wait(data), backoff.asked(result.hint))
+        return connection.Rejected(error=result.error, wait=wait, action=result.action)
     if result.then == "token" and data.doubted == data.credential:
         return connection.TokenRefused(
             code=result.code, message=result.error, wait=_stale_wait(data), action=session.GIVEN_AND_REFUSED
@@ -248,7 +249,7 @@ def _lost(
         failures=failures,
         reachable=failure.reachable,
         forget=forget,
-        hint=failure.hint,
+        hint=backoff.asked(failure.hint) or None,
     )
 
 

@@ -284,18 +284,22 @@ class Replay:
 
     def step(self, snapshot: Snapshot, row: Row) -> Snapshot:
         """Let a recorded event happen once more."""
+        return self.happen(snapshot, row)[1]
+
+    def happen(self, snapshot: Snapshot, row: Row) -> tuple[Event | None, Snapshot]:
+        """Let a recorded event happen once more; return it too, unless it was no event of the machine even then."""
         _, _, seq, at, name, _, _, outcome, data, schema = row
         event = self._known.get((name, data, schema))
         if event is None:
             kind = self._kinds.get(name) or (Elapsed if name.startswith("Elapsed(") else None)
             if kind is None and outcome is not None and outcome.startswith("refused"):
-                return snapshot._replace(version=snapshot.version + 1)  # it was no event of the machine then either
+                return None, snapshot._replace(version=snapshot.version + 1)
             if kind is None:
                 raise CodecError(f"row {seq}: {self.machine.name} has no event {name} in this code")
             event = codec.loads(data, kind, schema=schema)
             if len(data) <= KNOWN_CHARACTERS_MAX and len(self._known) < KNOWN_MAX:
                 self._known[name, data, schema] = event
-        return self._step(snapshot, event, at).snapshot
+        return event, self._step(snapshot, event, at).snapshot
 
 
 def _check_next(address: str, snapshot: Snapshot, row: Row) -> None:

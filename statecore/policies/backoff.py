@@ -60,8 +60,8 @@ def delay(policy: Backoff, failures: int, draw: float, hint: int | None = None) 
 
 
 def asked(hint: int | None) -> int:
-    """Return for how long a server is left alone because it asked for that, in ns; 0 if it did not."""
-    return min(hint or 0, HINT_NS_MAX)
+    """Return for how long a server is left alone because it asked for that, in ns; 0 if it did not, or for what is no time."""
+    return int(min(hint, HINT_NS_MAX)) if hint is not None and hint > 0 else 0
 
 
 def failures_now(policy: Backoff, failures: int, ready_since: int | None, now: int) -> int:

@@ -1,0 +1,122 @@
+"""A journal's projection in memory: what an account reads while deciding, of a run that nobody wants to keep."""
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from statecore import codec
+from statecore.lanes import Head
+from statecore.machine import Snapshot
+from statecore.machines.inbound import Received
+from statecore.system import LAST, PLACED, Address, Stored, Unit
+
+
+@attrs.define
+class _Held:
+    """One instance, as `Stored` has it, but for what it remembers."""
+
+    snapshot: Snapshot
+    seq: int
+    chat: str
+    order: int
+    live: bool
+    due: int | None
+
+
+class MemoryStore:
+    """Holds the instances of one account; serves `statecore.account.AccountStore`."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, _Held] = {}
+        self._lanes: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        self._firsts: dict[str, Any] = {}
+        self._received: list[tuple[int, Received]] = []
+
+    # ---- writing -----------------------------------------------------------------------------------------------------
+
+    def put(
+        self, address: str, snapshot: Snapshot, seq: int, *, chat: str, order: int, live: bool, due: int | None
+    ) -> None:
+        """Put an instance where it is."""
+        before = self._held.get(address)
+        machine = Address.parse(address).machine
+        if before is not None and before.live:
+            self._lanes[machine, before.chat].remove((before.order, address))
+        self._held[address] = _Held(snapshot, seq, chat, order, live, due)
+        if live:
+            insort(self._lanes.setdefault((machine, chat), []), (order, address))
+
+    def begin(self, address: str, event: Any, at: int) -> None:
+        """Note the first event of an instance."""
+        self._firsts[address] = event
+        if isinstance(event, Received):
+            self._received.append((at, event))
+
+    def append(self, unit: Unit, first: int) -> None:
+        """Take a unit in, its first entry at position *first*."""
+        for seq, entry in enumerate(unit.entries, start=first):
+            before = self._held.get(entry.address)
+            order = entry.order
+            if order == LAST:
+                order = seq
+            elif order == PLACED:
+                order = before.order if before is not None else seq
+            snapshot = entry.decision.snapshot
+            self.put(entry.address, snapshot, seq, chat=entry.chat, order=order, live=entry.live, due=entry.due)
+            if snapshot.version == 1:
+                self.begin(entry.address, entry.event, unit.now)
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+
+    def load(self, address: str) -> Stored | None:
+        """Return an instance, or None if nothing ever happened to it."""
+        held = self._held.get(address)
+        if held is None:
+            return None
+        state, data, version, entered = held.snapshot
+        schema = getattr(type(data), "schema", 1)
+        return Stored(address, state, codec.dumps(data), version, entered, held.seq, held.chat, held.order, schema)
+
+    def due(self, _account: str, after: int, _most: int | None) -> tuple[list[tuple[int, str]], int | None]:
+        """Return all deadlines behind *after*."""
+        found = ((held.due, address) for address, held in self._held.items() if held.due is not None)
+        return sorted(one for one in found if one[0] > after), None
+
+    def heads(self, _account: str, machine: str) -> list[tuple[str, Head]]:
+        """Return (chat, head) of every lane that is not empty."""
+        found = [(chat, self._head(lane[0])) for (name, chat), lane in self._lanes.items() if name == machine and lane]
+        return sorted(found)
+
+    def following(self, _account: str, machine: str, chat: str, after: int) -> Head | None:
+        """Return the first of a lane whose place is after *after*."""
+        lane = self._lanes.get((machine, chat), [])
+        place = bisect_right(lane, after, key=_order)
+        return self._head(lane[place]) if place < len(lane) else None
+
+    def _head(self, place: tuple[int, str]) -> Head:
+        order, address = place
+        return Head(address, order, self._held[address].snapshot.state)
+
+    def in_states(self, _account: str, machine: str, states: Sequence[str]) -> list[str]:
+        """Return the addresses of the instances in these states, oldest first."""
+        prefix = f"{machine}/"
+        found = (
+            (held.seq, address)
+            for address, held in self._held.items()
+            if address.startswith(prefix) and held.snapshot.state in states
+        )
+        return [address for _, address in sorted(found)]
+
+    def recently_received(self, _account: str, since: int) -> Iterable[tuple[int, Received]]:
+        """Return (when in ns, what) of the messages that came in since *since*."""
+        return [(at, received) for at, received in self._received if at >= since]
+
+    def first_event(self, address: str, _kind: type[Any]) -> Any:
+        """Return the first event that happened to an instance."""
+        return self._firsts[address]
+
+
+def _order(place: tuple[int, str]) -> int:
+    return place[0]

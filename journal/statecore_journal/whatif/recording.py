@@ -1,0 +1,259 @@
+"""What came to an account from outside, read from its journal. Pure but for the reading.
+
+Every row is either something from outside (a message asked for, an answer of the platform, a start, an operator), or follows
+from what came before. Here the first are told from the second, and answers are turned back into what the adapter returned,
+so that the same machines can be run on them again.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import attrs
+
+from statecore.events import Broken, Elapsed, Event, Governed, Late, Outcome
+from statecore.machine import Machine, Snapshot
+from statecore.machines import MACHINES, circuit, connection, delivery, inbound
+from statecore.system import Address
+from statecore_journal.fold import EVENTS, Replay
+from statecore_journal.whatif.answers import Answers
+
+ENDED_WITH_PROCESS: Final = ("the process ended while it was handled", "the process stopped while it was handled")
+"""What `statecore.account` says of handlers that did not end themselves."""
+
+
+class Row(NamedTuple):
+    """One row of the journal, decoded.
+
+    Args:
+        seq: its position.
+        at: when it was decided, in ns.
+        address: of the instance.
+        event: what happened.
+        name: of the event.
+        before: where the instance was.
+        after: where it is then.
+        outcome: see the column.
+        data: the event as it is written.
+        cause: position of the row that caused it, or None.
+    """
+
+    seq: int
+    at: int
+    address: str
+    event: Event
+    name: str
+    before: Snapshot
+    after: Snapshot
+    outcome: str | None
+    data: str
+    cause: int | None
+
+
+class Key(NamedTuple):
+    """An attempt: of which instance, and at which version it was asked for."""
+
+    address: str
+    entered: int
+
+
+class Answer(NamedTuple):
+    """What came of an attempt.
+
+    Args:
+        at: when it was taken in, in ns.
+        seq: position of its row.
+        asked: when it was asked for, in ns.
+        effect: what was asked for.
+        state: in which state.
+        result: what came of it: a value of `statecore.platform`, or how a handler ended.
+        held: how long it took, if the row says so, in ns.
+    """
+
+    at: int
+    seq: int
+    asked: int
+    effect: Any
+    state: str
+    result: Any
+    held: int | None
+
+
+class Outside(NamedTuple):
+    """Something from outside that answers nothing.
+
+    Args:
+        at: when, in ns.
+        seq: position of its row.
+        address: of the instance it happened to.
+        event: what happened.
+    """
+
+    at: int
+    seq: int
+    address: str
+    event: Event
+
+
+@attrs.define
+class Recording:
+    """An account's journal, sorted.
+
+    Args:
+        account: its name.
+        machine: of its tie to the platform.
+        initial: instances as they were before the first start that is recorded: (snapshot, seq, chat, order).
+        firsts: first events of those, with when.
+        rows: everything from that start on.
+        outside: what came from outside, in order.
+        answers: what came of attempts.
+        handled: how handlers ended, by the attempt.
+        elapsed: when timers were met: by deadline.
+        ends: when the journal ends, in ns.
+    """
+
+    account: str
+    machine: str = "connection"
+    initial: dict[str, tuple[Snapshot, int, str, int]] = attrs.field(factory=dict)
+    firsts: dict[str, tuple[int, Event]] = attrs.field(factory=dict)
+    rows: list[Row] = attrs.field(factory=list)
+    outside: list[Outside] = attrs.field(factory=list)
+    answers: dict[Key, Answer] = attrs.field(factory=dict)
+    handled: dict[Key, Answer] = attrs.field(factory=dict)
+    elapsed: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    following: dict[Key, Row] = attrs.field(factory=dict)
+    ends: int = 0
+
+    @property
+    def tie(self) -> str:
+        """Address of the account's tie to its platform."""
+        return f"{self.machine}/{self.account}"
+
+
+_COLUMNS: Final = "seq, at, machine, version, event, source, target, outcome, data, schema, cause"
+_CHATS: Final = "select address, chat, ord from instances where account = ?"
+_CHECKPOINTS: Final = (
+    "select address, version, seq, state, entered, data, schema from checkpoints where address glob ? or address glob ?"
+)
+
+
+def accounts(connection_: sqlite3.Connection) -> list[str]:
+    """Return the accounts of a journal that were ever started."""
+    rows = connection_.execute("select distinct machine from events where event = 'Started'")
+    return sorted(Address.parse(address).account for (address,) in rows)
+
+
+def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machine] = MACHINES) -> Recording:
+    """Read what is recorded of an account.
+
+    Raises:
+        CodecError: a row does not fit this code.
+    """
+    recording = Recording(account)
+    replays = {name: Replay(machine) for name, machine in machines.items()}
+    snapshots: dict[str, Snapshot] = {}
+    seqs: dict[str, int] = {}
+    for address, snapshot, seq in _checkpoints(source, account, replays):
+        snapshots[address], seqs[address] = snapshot, seq
+    started = False
+    answers = Answers()
+    asked: dict[Key, int] = {}
+    places = {address: (chat, order) for address, chat, order in source.execute(_CHATS, (account,))}
+    for row in _rows(source, account, replays, snapshots):
+        if isinstance(row.event, connection.Started) and not started:
+            started = True
+            recording.machine = Address.parse(row.address).machine
+            recording.initial = {
+                address: (snapshot, seqs[address], *places.get(address, ("", 0)))
+                for address, snapshot in snapshots.items()
+                if address != row.address or row.before.version
+            }
+            recording.initial |= (
+                {row.address: (row.before, seqs.get(row.address, 0), "", 0)} if row.before.version else {}
+            )
+        if row.before.version == 0 and not started:
+            recording.firsts[row.address] = (row.at, row.event)
+        seqs[row.address] = row.seq
+        if row.after.entered == row.after.version:
+            asked[Key(row.address, row.after.version)] = row.at
+        if started:
+            recording.rows.append(row)
+            recording.following[Key(row.address, row.before.version)] = row
+            answers.note(row)
+    if started:
+        _sort(recording, answers, asked, replays)
+        recording.ends = recording.rows[-1].at
+    return recording
+
+
+def _checkpoints(
+    source: sqlite3.Connection, account: str, replays: Mapping[str, Replay]
+) -> Iterator[tuple[str, Snapshot, int]]:
+    for row in source.execute(_CHECKPOINTS, _globs(account)):
+        replay = replays.get(Address.parse(row[0]).machine)
+        if replay is not None:
+            yield row[0], *replay.start(row)
+
+
+def _globs(account: str) -> tuple[str, str]:
+    escaped = "".join(f"[{character}]" if character in "*?[" else character for character in account)
+    return f"*/{escaped}", f"*/{escaped}/*"
+
+
+def _rows(
+    source: sqlite3.Connection, account: str, replays: Mapping[str, Replay], snapshots: dict[str, Snapshot]
+) -> Iterator[Row]:
+    sql = f"select {_COLUMNS} from events not indexed where machine glob ? or machine glob ? order by seq"  # noqa: S608
+    for seq, at, address, version, name, source_, target, outcome, data, schema, cause in source.execute(
+        sql, _globs(account)
+    ):
+        replay = replays.get(Address.parse(address).machine)
+        if replay is None:
+            continue
+        before = snapshots.get(address) or replay.machine.start()
+        if version <= before.version:
+            continue  # the checkpoint holds it
+        event, after = replay.happen(before, (address, version, seq, at, name, source_, target, outcome, data, schema))
+        snapshots[address] = after
+        if event is not None:
+            yield Row(seq, at, address, event, name, before, after, outcome, data, cause)
+
+
+def _sort(recording: Recording, answers: "Answers", asked: Mapping[Key, int], replays: Mapping[str, Replay]) -> None:
+    """Tell what came from outside."""
+    for row in recording.rows:
+        event, machine = row.event, Address.parse(row.address).machine
+        key = Key(row.address, row.before.entered)
+        match event:
+            case Elapsed():
+                due = getattr(row.before.data, event.timer, None)
+                if due is not None:
+                    recording.elapsed.setdefault(due, (row.at, row.seq))
+            case Late():
+                key = Key(row.address, event.of)
+                recording.answers.setdefault(key, _answer(row, key, asked, None, "", answers.late(event)))
+            case Broken(how="interrupted" | "drained"):
+                pass
+            case Outcome():
+                effect = replays[machine].machine.attempt(row.before)
+                result = answers.result(row)
+                recording.answers[key] = _answer(row, key, asked, effect and effect.effect, row.before.state, result)
+            case inbound.Handled() | inbound.HandlerFailed():
+                error = getattr(event, "error", None)
+                if error not in ENDED_WITH_PROCESS:
+                    recording.handled[key] = _answer(row, key, asked, None, row.before.state, error)
+            case circuit.Reset(by="operator") | Governed():
+                recording.outside.append(Outside(row.at, row.seq, row.address, event))
+            case _ if isinstance(event, OUTSIDE):
+                recording.outside.append(Outside(row.at, row.seq, row.address, event))
+
+
+OUTSIDE: Final = (
+    connection.Started, connection.StopRequested, connection.CredentialsChanged, connection.Resumed, connection.ClockStepped,
+    connection.Woke, delivery.Accepted, delivery.Revived, delivery.Purged, inbound.Retried, inbound.Discarded,
+)  # fmt: skip
+
+
+def _answer(row: Row, key: Key, asked: Mapping[Key, int], effect: Any, state: str, result: Any) -> Answer:
+    held = getattr(row.event, "held", None)
+    return Answer(row.at, row.seq, asked.get(key, row.at), effect, state, result, held)
