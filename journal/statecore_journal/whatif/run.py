@@ -345,8 +345,9 @@ class Run:
         if not self.follows:
             return lanes.ready if lanes.machine == "delivery" else [c for c in lanes.ready if self._is_handed(lanes, c)]
         found = [chat for chat in lanes.ready if self._had_its_turn(lanes, chat)]
-        if found and not self._probes():
-            self._note_skipped(lanes, itertools.takewhile(lambda chat: chat != found[0], lanes.ready))
+        if lanes.machine == "delivery" and not self._probes():
+            first = found[0] if found else None
+            self._note_skipped(lanes, itertools.takewhile(lambda chat: chat != first, lanes.ready))
         return found
 
     def _is_handed(self, lanes: Lanes, chat: str) -> bool:
@@ -367,8 +368,8 @@ class Run:
         for chat in chats:
             row = self._recorded(lanes, chat, (delivery.Turn, delivery.Held))
             if row is not None:
-                since = self._since.get((lanes.machine, chat), row.at)
-                self.latencies.offers[Key(row.address, row.before.version)] = row.at - since
+                since = self._since.get((lanes.machine, chat), self._clock.at)
+                self.latencies.offers[Key(row.address, row.before.version)] = self._clock.at - since
 
     def offered(self, lanes: "_Lanes", chat: str) -> bool:
         """Take note that a lane's first may have its turn; tell whether it is known only later."""
