@@ -5,7 +5,7 @@ of it, the answer itself is needed. Everything that decides is in the rows; what
 decides nothing.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from statecore.events import Broken, Late
 from statecore.machines import connection, delivery, inbound, session, window
@@ -40,7 +40,7 @@ from statecore.ties import NO_ANSWER, Crash
 if TYPE_CHECKING:
     from statecore_journal.whatif.recording import Row
 
-TOKEN: Final = "left-out"
+CARRIED: Final = "left-out"
 """Stands where a message carried a token."""
 
 FRAMES: Final = ("greeting", "identifying", "resuming", "proving", "connected", "beating", "lingering")
@@ -136,7 +136,7 @@ class Answers:
             return _copy(original, row.event.id)
         assert isinstance(row.event, inbound.Received), row
         heard = (child.event for child in self._children.get(row.seq, ()) if isinstance(child.event, window.Heard))
-        return _copy(row.event, row.event.id, TOKEN if any(event.token for event in heard) else "")
+        return _copy(row.event, row.event.id, CARRIED if any(event.token for event in heard) else "")
 
     def _of_frame(self, row: "Row") -> Any:
         match row.event:
@@ -180,6 +180,12 @@ def _copy(original: inbound.Received, id_: str, token: str = "") -> Message:
     )  # fmt: skip
 
 
+def _then(event: connection.Lost) -> Literal["resume", "identify", "token"]:
+    if "session" in event.forget:
+        return "identify"
+    return "token" if "token" in event.forget else "resume"
+
+
 def _of_failure(row: "Row", *, in_session: bool) -> Any:
     framed = in_session and row.before.state in FRAMES
     match row.event:
@@ -188,8 +194,7 @@ def _of_failure(row: "Row", *, in_session: bool) -> Any:
         case connection.Lost(stage="answer", forget=("token",)) as event:
             return Unauthorised(code="", message=event.error, action="")
         case connection.Lost() as event if framed:
-            then = {("session",): "identify", ("token",): "token"}.get(event.forget, "resume")
-            return Ended(code="", error=event.error, then=then, hint=event.hint)  # type: ignore[arg-type]
+            return Ended(code="", error=event.error, then=_then(event), hint=event.hint)
         case connection.Lost() as event:
             return Failure(stage=event.stage, error=event.error, reachable=event.reachable, hint=event.hint)  # type: ignore[arg-type]
         case connection.TokenRefused() as event if framed and event.action == session.GIVEN_AND_REFUSED:

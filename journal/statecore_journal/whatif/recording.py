@@ -15,7 +15,7 @@ from statecore.events import Broken, Elapsed, Event, Governed, Late, Outcome
 from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound
 from statecore.system import Address
-from statecore_journal.fold import EVENTS, Replay
+from statecore_journal.fold import Replay
 from statecore_journal.whatif.answers import Answers
 
 ENDED_WITH_PROCESS: Final = ("the process ended while it was handled", "the process stopped while it was handled")

@@ -25,6 +25,7 @@ from statecore.machines import MACHINES, circuit, connection, delivery, inbound
 from statecore.machines.delivery import SendPart
 from statecore.recorded import Restored
 from statecore.system import NO_LANE, Address, Request, Unit
+from statecore.units import HOURS
 from statecore_journal.memory import MemoryStore
 from statecore_journal.whatif.answers import adjusted
 from statecore_journal.whatif.recording import ENDED_WITH_PROCESS, Answer, Key, Outside, Recording, Row
@@ -33,6 +34,9 @@ STEPS_MAX: Final = 5_000_000
 """Happenings of a run. More means that it goes in a circle, which would be a mistake here."""
 
 NEVER: Final = 2**63 - 1
+
+BEYOND: Final = 2 * HOURS
+"""A run that is slower than the record goes on for so long after it, to tell when all would have been over."""
 
 
 class Happened(NamedTuple):
@@ -172,6 +176,11 @@ class Run:
         self._known = {Key(row.address, row.after.version) for row in recording.rows}
         self._ends = recording.ends
         self._lives = _lives(recording.rows)
+        self._live: set[str] = set()
+        self._left = len(_live_at_end(recording))
+        self._last_start = max(
+            (row.seq for row in recording.rows if isinstance(row.event, connection.Started)), default=0
+        )
         self._free: tuple[Key | None, int] | None = None
         self._frees: set[tuple[Key | None, int]] = set()
         self._dies = NEVER
@@ -180,6 +189,8 @@ class Run:
             live = machine.name in ("delivery", "inbound") and snapshot.state not in NO_LANE
             due = machine.due(snapshot)
             self._store.put(address, snapshot, seq, chat=chat, order=order, live=live, due=due)
+            if live and machine.name == "delivery":
+                self._live.add(address)
             self._seq = max(self._seq, seq, order)
         for address, (at, event) in recording.firsts.items():
             self._store.begin(address, event, at)
@@ -198,6 +209,11 @@ class Run:
             self._clock.at = max(self._clock.at, at)
             happen()
         raise RuntimeError("the run goes in a circle")
+
+    @property
+    def ended(self) -> int:
+        """When the run ended, in ns."""
+        return max(self._clock.at, self.recording.ends)
 
     def _put(self, at: int, seq: int, happen: Callable[[], None], life: int | None = None) -> None:
         due = _Due(happen, self._life if life is None else life)
@@ -222,6 +238,11 @@ class Run:
             if found is None or own[:2] < found[:2]:
                 found = own
         if found is None or found[0] > self._ends:
+            if self.follows or not self._behind() or self._ends > self.recording.ends:
+                return None
+            self._ends, self._dies = self.recording.ends + BEYOND, NEVER
+            return self._next()
+        if self._clock.at > self.recording.ends and not self._behind():
             return None
         return found[0], found[2]
 
@@ -400,6 +421,8 @@ class Run:
             return
         unit: Unit | None = None
         match event:
+            case connection.StopRequested() if self._behind() and not self.follows and self._is_last(item):
+                return  # it came when all was done, and not all is
             case connection.StopRequested():
                 unit = account.stop(event.by, event.wait)
             case connection.Woke():
@@ -436,6 +459,14 @@ class Run:
         for due, address in self._store.due("", -1, None)[0]:
             heapq.heappush(self._timers, (due, address))
         self._commit(unit)
+
+    def _behind(self) -> bool:
+        """Tell whether more is under way than was when the record ends."""
+        return len(self._live) > self._left
+
+    def _is_last(self, item: Outside) -> bool:
+        """Tell whether no process came after the one that was stopped."""
+        return item.seq > self._last_start
 
     def _is_held(self, address: str) -> bool:
         """Tell whether a receipt outlived the driver, because its handler did."""
@@ -509,6 +540,8 @@ class Run:
                 )
             )  # fmt: skip
             self._arm(entry.due, entry.address)
+            if entry.machine.name == "delivery":
+                (self._live.add if entry.live else self._live.discard)(entry.address)
         return first
 
     def _arm(self, due: int | None, address: str) -> None:
@@ -600,6 +633,13 @@ def written(happened: Happened) -> str:
 
 def _machine(address: str) -> Machine:
     return MACHINES[address.partition("/")[0]]
+
+
+def _live_at_end(recording: Recording) -> set[str]:
+    """Return the deliveries that were in their lanes when the record ends."""
+    last = {address: snapshot.state for address, (snapshot, *_) in recording.initial.items()}
+    last |= {row.address: row.after.state for row in recording.rows}
+    return {address for address, state in last.items() if address.startswith("delivery/") and state not in NO_LANE}
 
 
 def _when(due: tuple[int, int, Callable[[], None]]) -> tuple[int, int]:

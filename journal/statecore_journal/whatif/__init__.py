@@ -1,0 +1,214 @@
+"""What if the policy had been different? A recorded account, run again with other settings, in virtual time and without I/O.
+
+    found = what_if("gateway.db", {"account.wx.circuit.cooldown": "10s"}, platforms)
+    for account in found:
+        print(account.recorded, account.changed, account.parting)
+
+recording   what came from outside: messages, answers, outages, starts, operators
+answers     recorded events, turned back into what the adapter returned
+run         the driver's order of business, in virtual time
+model       the platform, for what it was never asked
+outcome     what a run came to, and where it parts from the record
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any, Literal
+
+import attrs
+
+from statecore.errors import ConfigError, StatecoreError
+from statecore.recorded import Restored, restore
+from statecore_journal.reader import open_reader
+from statecore_journal.whatif import recording as recordings
+from statecore_journal.whatif.model import Platform
+from statecore_journal.whatif.outcome import Outcome, Parting, Step, computed, outcome, parting, recorded
+from statecore_journal.whatif.recording import Recording
+from statecore_journal.whatif.run import Happened, Latencies, Run
+
+
+@attrs.frozen(kw_only=True)
+class Compared:
+    """One account, as it was and as it would have been.
+
+    Args:
+        account: its name.
+        changes: settings that were changed, by the key below the account.
+        rows: how many transitions are recorded.
+        began: when the run begins, in ns of the gateway's clock.
+        reproduced: where running it again with nothing changed parts from the record; None if it does nowhere, as it should.
+        recorded: what it came to.
+        changed: what it would have come to.
+        parting: the first transition that would have been another; None if nothing would.
+        modelled: when the first answer was given that is not on record, in ns; None if none was needed.
+        steps: every transition of the run.
+    """
+
+    account: str
+    changes: Mapping[str, str]
+    rows: int
+    began: int
+    reproduced: Parting | None
+    recorded: Outcome
+    changed: Outcome
+    parting: Parting | None
+    modelled: int | None
+    steps: tuple[Happened, ...] = attrs.field(repr=False, default=())
+
+
+@attrs.frozen
+class Subject:
+    """A recorded account, ready to be asked.
+
+    Args:
+        recording: what came from outside.
+        latencies: how long things took.
+        reproduced: see `Compared`.
+        platforms: classes of accounts by the platform's name.
+    """
+
+    recording: Recording
+    latencies: Latencies
+    reproduced: Parting | None
+    platforms: Mapping[str, type[Any]]
+
+    def ask(self, changes: Mapping[str, str], assume: Literal["seen", "worst"] = "seen") -> Compared:
+        """Run it again with some settings changed.
+
+        Args:
+            changes: values by the key below the account: {"circuit.cooldown": "10s"}.
+            assume: how long a refusal goes on after it was last seen; see `statecore_journal.whatif.model`.
+
+        Raises:
+            ConfigError: a key is unknown, or a value is absurd.
+        """
+        restored = _restorer(self.recording.account, changes, self.platforms)
+        model = Platform(self.recording, assume)
+        run = Run(self.recording, restored, self.latencies, model, _renewed_before(self)).run()
+        was, found = recorded(self.recording), computed(run.happened)
+        began = was[0].at
+        return Compared(
+            account=self.recording.account,
+            changes=dict(changes),
+            rows=len(was),
+            began=began,
+            reproduced=self.reproduced,
+            recorded=outcome(was, began, self.recording.ends),
+            changed=outcome(found, began, run.ended),
+            parting=parting(was, found),
+            modelled=next((one.at for one in run.happened if one.modelled), None),
+            steps=tuple(run.happened),
+        )
+
+
+def _restorer(account: str, changes: Mapping[str, str], platforms: Mapping[str, type[Any]]) -> Any:
+    @lru_cache(maxsize=64)
+    def restored(text: str) -> Restored:
+        return restore(text, changes, platforms, f"account.{account}")
+
+    return restored
+
+
+def _renewed_before(subject: "Subject") -> Any:
+    restored = _restorer(subject.recording.account, {}, subject.platforms)
+    return lambda text: restored(text).policies.sessions.renew_before
+
+
+def subject(source: Connection, account: str, platforms: Mapping[str, type[Any]]) -> Subject:
+    """Read an account from a journal, and run it once with nothing changed.
+
+    Raises:
+        CodecError: a row does not fit this code.
+        ConfigError: its platform is not installed, or the journal does not say which it was.
+        StatecoreError: it was never started as far as the journal goes back.
+    """
+    found = recordings.read(source, account)
+    if not found.rows:
+        raise StatecoreError(
+            f"account {account} was not started since the journal was pruned, so there is nothing to run"
+        )
+    subject = Subject(found, Latencies(), None, platforms)
+    followed = Run(found, _restorer(account, {}, platforms), renewed_before=_renewed_before(subject)).run()
+    parted = parting(recorded(found), computed(followed.happened))
+    return attrs.evolve(subject, latencies=followed.latencies, reproduced=parted)
+
+
+def split_changes(changes: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Sort changes by account: {"account.wx.circuit.cooldown": "10s"} -> {"wx": {"circuit.cooldown": "10s"}}.
+
+    Raises:
+        ConfigError: a key names no account and setting.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for key, value in changes.items():
+        match key.removeprefix("accounts.").removeprefix("account.").split(".", 1):
+            case [account, setting] if account and setting and key.startswith(("account.", "accounts.")):
+                found.setdefault(account, {})[setting] = value
+            case _:
+                raise ConfigError(key, "write account.NAME.SETTING, such as account.wx.circuit.cooldown")
+    return found
+
+
+@contextmanager
+def subjects(
+    path: str | Path, accounts: list[str] | None, platforms: Mapping[str, type[Any]]
+) -> Iterator[list[Subject]]:
+    """Read accounts of a journal; all of them, if none is named.
+
+    Raises:
+        StatecoreError: there is no such account.
+        NotAJournal, JournalTooNew, JournalCorrupt, JournalError, CodecError, ConfigError: see there.
+    """
+    with open_reader(path) as reader, reader.reading() as connection:
+        known = recordings.accounts(connection)
+        if unknown := sorted(set(accounts or ()) - set(known)):
+            raise StatecoreError(
+                f"{path} has no account {unknown[0]!r} that was ever started; it has {', '.join(known) or 'none'}"
+            )
+        yield [subject(connection, name, platforms) for name in accounts or known]
+
+
+def what_if(
+    path: str | Path,
+    changes: Mapping[str, str],
+    platforms: Mapping[str, type[Any]],
+    assume: Literal["seen", "worst"] = "seen",
+) -> list[Compared]:
+    """Run the accounts that are concerned again, with settings changed.
+
+    Args:
+        path: the journal; it may be in use, and is not changed.
+        changes: values by key: {"account.wx.circuit.cooldown": "10s"}. None of them runs every account as it was.
+        platforms: classes of accounts by the platform's name; see `statecore.config.platforms`.
+        assume: how long a refusal goes on after it was last seen.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is absurd.
+        StatecoreError: see `subjects`.
+    """
+    wanted = split_changes(changes)
+    with subjects(path, sorted(wanted) or None, platforms) as found:
+        return [one.ask(wanted.get(one.recording.account, {}), assume) for one in found]
+
+
+def grid(sweeps: Mapping[str, tuple[str, ...]]) -> list[dict[str, str]]:
+    """Return every combination of values: {"a": ("1", "2"), "b": ("x",)} -> [{"a": "1", "b": "x"}, {"a": "2", "b": "x"}]."""
+    return [dict(zip(sweeps, values, strict=True)) for values in product(*sweeps.values())]
+
+
+__all__ = [
+    "Compared",
+    "Outcome",
+    "Parting",
+    "Step",
+    "Subject",
+    "grid",
+    "split_changes",
+    "subject",
+    "subjects",
+    "what_if",
+]

@@ -1,0 +1,292 @@
+"""The platform as the record shows it, for what it was never asked. Pure.
+
+It is a declared model, and every row that rests on it is marked. It holds three things for true:
+
+- what was refused from one moment to another was refused all the time between them, and to everybody whom the refusal was
+  about; outside of such intervals the platform takes what it is given;
+- an outage lasts from the first attempt that failed to the last one (or, if told to assume the worst, up to the first one
+  that succeeded);
+- what users wrote was there from the moment it came in on record, and is fetched by whoever asks first.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from statistics import median_low
+from typing import Any, Final, Literal, NamedTuple
+
+from statecore.events import Broken
+from statecore.machines import delivery, window
+from statecore.machines.connection import Dial, HangUp, Receive
+from statecore.machines.delivery import SendPart
+from statecore.machines.session import Authorise, Identify, LookUp, OpenSocket, ReadFrame, Resume
+from statecore.platform import Address as Found
+from statecore.platform import (
+    Batch,
+    BeatAck,
+    Dialled,
+    Empty,
+    Ended,
+    Failure,
+    FrameSent,
+    Hello,
+    Invalid,
+    Note,
+    Review,
+    SocketOpen,
+    Taken,
+    Token,
+    Unauthorised,
+    Welcome,
+)
+from statecore.system import Address, Request
+from statecore.ties import Crash
+from statecore.units import DAYS, MILLISECONDS, SECONDS
+from statecore_journal.whatif.recording import Answer, Recording
+
+Assume: Final = ("seen", "worst")
+"""How long what was refused last goes on: as long as it was seen to, or until the platform was next seen to accept."""
+
+TOOK: Final = 100 * MILLISECONDS
+"""How long an answer takes, where none of its kind is on record."""
+
+HOLD: Final = 35 * SECONDS
+"""How long a poll is held that brings nothing, where none is on record."""
+
+BEAT_EVERY: Final = 41 * SECONDS
+"""Between heartbeats, where the platform never said."""
+
+
+FOR_EVER: Final = 100 * 365 * DAYS
+
+
+class Span(NamedTuple):
+    """An interval in which attempts failed, and how.
+
+    Args:
+        begins: first failure, in ns.
+        ends: when it is taken to be over, in ns.
+        result: what the last one came to.
+        took: ns.
+    """
+
+    begins: int
+    ends: int
+    result: Any
+    took: int
+
+
+class Platform:
+    """Answers what was never asked, by what is on record.
+
+    Args:
+        recording: what came from outside.
+        assume: see `Assume`.
+    """
+
+    def __init__(self, recording: Recording, assume: Literal["seen", "worst"] = "seen") -> None:
+        self._worst = assume == "worst"
+        self._number = 0
+        self._given: set[int] = set()
+        sends: list[tuple[Answer, str]] = []
+        ties: list[Answer] = []
+        chats: dict[str, str] = {}
+        readings: dict[int, str] = {}
+        heard: dict[str, list[int]] = {}
+        for row in recording.rows:
+            match row.event:
+                case delivery.Accepted():
+                    chats[row.address] = row.event.chat
+                case delivery.PartRefused():
+                    readings[row.seq] = row.event.then
+                case window.Heard():
+                    heard.setdefault(Address.parse(row.address).key, []).append(row.at)
+        for key, answer in recording.answers.items():
+            if isinstance(answer.effect, SendPart):
+                sends.append((answer, chats.get(key.address, "")))
+            elif answer.effect is not None and key.address == recording.tie:
+                ties.append(answer)
+        sends.sort(key=lambda pair: pair[0].seq)
+        ties.sort(key=lambda answer: answer.seq)
+        self._send_took = _typical((a.at - a.asked for a, _ in sends if isinstance(a.result, Taken)), TOOK)
+        self._confirms = any(isinstance(answer.result, Taken) and answer.result.message for answer, _ in sends)
+        self._account = self._spans_of([a for a, _ in sends], lambda a: self._account_is_to_blame(a, readings))
+        self._chats = {
+            (chat, bare): self._spans_of(
+                [a for a, c in sends if c == chat and a.effect.bare == bare],
+                lambda a: not isinstance(a.result, Taken) and not self._account_is_to_blame(a, readings),
+                heals=heard.get(chat, []),
+                by_word=lambda a: readings.get(a.seq) in ("bare", "window", "slot"),
+            )
+            for chat in {chat for _, chat in sends}
+            for bare in (False, True)
+        }
+        self._outages = self._spans_of(ties, lambda a: isinstance(a.result, Failure | Unauthorised | Crash | Ended))
+        self._tie_took = {
+            kind: _typical((a.at - a.asked for a in ties if isinstance(a.effect, kind) and _is_good(a.result)), TOOK)
+            for kind in (Dial, Authorise, LookUp, OpenSocket, Identify, Resume, HangUp)
+        }
+        self._hold = _typical((a.at - a.asked for a in ties if isinstance(a.result, Empty)), HOLD)
+        self._proved = any(isinstance(answer.result, Dialled) and answer.result.proved for answer in ties)
+        self._url = next((answer.result.url for answer in ties if isinstance(answer.result, Found)), "wss://unknown")
+        self._beat = next((answer.result.beat_every for answer in ties if isinstance(answer.result, Hello)), BEAT_EVERY)
+        self._came = [answer for answer in ties if isinstance(answer.result, Batch | Review | Note | Invalid | Ended)]
+        self._came_at = [answer.at for answer in self._came]
+        self._resumed = False
+
+    # ---- intervals ---------------------------------------------------------------------------------------------------
+
+    def _account_is_to_blame(self, answer: Answer, readings: dict[int, str]) -> bool:
+        return not isinstance(answer.result, Taken) and readings.get(answer.seq, "account") in (
+            "account",
+            "credentials",
+        )
+
+    def _spans_of(
+        self,
+        answers: list[Answer],
+        failed: Callable[[Answer], bool],
+        *,
+        heals: Iterable[int] = (),
+        by_word: Callable[[Answer], bool] = lambda _: False,
+    ) -> list[Span]:
+        """Put failures that followed one another into intervals.
+
+        Args:
+            answers: in their order.
+            failed: tells whether one is a failure.
+            heals: when the chat's user wrote.
+            by_word: tells whether only that ends what was refused.
+        """
+        spans: list[Span] = []
+        open_: list[Answer] = []
+        for answer in answers:
+            if failed(answer):
+                open_.append(answer)
+            elif open_ and _is_good(answer.result):
+                spans.append(self._span(open_, answer.asked, heals, by_word))
+                open_ = []
+        if open_:
+            spans.append(self._span(open_, None, heals, by_word))
+        return spans
+
+    def _span(
+        self, failures: list[Answer], healed: int | None, heals: Iterable[int], by_word: Callable[[Answer], bool]
+    ) -> Span:
+        last = failures[-1]
+        word = min((at for at in heals if at > last.asked), default=None)
+        ends = last.asked
+        if by_word(last) and (healed is None or (word is not None and word <= healed)):
+            ends = word if word is not None else last.asked + FOR_EVER
+        elif self._worst:
+            ends = healed - 1 if healed is not None else last.asked + FOR_EVER
+        return Span(failures[0].asked, max(ends, last.asked), last.result, last.at - last.asked)
+
+    # ---- answering ---------------------------------------------------------------------------------------------------
+
+    def took(self, result: Any) -> None:
+        """Take note of a recorded answer that was given, so that it is not given again."""
+        self._given.add(id(result))
+        if isinstance(result, Welcome):
+            self._resumed = result.resumed
+
+    def answer(self, request: Request, chat: str, state: str, now: int) -> tuple[Any, int] | None:
+        """Return what comes of an attempt, and after how long, in ns; None if nothing ever does."""
+        effect = request.attempt.effect
+        if isinstance(effect, SendPart):
+            return self._send(effect, chat, now)
+        if isinstance(effect, Receive):
+            return self._next(now, patience=self._hold)
+        if isinstance(effect, ReadFrame):
+            return self._frame(effect, state, now)
+        outage = _within(self._outages, now)
+        if outage is not None and not isinstance(effect, HangUp):
+            return _as_quick(outage.result), outage.took
+        return self._good(effect), self._tie_took.get(type(effect), TOOK)
+
+    def _send(self, effect: SendPart, chat: str, now: int) -> tuple[Any, int]:
+        for spans in (self._account, self._chats.get((chat, effect.bare), [])):
+            span = _within(spans, now)
+            if span is not None:
+                return span.result, span.took
+        self._number += 1
+        return Taken(message=f"model-{self._number}" if self._confirms else ""), self._send_took
+
+    def _good(self, effect: Any) -> Any:
+        match effect:
+            case Dial():
+                return Dialled(proved=self._proved)
+            case Authorise():
+                return Token(changed=effect.refused, lasts=7200 * SECONDS)
+            case LookUp():
+                return Found(url=self._url)
+            case OpenSocket():
+                return SocketOpen()
+            case Identify() | Resume():
+                self._resumed = isinstance(effect, Resume)
+                return FrameSent()
+            case _:
+                return ""
+
+    def _frame(self, effect: ReadFrame, state: str, now: int) -> tuple[Any, int] | None:
+        outage = _within(self._outages, now)
+        if outage is not None:
+            return _as_frame(outage.result), outage.took
+        if state == "greeting":
+            return Hello(beat_every=self._beat), TOOK
+        if state in ("identifying", "resuming", "proving"):
+            return Welcome(resumed=self._resumed), TOOK
+        if effect.beat:
+            return BeatAck(), TOOK
+        return self._next(now, patience=None)
+
+    def _next(self, now: int, patience: int | None) -> tuple[Any, int] | None:
+        """Return what comes in next: what is there already at once, what comes later when it comes."""
+        for place, answer in enumerate(self._came):
+            if id(answer.result) in self._given or not (isinstance(answer.result, Batch | Review) or answer.at > now):
+                continue
+            if patience is not None and answer.at > now + patience:
+                break
+            if any(span.begins >= now and span.begins < answer.at for span in self._outages):
+                break
+            self._given.add(id(self._came[place].result))
+            return answer.result, max(TOOK, answer.at - now)
+        outage = next((span for span in self._outages if span.begins >= now), None)
+        until = None if patience is None else now + patience
+        if outage is not None and (until is None or outage.begins < until):
+            result = _as_frame(outage.result) if patience is None else _as_quick(outage.result)
+            return result, max(TOOK, outage.begins - now)
+        return None if patience is None else (Empty(), patience)
+
+
+def _typical(durations: Iterable[int], default: int) -> int:
+    found = list(durations)
+    return median_low(found) if found else default
+
+
+def _within(spans: list[Span], now: int) -> Span | None:
+    place = bisect_right(spans, now, key=_begins) - 1
+    return spans[place] if place >= 0 and now <= spans[place].ends else None
+
+
+def _begins(span: Span) -> int:
+    return span.begins
+
+
+def _is_good(result: Any) -> bool:
+    return not isinstance(result, Failure | Unauthorised | Crash | Ended | Broken) and not (
+        isinstance(result, Empty) and result.silent
+    )
+
+
+def _as_quick(result: Any) -> Any:
+    """Return a failure as an attempt to connect would have met it."""
+    if isinstance(result, Ended):
+        return Failure(stage="connect", error=result.error, hint=result.hint)
+    return result
+
+
+def _as_frame(result: Any) -> Any:
+    """Return a failure as whoever reads from a socket would have met it."""
+    if isinstance(result, Failure):
+        return Ended(code="", error=result.error, then="resume", hint=result.hint)
+    return result

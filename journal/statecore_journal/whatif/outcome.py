@@ -1,0 +1,203 @@
+"""What a run came to, and where two of them part. Pure."""
+
+from collections.abc import Iterable
+from statistics import median
+from typing import NamedTuple
+
+import attrs
+
+from statecore.machines import delivery
+from statecore_journal.whatif.recording import Recording
+from statecore_journal.whatif.run import Happened, written
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What became of an account's messages. Times in ns.
+
+    Args:
+        accepted: messages taken on.
+        delivered: of these, how many the platform took whole.
+        dead: how many were given up.
+        expired: how many were not sent in time.
+        waiting: how many were still on their way when the record ends.
+        doubled: how many may have arrived twice.
+        requests: parts that left.
+        refused: how many of them the platform refused.
+        delay: from taken on to delivered, for half of them no longer than this.
+        delay_max: the longest.
+        last: when the last was delivered, from the beginning of the run.
+        down: for how long the platform did not accept the account.
+        trouble: from the first thing that failed until everything taken on before the last failure was over; None if
+            nothing failed, or if it is not over.
+    """
+
+    accepted: int = 0
+    delivered: int = 0
+    dead: int = 0
+    expired: int = 0
+    waiting: int = 0
+    doubled: int = 0
+    requests: int = 0
+    refused: int = 0
+    delay: int | None = None
+    delay_max: int | None = None
+    last: int | None = None
+    down: int = 0
+    trouble: int | None = None
+
+
+class Step(NamedTuple):
+    """One transition, recorded or computed, as far as an outcome is concerned.
+
+    Args:
+        at: when, in ns.
+        address: of the instance.
+        version: how many events it had taken, with this one.
+        name: of the event.
+        event: what happened.
+        source: the state before.
+        target: the state after.
+        outcome: None if it moved.
+        data: the event as it is written.
+    """
+
+    at: int
+    address: str
+    version: int
+    name: str
+    event: object
+    source: str
+    target: str
+    data: str
+
+
+def recorded(recording: Recording) -> list[Step]:
+    """Return a recording's transitions."""
+    return [
+        Step(row.at, row.address, row.after.version, row.name, row.event, row.before.state, row.after.state, row.data)
+        for row in recording.rows
+    ]
+
+
+def computed(happened: Iterable[Happened]) -> list[Step]:
+    """Return a run's transitions."""
+    return [
+        Step(one.at, one.address, one.version, one.name, one.event, one.source, one.target, written(one))
+        for one in happened
+    ]
+
+
+@attrs.frozen
+class Parting:
+    """The first transition in which two runs differ.
+
+    Args:
+        at: when, in ns.
+        recorded: what was recorded there, or None if nothing was.
+        computed: what happens instead, or None if nothing does.
+    """
+
+    at: int
+    recorded: Step | None
+    computed: Step | None
+
+
+def parting(one: Iterable[Step], other: Iterable[Step]) -> Parting | None:
+    """Find the first transition in time in which a run differs from the record.
+
+    What happens at the same moment to different instances has no order.
+
+    Args:
+        one: the record.
+        other: the run.
+    """
+    before = {(step.address, step.version): step for step in one}
+    after = {(step.address, step.version): step for step in other}
+    first: Parting | None = None
+    for key in before.keys() | after.keys():
+        was, found = before.get(key), after.get(key)
+        if was == found or (was is not None and found is not None and _same(was, found)):
+            continue
+        at = min(step.at for step in (was, found) if step is not None)
+        if first is None or (at, key) < (first.at, _key(first)):
+            first = Parting(at, was, found)
+    return first
+
+
+def _same(one: Step, other: Step) -> bool:
+    return one._replace(event=None) == other._replace(event=None)
+
+
+def _key(found: Parting) -> tuple[str, int]:
+    step = found.recorded or found.computed
+    assert step is not None, "one of them differs"
+    return step.address, step.version
+
+
+REFUSED = ("PartRefused", "NotSent", "PartUnknown")
+UP = frozenset({"connected", "resting", "beating", "lingering", "renewing", "reauthorising"})
+
+
+def outcome(steps: list[Step], began: int, ends: int) -> Outcome:
+    """Say what a run came to.
+
+    Args:
+        steps: in their order.
+        began: when the run began, in ns.
+        ends: when it ended, in ns.
+    """
+    accepted: dict[str, int] = {}
+    over: dict[str, tuple[int, str]] = {}
+    doubled: set[str] = set()
+    requests = refused = down = 0
+    first_trouble: int | None = None
+    last_trouble = began
+    down_since: int | None = began
+    for step in steps:
+        machine = step.address.partition("/")[0]
+        if machine == "delivery":
+            if step.name == "Accepted":
+                accepted[step.address] = step.at
+            elif step.name == "Turn":
+                requests += step.target in delivery.SENDING
+                if getattr(step.event, "doubles", False):
+                    doubled.add(step.address)
+            elif step.name in REFUSED:
+                refused += step.name == "PartRefused"
+                first_trouble, last_trouble = (first_trouble or step.at), step.at
+            if step.target in delivery.SETTLED and step.source not in delivery.SETTLED:
+                over[step.address] = step.at, step.target
+        elif machine in ("connection", "session"):
+            if step.name in ("Lost", "TokenRefused", "Rejected", "Broken"):
+                first_trouble, last_trouble = (first_trouble or step.at), step.at
+            if step.target in UP and down_since is not None:
+                down += step.at - down_since
+                down_since = None
+            elif step.target not in UP and down_since is None:
+                down_since = step.at
+    down += ends - down_since if down_since is not None else 0
+    delays = [
+        at - accepted[address] for address, (at, state) in over.items() if state == "delivered" and address in accepted
+    ]
+    counts = [state for _, state in over.values()]
+    touched = [address for address, at in accepted.items() if at <= last_trouble]
+    healed = max((over[address][0] for address in touched if address in over), default=last_trouble)
+    settled = first_trouble is not None and all(address in over for address in touched)
+    return Outcome(
+        accepted=len(accepted),
+        delivered=counts.count("delivered"),
+        dead=counts.count("dead"),
+        expired=counts.count("expired"),
+        waiting=len(accepted.keys() - over.keys()),
+        doubled=len(doubled),
+        requests=requests,
+        refused=refused,
+        delay=round(median(delays)) if delays else None,
+        delay_max=max(delays, default=None),
+        last=max((at for at, state in over.values() if state == "delivered"), default=began) - began
+        if delays
+        else None,
+        down=down,
+        trouble=max(healed, last_trouble) - first_trouble if settled and first_trouble is not None else None,
+    )
