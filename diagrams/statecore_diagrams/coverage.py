@@ -21,6 +21,7 @@ from statecore.errors import StatecoreError
 from statecore.events import BUILT_IN, Event, name_of
 from statecore.machine import Decision, Machine, Snapshot
 from statecore.machines import MACHINES
+from statecore_diagrams.figure import named
 from statecore_diagrams.model import Model, Transition, read
 from statecore_journal.reader import Reader, open_reader
 
@@ -195,13 +196,18 @@ def _columns(transition: Transition) -> tuple[str, str, str, str | None, str]:
     return transition.event, transition.source, transition.target, outcome, transition.asked
 
 
-def rows(transitions: Iterable[Transition]) -> list[tuple[tuple[str, ...], str, str]]:
-    """Put transitions that differ only in where they begin together, for a list: (sources, target, event and guard)."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+def rows(model: Model, transitions: Iterable[Transition]) -> list[tuple[str, tuple[str, ...]]]:
+    """Put transitions between the same states together, for a list: (from where to where, the events and guards)."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
     for transition in transitions:
-        target = transition.target if transition.kind == "moved" else ""
-        found.setdefault((transition.kind, target, transition.label), []).append(transition.source)
-    return [(tuple(sources), target, label) for (_, target, label), sources in found.items()]
+        alike.setdefault(
+            (transition.kind, transition.target if transition.kind == "moved" else "", transition.label), []
+        ).append(transition.source)
+    found: dict[str, list[str]] = {}
+    for (kind, target, label), sources in alike.items():
+        where = named(model, sources)
+        found.setdefault(f"{where} → {target}" if kind == "moved" else f"{where} (stays)", []).append(label)
+    return [(where, tuple(labels)) for where, labels in found.items()]
 
 
 def plain(taken: Taken) -> dict[str, Any]:

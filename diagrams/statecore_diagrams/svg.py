@@ -210,7 +210,7 @@ def _count(transitions: Sequence[Transition], taken: Taken | None) -> str:
     if taken is None:
         return ""
     number = sum(taken.get(transition, 0) for transition in transitions)
-    return f"{short(number)}x" if number else ""
+    return f"{short(number)}\N{MULTIPLICATION SIGN}" if number else ""
 
 
 def short(number: int) -> str:

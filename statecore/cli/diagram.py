@@ -209,9 +209,8 @@ def _show(shown: Sequence[Any], unseen: Sequence[str], pruned: bool) -> None:
         percent = 100 * len(found.taken) / found.total
         head.append(f"{len(found.taken)} of {found.total} transitions taken, {percent:.0f}%")
         out.print(head)
-        for sources, target, label in rows(found.never):
-            goes = f" → {target}" if target else " (stays)"
-            out.print(Text(f"  never  {label:<34} {', '.join(sources)}{goes}", style="dim"))
+        for where, labels in rows(found.model, found.never):
+            out.print(Text(f"  never  {where}: {', '.join(labels)}", style="dim"))
         for what, count in found.foreign.items():
             version = f"definition {found.model.version} of this code has no such transition"
             out.print(Text(f"  {count} rows of {printable(what)}: {version}", style="yellow"))
@@ -280,5 +279,5 @@ def timeline(
     _write(
         drawing.render(found, title=title, theme=theme) if svg else drawing.render_mermaid(found, title=title), output
     )
-    if found.omitted:
-        click.echo(f"{found.omitted}; narrow it with --since, --until, --machine or --chat", err=True)
+    if omitted := drawing.omission(found):
+        click.echo(f"{omitted}; narrow it with --since, --until, --machine or --chat", err=True)
