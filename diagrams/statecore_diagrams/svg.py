@@ -10,7 +10,7 @@ from typing import Final
 
 from statecore.machine import Machine
 from statecore_diagrams import cards, layout, metrics, palette
-from statecore_diagrams.cards import BODY, HEAD, LINE, PAD, SIGN, Card, Line
+from statecore_diagrams.cards import BODY, COUNT, HEAD, LINE, PAD, SIGN, Card, Line
 from statecore_diagrams.drawing import attribute, document, head, sign, style, text, words
 from statecore_diagrams.figure import Edge, Figure, arrange
 from statecore_diagrams.layout import Arrow, Box, Place, Point
@@ -148,9 +148,9 @@ class _Picture:
         yield f'<g class="label"{_data(edge)}>'
         for row, line in enumerate(lines):
             (piece,) = line.pieces
-            count = _count(piece.transitions, self.taken)
+            count = "" if line.kind == "more" else _count(piece.transitions, self.taken)
             shown = f"{line.text} {count}" if count else line.text
-            left = x - metrics.width(shown, BODY) / 2
+            left = x - (line.width + COUNT) / 2  # where it stands without a count too
             classes = f"pays-{piece.transitions[0].pays or 'nothing'}{_faint(piece.transitions, self.taken)}"
             yield words(shown, left, top + LINE * row + LINE * 0.75, classes)
         yield "</g>"
@@ -349,5 +349,5 @@ _RULES: Final = """
 .label .pays-nothing{fill:var(--soft)}
 .edge.taken path{stroke-width:2.6}
 .edge.never path,.edge.never .head{opacity:.3}
-.label .never,.self.never{opacity:.55}
+.label .never,.self.never{opacity:.65}
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from statecore.machine import Machine
 from statecore.machines import MACHINES
 from statecore_diagrams import mermaid
 from statecore_diagrams.model import read
@@ -44,7 +45,7 @@ def test_mermaid_itself_can_read_every_machine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("machine", [*MACHINES.values(), door], ids=lambda machine: machine.name)
-def test_every_event_stands_in_it(machine) -> None:
+def test_every_event_stands_in_it(machine: Machine) -> None:
     """And every state under its own name."""
     drawn = mermaid.render(machine)
     for transition in read(machine).drawn:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from statecore.machine import Machine
 from statecore.machines import MACHINES
 from statecore.proof import _edges
 from statecore_diagrams.figure import arrange
@@ -37,7 +38,7 @@ def test_guards_are_told_as_the_journal_writes_them() -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=lambda machine: machine.name)
-def test_a_picture_leaves_nothing_out_and_shows_nothing_twice(machine) -> None:
+def test_a_picture_leaves_nothing_out_and_shows_nothing_twice(machine: Machine) -> None:
     """What shares an arrow is still there."""
     model = read(machine)
     figure = arrange(model)
@@ -50,7 +51,7 @@ def test_a_picture_leaves_nothing_out_and_shows_nothing_twice(machine) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=lambda machine: machine.name)
-def test_a_note_names_the_states_it_is_about(machine) -> None:
+def test_a_note_names_the_states_it_is_about(machine: Machine) -> None:
     """A note that is nearly right is worse than a ball of wool."""
     figure = arrange(read(machine))
     names = {state.name for state in figure.model.states if not state.final}

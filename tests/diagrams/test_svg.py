@@ -2,13 +2,13 @@
 
 import itertools
 import sys
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from statecore.errors import StatecoreError
 from statecore.machines import MACHINES
-from statecore_diagrams import layout, metrics, svg
+from statecore_diagrams import layout, metrics, palette, svg
 from statecore_diagrams.model import read
 from tests.diagrams.door import ODD, door
 
@@ -21,15 +21,15 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def parsed(text: str) -> ElementTree.Element:
-    return ElementTree.fromstring(text)
+def parsed(text: str) -> ET.Element:
+    return ET.fromstring(text)
 
 
-def of_class(picture: ElementTree.Element, wanted: str) -> list[ElementTree.Element]:
+def of_class(picture: ET.Element, wanted: str) -> list[ET.Element]:
     return [element for element in picture.iter() if wanted in element.get("class", "").split()]
 
 
-def box(text: ElementTree.Element) -> tuple[float, float, float, float]:
+def box(text: ET.Element) -> tuple[float, float, float, float]:
     """Return left, top, right and bottom of a line of text."""
     x, base = float(text.get("x", 0)), float(text.get("y", 0))
     return x, base - 8, x + float(text.get("textLength", 0)), base + 2.5
@@ -53,7 +53,7 @@ def test_every_state_and_edge_can_be_found_by_a_stylesheet(name: str) -> None:
     assert shown <= found
 
 
-def overlapping(part: ElementTree.Element) -> list[tuple[str | None, str | None]]:
+def overlapping(part: ET.Element) -> list[tuple[str | None, str | None]]:
     """Return the pairs of texts of which one lies on the other."""
     boxes = [(text.text, box(text)) for text in part.iter(f"{SVG}text")]
     return [
@@ -105,7 +105,7 @@ def test_the_picture_tells_those_who_do_not_see_it(name: str) -> None:
 
 
 @pytest.mark.parametrize(("theme", "media"), [("both", True), ("light", False), ("dark", False)])
-def test_it_follows_the_reader_or_keeps_to_one_theme(theme, media: bool) -> None:
+def test_it_follows_the_reader_or_keeps_to_one_theme(theme: palette.Theme, media: bool) -> None:
     """A page that has its own switch wants to decide."""
     drawn = svg.render(MACHINES["circuit"], theme=theme)
 

@@ -1,12 +1,13 @@
 """What happened, over time."""
 
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 import trio
 
-from statecore.machines import delivery
+from statecore.machines import delivery, window
 from statecore.units import SECONDS
 from statecore_diagrams import lanes
 from statecore_diagrams.timeline import NothingHappened, Timeline, read
@@ -35,9 +36,9 @@ def journal(tmp_path: Path) -> Path:
     return path
 
 
-def look(path: Path, **asked) -> Timeline:
+def look(path: Path, **asked: Any) -> Timeline:
     with open_reader(path) as reader:
-        return read(reader, **asked)
+        return read(reader, **asked: Any)
 
 
 def states(timeline: Timeline, address: str) -> list[str]:
@@ -98,8 +99,8 @@ def test_causes_lead_from_lane_to_lane(tmp_path: Path) -> None:
             hand = desk.Hand(opened)
             await hand.send("1", until="queued")
             unit = hand.unit()
-            turn = hand.system.feed(unit, "delivery/wx/1", delivery.Turn(token=1, left=9))
-            hand.system.feed(unit, "window/wx/chat", desk.window.Spent(delivery="delivery/wx/1", left=9), cause=-1)
+            hand.system.feed(unit, "delivery/wx/1", delivery.Turn(token=1, left=9))
+            hand.system.feed(unit, "window/wx/chat", window.Spent(delivery="delivery/wx/1", left=9), cause=-1)
             await hand.commit(unit)
 
     trio.run(happen)
@@ -114,7 +115,7 @@ def test_causes_lead_from_lane_to_lane(tmp_path: Path) -> None:
 def test_nothing_from_outside_is_markup(journal: Path) -> None:
     """A chat may be called anything."""
     drawn = lanes.render(look(journal), title=EVIL)
-    picture = ElementTree.fromstring(drawn)
+    picture = ET.fromstring(drawn)
 
     assert not list(picture.iter(f"{SVG}script"))
     assert EVIL in "".join(picture.itertext())
@@ -122,7 +123,7 @@ def test_nothing_from_outside_is_markup(journal: Path) -> None:
 
 def test_a_bar_has_the_colour_of_its_state(journal: Path) -> None:
     """The same as in a terminal."""
-    picture = ElementTree.fromstring(lanes.render(look(journal)))
+    picture = ET.fromstring(lanes.render(look(journal)))
     classes = {
         bar.get("data-state"): (bar.get("class") or "").split() for bar in picture.iter() if bar.get("data-state")
     }
