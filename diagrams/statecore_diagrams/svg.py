@@ -21,6 +21,8 @@ PAGE: Final = Box(1000, 900)
 """What a picture should fit into, so that it can be read in a page's column on a screen."""
 
 START: Final = Box(14, 14)
+CLEAR: Final = 6
+"""Pixels between an arrow and its label."""
 
 Taken = Mapping[Transition, int]
 
@@ -150,7 +152,7 @@ class _Picture:
             (piece,) = line.pieces
             count = "" if line.kind == "more" else _count(piece.transitions, self.taken)
             shown = f"{line.text} {count}" if count else line.text
-            left = x - (line.width + COUNT) / 2  # where it stands without a count too
+            left = x - (line.width + COUNT) / 2 + CLEAR  # where it stands without a count too
             classes = f"pays-{piece.transitions[0].pays or 'nothing'}{_faint(piece.transitions, self.taken)}"
             yield words(shown, left, top + LINE * row + LINE * 0.75, classes)
         yield "</g>"

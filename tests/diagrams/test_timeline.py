@@ -38,7 +38,7 @@ def journal(tmp_path: Path) -> Path:
 
 def look(path: Path, **asked: Any) -> Timeline:
     with open_reader(path) as reader:
-        return read(reader, **asked: Any)
+        return read(reader, **asked)
 
 
 def states(timeline: Timeline, address: str) -> list[str]:
