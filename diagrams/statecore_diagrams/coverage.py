@@ -75,13 +75,15 @@ class Coverage:
     """Counts transitions. What several processes counted can be put together.
 
     Args:
-        machines: whose transitions are counted, by name. Others are passed over.
+        machines: whose transitions are counted, by name. Rows of others are `strangers`.
     """
 
     def __init__(self, machines: Mapping[str, Machine] = MACHINES) -> None:
         self._models = {name: read(machine) for name, machine in machines.items()}
         self._counts: dict[str, Counter[Transition]] = {name: Counter() for name in machines}
         self._foreign: dict[str, Counter[str]] = {name: Counter() for name in machines}
+        self.strangers: Counter[str] = Counter()
+        """How many rows there were of machines that are not counted here, by their names."""
         self.pruned = False
         """Whether a journal had rows removed, which are not counted."""
 
@@ -99,7 +101,10 @@ class Coverage:
     ) -> None:
         """Count a row of a journal, given as its columns have it; *machine* is the name, without account and key."""
         model = self._models.get(machine)
-        if model is None or event in _BUILT_IN:
+        if model is None:
+            self.strangers[machine] += count
+            return
+        if event in _BUILT_IN:
             return
         kind = "moved" if outcome is None else outcome.partition(":")[0]
         fitting = [
@@ -150,6 +155,7 @@ class Coverage:
                 taken = other.of(name)
                 self._counts[name].update(taken.counts)
                 self._foreign[name].update(taken.foreign)
+        self.strangers.update(other.strangers)
         self.pruned = self.pruned or other.pruned
 
     def save(self, path: str | Path) -> None:

@@ -115,7 +115,7 @@ class _Picture:
         yield f"<title>{text(f'{bar.state}{how}, {lasts}')}</title>"
         yield f'<rect x="{x:.1f}" y="{y - BAR / 2:.1f}" width="{long:.1f}" height="{BAR}" rx="{min(3.0, long / 2):.1f}"/>'
         if metrics.width(bar.state, SIZE) + 8 <= long:
-            yield words(bar.state, x + 4, y + 3.5, "state")
+            yield words(printable(bar.state), x + 4, y + 3.5, "state")
         yield "</g>"
 
     def _cause(self, cause: Cause) -> str:

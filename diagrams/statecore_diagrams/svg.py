@@ -138,7 +138,7 @@ class _Picture:
         for edge, label, (tip, curve, middle) in zip(self.figure.edges, self.labels, drawn, strict=True):
             kind = _kind(edge, self.taken)
             yield f'<g class="edge {kind}"{_data(edge)}>'
-            yield f"<title>{text(_told(edge, self.taken))}</title>"
+            yield f"<title>{text(self._told(edge))}</title>"
             yield f'<path d="{_path(curve)}"/>{head(curve[-1], tip)}'
             yield "</g>"
             labels += self._label(edge, label, middle)
@@ -156,6 +156,15 @@ class _Picture:
             classes = f"pays-{piece.transitions[0].pays or 'nothing'}{_faint(piece.transitions, self.taken)}"
             yield words(shown, left, top + LINE * row + LINE * 0.75, classes)
         yield "</g>"
+
+    def _told(self, edge: Edge) -> str:
+        cycle = any((source, edge.target) in self.figure.model.on_cycle for source in edge.sources)
+        where = "" if cycle else " (on no cycle)"
+        lines = [f"{', '.join(edge.sources)} → {edge.target}{where}"]
+        for label, held in edge.lines.items():
+            count = "" if self.taken is None else f", taken {sum(self.taken.get(one, 0) for one in held)} times"
+            lines.append(f"{label}: {_PAYS[held[0].pays]}{count}")
+        return "\n".join(lines)
 
 
 def _state(machine: str, card: Card, middle: Point, taken: Taken | None) -> Iterator[str]:
@@ -229,14 +238,6 @@ def short(number: int) -> str:
                 else f"{number // size}{letter}"
             )
     return str(number)
-
-
-def _told(edge: Edge, taken: Taken | None) -> str:
-    lines = [f"{', '.join(edge.sources)} → {edge.target}"]
-    for label, held in edge.lines.items():
-        count = "" if taken is None else f", taken {sum(taken.get(transition, 0) for transition in held)} times"
-        lines.append(f"{label}: {_PAYS[held[0].pays]}{count}")
-    return "\n".join(lines)
 
 
 _PAYS: Final = {

@@ -127,7 +127,10 @@ def test_rows_of_another_version_of_the_table_are_told_apart() -> None:
     coverage.row("door", "Pushed", "shut", "shut", "refused: nobody knows it", None)
 
     assert coverage.of("door").foreign == {"shut → broken  Kicked": 3}
+    coverage.row("gate", "Pushed", "shut", "open", None, None, 2)
+
     assert not coverage.of("door").taken
+    assert coverage.strangers == {"gate": 2}
 
 
 def test_a_list_of_rows_says_where_in_few_words() -> None:

@@ -4,9 +4,9 @@ import pytest
 
 from statecore.machine import Machine
 from statecore.machines import MACHINES
-from statecore.proof import _edges
+from statecore.proof import _edges, _pays
 from statecore_diagrams.figure import arrange
-from statecore_diagrams.model import read
+from statecore_diagrams.model import pays, read
 from tests.diagrams.door import ODD, door
 
 
@@ -23,11 +23,17 @@ def test_a_state_says_what_it_awaits_and_for_how_long() -> None:
 
 def test_it_is_said_what_pays_for_each_edge() -> None:
     """A reader sees at a glance that no circle is made of outcomes alone."""
-    pays = {(t.source, t.event): t.pays for t in read(door).drawn}
+    found = {(t.source, t.event): t.pays for t in read(door).drawn}
 
-    assert pays["open", "Elapsed(shuts_at)"] == "timer"
-    assert pays["shut", "Pushed"] == "outside"
-    assert pays["opening", "Opened"] == ""
+    assert found["open", "Elapsed(shuts_at)"] == "timer"
+    assert found["shut", "Pushed"] == "outside"
+    assert found["opening", "Opened"] == ""
+
+
+@pytest.mark.parametrize("machine", [*MACHINES.values(), door], ids=lambda machine: machine.name)
+def test_what_pays_is_what_the_proof_lets_pay(machine: Machine) -> None:
+    """Else the picture would promise what nobody checked."""
+    assert [bool(pays(event)) for event in machine.events] == [_pays(event) for event in machine.events]
 
 
 def test_guards_are_told_as_the_journal_writes_them() -> None:
