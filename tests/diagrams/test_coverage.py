@@ -7,11 +7,12 @@ import pytest
 import trio
 
 from statecore.events import Broken
+from statecore.machine import Machine, Signal, on
 from statecore.machines import MACHINES, connection, delivery
 from statecore_diagrams.coverage import Coverage, NotCoverage, rows
 from statecore_diagrams.model import read
 from tests.diagrams.door import MACHINES as DOORS
-from tests.diagrams.door import ODD, Looked, Opened, Pushed, door
+from tests.diagrams.door import ODD, Door, Looked, Opened, Pushed, door
 from tests.journal import desk
 
 
@@ -131,6 +132,25 @@ def test_rows_of_another_version_of_the_table_are_told_apart() -> None:
 
     assert not coverage.of("door").taken
     assert coverage.strangers == {"gate": 2}
+
+
+def test_the_guards_tell_which_of_two_rows_it_was() -> None:
+    """Two rows may lead to the same state for different reasons."""
+
+    def first(was: Door, _event: Pushed) -> bool:
+        return was.pushes == 0
+
+    gate = Machine(
+        "gate",
+        remembers=Door,
+        initial="shut",
+        table=[on("shut", Pushed, "open", when=first), on("shut", Pushed, "open"), on("open", Pushed, "shut")],
+        awaits={"shut": Signal(Pushed), "open": Signal(Pushed)},
+    )
+    coverage = Coverage({"gate": gate})
+    coverage.row("gate", "Pushed", "shut", "open", None, "first=0")
+
+    assert taken(coverage, "gate") == {("shut", "Pushed", "open"): 1}
 
 
 def test_a_list_of_rows_says_where_in_few_words() -> None:
