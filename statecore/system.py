@@ -217,9 +217,14 @@ class System:
         self._instances[address] = held
         return held
 
+    def hold(self, address: str, instance: Instance) -> None:
+        """Keep an instance in memory that would else be loaded when it is needed."""
+        self._instances[address] = instance
+
     def snapshot(self, address: str) -> Snapshot:
         """Return where an instance is."""
-        return self.instance(address).snapshot
+        held = self._instances.get(address)
+        return held.snapshot if held is not None else self.instance(address).snapshot
 
     def state_in_lane(self, address: str) -> str | None:
         """Return the state of a message that is in its lane, or None if it is in none."""

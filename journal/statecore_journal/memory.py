@@ -10,7 +10,7 @@ from statecore import codec
 from statecore.lanes import Head
 from statecore.machine import Snapshot
 from statecore.machines.inbound import Received
-from statecore.system import LAST, PLACED, Address, Stored, Unit
+from statecore.system import LAST, PLACED, Stored, Unit
 
 
 @attrs.define
@@ -41,7 +41,7 @@ class MemoryStore:
     ) -> None:
         """Put an instance where it is."""
         before = self._held.get(address)
-        machine = Address.parse(address).machine
+        machine = address.partition("/")[0]
         if before is not None and before.live:
             self._lanes[machine, before.chat].remove((before.order, address))
         self._held[address] = _Held(snapshot, seq, chat, order, live, due)

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "timeline": ("statecore.cli.diagram", "timeline", "Draw what happened over time."),
     "diagram": ("statecore.cli.diagram", "diagram", "Draw a machine."),
     "dead": ("statecore.cli.dead", "dead", "List, show, retry and purge what was given up."),
+    "what-if": ("statecore.cli.what_if", "what_if", "Run what is recorded again, with other settings."),
     "login": ("statecore.cli.login", "login", "Log in to a platform."),
 }
 

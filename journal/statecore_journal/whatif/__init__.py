@@ -11,6 +11,7 @@ model       the platform, for what it was never asked
 outcome     what a run came to, and where it parts from the record
 """
 
+import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -26,9 +27,9 @@ from statecore.recorded import Restored, restore
 from statecore_journal.reader import open_reader
 from statecore_journal.whatif import recording as recordings
 from statecore_journal.whatif.model import Platform
-from statecore_journal.whatif.outcome import Outcome, Parting, Step, computed, outcome, parting, recorded
+from statecore_journal.whatif.outcome import Outcome, Parting, outcome, parting
 from statecore_journal.whatif.recording import Recording
-from statecore_journal.whatif.run import Happened, Latencies, Run
+from statecore_journal.whatif.run import Happened, Latencies, Run, as_happened, written
 
 
 @attrs.frozen(kw_only=True)
@@ -87,9 +88,10 @@ class Subject:
             ConfigError: a key is unknown, or a value is absurd.
         """
         restored = _restorer(self.recording.account, changes, self.platforms)
-        model = Platform(self.recording, assume)
-        run = Run(self.recording, restored, self.latencies, model, _renewed_before(self)).run()
-        was, found = recorded(self.recording), computed(run.happened)
+        with _no_collection():
+            model = Platform(self.recording, assume)
+            run = Run(self.recording, restored, self.latencies, model, _renewed_before(self)).run()
+        was, found = _recorded(self.recording), run.happened
         began = was[0].at
         return Compared(
             account=self.recording.account,
@@ -101,8 +103,24 @@ class Subject:
             changed=outcome(found, began, run.ended),
             parting=parting(was, found),
             modelled=next((one.at for one in run.happened if one.modelled), None),
-            steps=tuple(run.happened),
+            steps=tuple(found),
         )
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Do without the garbage collector: a run keeps all it makes, so looking for what it let go of only takes time."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
+def _recorded(recording: Recording) -> list[Happened]:
+    return [as_happened(row) for row in recording.rows]
 
 
 def _restorer(account: str, changes: Mapping[str, str], platforms: Mapping[str, type[Any]]) -> Any:
@@ -126,6 +144,11 @@ def subject(source: Connection, account: str, platforms: Mapping[str, type[Any]]
         ConfigError: its platform is not installed, or the journal does not say which it was.
         StatecoreError: it was never started as far as the journal goes back.
     """
+    with _no_collection():
+        return _subject(source, account, platforms)
+
+
+def _subject(source: Connection, account: str, platforms: Mapping[str, type[Any]]) -> Subject:
     found = recordings.read(source, account)
     if not found.rows:
         raise StatecoreError(
@@ -133,7 +156,7 @@ def subject(source: Connection, account: str, platforms: Mapping[str, type[Any]]
         )
     subject = Subject(found, Latencies(), None, platforms)
     followed = Run(found, _restorer(account, {}, platforms), renewed_before=_renewed_before(subject)).run()
-    parted = parting(recorded(found), computed(followed.happened))
+    parted = parting(_recorded(found), followed.happened)
     return attrs.evolve(subject, latencies=followed.latencies, reproduced=parted)
 
 
@@ -204,11 +227,11 @@ __all__ = [
     "Compared",
     "Outcome",
     "Parting",
-    "Step",
     "Subject",
     "grid",
     "split_changes",
     "subject",
     "subjects",
     "what_if",
+    "written",
 ]

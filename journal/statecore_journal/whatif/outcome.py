@@ -1,14 +1,12 @@
 """What a run came to, and where two of them part. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import median
-from typing import NamedTuple
 
 import attrs
 
 from statecore.machines import delivery
-from statecore_journal.whatif.recording import Recording
-from statecore_journal.whatif.run import Happened, written
+from statecore_journal.whatif.run import Happened
 
 
 @attrs.frozen(kw_only=True)
@@ -47,47 +45,6 @@ class Outcome:
     trouble: int | None = None
 
 
-class Step(NamedTuple):
-    """One transition, recorded or computed, as far as an outcome is concerned.
-
-    Args:
-        at: when, in ns.
-        address: of the instance.
-        version: how many events it had taken, with this one.
-        name: of the event.
-        event: what happened.
-        source: the state before.
-        target: the state after.
-        outcome: None if it moved.
-        data: the event as it is written.
-    """
-
-    at: int
-    address: str
-    version: int
-    name: str
-    event: object
-    source: str
-    target: str
-    data: str
-
-
-def recorded(recording: Recording) -> list[Step]:
-    """Return a recording's transitions."""
-    return [
-        Step(row.at, row.address, row.after.version, row.name, row.event, row.before.state, row.after.state, row.data)
-        for row in recording.rows
-    ]
-
-
-def computed(happened: Iterable[Happened]) -> list[Step]:
-    """Return a run's transitions."""
-    return [
-        Step(one.at, one.address, one.version, one.name, one.event, one.source, one.target, written(one))
-        for one in happened
-    ]
-
-
 @attrs.frozen
 class Parting:
     """The first transition in which two runs differ.
@@ -99,11 +56,11 @@ class Parting:
     """
 
     at: int
-    recorded: Step | None
-    computed: Step | None
+    recorded: Happened | None
+    computed: Happened | None
 
 
-def parting(one: Iterable[Step], other: Iterable[Step]) -> Parting | None:
+def parting(one: Iterable[Happened], other: Iterable[Happened]) -> Parting | None:
     """Find the first transition in time in which a run differs from the record.
 
     What happens at the same moment to different instances has no order.
@@ -113,33 +70,35 @@ def parting(one: Iterable[Step], other: Iterable[Step]) -> Parting | None:
         other: the run.
     """
     before = {(step.address, step.version): step for step in one}
-    after = {(step.address, step.version): step for step in other}
     first: Parting | None = None
-    for key in before.keys() | after.keys():
-        was, found = before.get(key), after.get(key)
-        if was == found or (was is not None and found is not None and _same(was, found)):
-            continue
-        at = min(step.at for step in (was, found) if step is not None)
-        if first is None or (at, key) < (first.at, _key(first)):
-            first = Parting(at, was, found)
+    for found in other:
+        key = found.address, found.version
+        was = before.pop(key, None)
+        if (was is None or not _same(was, found)) and (first is None or _moment(was, found) < first.at):
+            first = Parting(_moment(was, found), was, found)
+    missing = min(before.values(), key=_when, default=None)
+    if missing is not None and (first is None or missing.at < first.at):
+        first = Parting(missing.at, missing, None)
     return first
 
 
-def _same(one: Step, other: Step) -> bool:
-    return one._replace(event=None) == other._replace(event=None)
+def _same(one: Happened, other: Happened) -> bool:
+    return one[:-1] == other[:-1]
 
 
-def _key(found: Parting) -> tuple[str, int]:
-    step = found.recorded or found.computed
-    assert step is not None, "one of them differs"
-    return step.address, step.version
+def _moment(was: Happened | None, found: Happened) -> int:
+    return found.at if was is None else min(was.at, found.at)
+
+
+def _when(step: Happened) -> int:
+    return step.at
 
 
 REFUSED = ("PartRefused", "NotSent", "PartUnknown")
 UP = frozenset({"connected", "resting", "beating", "lingering", "renewing", "reauthorising"})
 
 
-def outcome(steps: list[Step], began: int, ends: int) -> Outcome:
+def outcome(steps: Sequence[Happened], began: int, ends: int) -> Outcome:
     """Say what a run came to.
 
     Args:

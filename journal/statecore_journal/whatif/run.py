@@ -24,7 +24,7 @@ from statecore.machine import Machine
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound
 from statecore.machines.delivery import SendPart
 from statecore.recorded import Restored
-from statecore.system import NO_LANE, Address, Request, Unit
+from statecore.system import NO_LANE, Address, Instance, Request, Unit
 from statecore.units import HOURS
 from statecore_journal.memory import MemoryStore
 from statecore_journal.whatif.answers import adjusted
@@ -176,6 +176,10 @@ class Run:
         self._known = {Key(row.address, row.after.version) for row in recording.rows}
         self._ends = recording.ends
         self._lives = _lives(recording.rows)
+        self._tie_state = "closed"
+        self._lets_go = True
+        self._turns = _turns(recording.rows) if self.follows else {}
+        self._moved: set[Key] = set()
         self._live: set[str] = set()
         self._left = len(_live_at_end(recording))
         self._last_start = max(
@@ -261,7 +265,7 @@ class Run:
 
     def _timer(self) -> tuple[int, int, Callable[[], None]] | None:
         account = self._account
-        if account is None or self._closed(account):
+        if account is None or self._tie_state == "closed":
             return None
         while self._timers:
             due, address = self._timers[0]
@@ -273,7 +277,7 @@ class Run:
 
     def _turn(self) -> tuple[int, int, Callable[[], None]] | None:
         account = self._account
-        free = None if account is None or account.draining else account.outbox.free_at(self._clock.at)
+        free = None if account is None or self._lets_go else account.outbox.free_at(self._clock.at)
         if account is None or free is None:
             self._free = None
             return None
@@ -293,7 +297,7 @@ class Run:
 
     def _handing(self) -> tuple[int, int, Callable[[], None]] | None:
         account = self._account
-        if account is None or account.draining or not account.intake.lanes.ready:
+        if account is None or self._lets_go or not account.intake.lanes.ready:
             return None
         lanes = account.intake.lanes
         if self.follows:
@@ -316,16 +320,24 @@ class Run:
         return self.latencies.handings.get((key, since), since)
 
     def _first_recorded(self, lanes: Lanes, kinds: tuple[type, ...]) -> Row | None:
-        """Find the row on record that comes first among those whose turn it could be."""
-        rows = (self._recorded(lanes, chat, kinds) for chat in lanes.ready)
-        return min((row for row in rows if row is not None), key=_place, default=None)
+        """Return what comes first on record of those whose turn it could be."""
+        rows = self._turns[lanes.machine]
+        while rows:
+            row = rows[-1]
+            if Key(row.address, row.before.version) in self._moved:
+                rows.pop()
+                continue
+            chat = self._of_run().system.instance(row.address).chat
+            return row if chat in lanes.ready and self._recorded(lanes, chat, kinds) is row else None
+        return None
 
     def _drain(self) -> tuple[int, int, Callable[[], None]] | None:
         account = self._account
-        if account is None:
+        if account is None or self._tie_state != "draining":
+            self._drained_since = None
             return None
         tie = account.system.snapshot(account.address)
-        if tie.state != "draining" or account.outbox.in_flight or account.intake.handling:
+        if account.outbox.in_flight or account.intake.handling:
             self._drained_since = None
             return None
         if self._drained_since is None:
@@ -338,9 +350,6 @@ class Run:
                 return row.at, seq, self._end
             return self._clock.at, NEVER, self._end
         return self._drained_since + self.latencies.drained.get(tie.version, 0), seq, self._end
-
-    def _closed(self, account: Account) -> bool:
-        return account.system.snapshot(account.address).state == "closed"
 
     # ---- following the record ----------------------------------------------------------------------------------------
 
@@ -417,7 +426,7 @@ class Run:
             self._accept(item.address, event)
             return
         account = self._account
-        if account is None or self._closed(account):
+        if account is None or self._tie_state == "closed":
             return
         unit: Unit | None = None
         match event:
@@ -480,6 +489,8 @@ class Run:
             return
         unit = account.outbox.take_on(Address.parse(address).key, event, self._clock.at)
         first = self._write(unit)
+        last = unit.entries[-1]
+        account.system.hold(address, Instance(last.machine, last.decision.snapshot, self._seq, last.chat, first))
         account.outbox.adopt(unit, first)
 
     def _elapse(self) -> None:
@@ -540,6 +551,8 @@ class Run:
                 )
             )  # fmt: skip
             self._arm(entry.due, entry.address)
+            if self.follows:
+                self._moved.add(Key(entry.address, decision.snapshot.version - 1))
             if entry.machine.name == "delivery":
                 (self._live.add if entry.live else self._live.discard)(entry.address)
         return first
@@ -554,6 +567,8 @@ class Run:
         account = self._of_run()
         first = self._write(unit)
         account.committed(unit, first)
+        self._tie_state = account.system.snapshot(account.address).state
+        self._lets_go = account.draining
         for request in unit.requests:
             if account.system.snapshot(request.address).entered == request.attempt.entered:
                 self._ask(request, unit.now, first + request.entry)
@@ -588,7 +603,7 @@ class Run:
 
     def _came_of(self, request: Request, result: Any, cause: int, began: int, *, modelled: bool) -> None:
         account = self._account
-        if account is None or self._closed(account):
+        if account is None or self._tie_state == "closed":
             return
         address, attempt, _ = request
         entered = account.system.snapshot(address).entered
@@ -631,8 +646,22 @@ def written(happened: Happened) -> str:
     return codec.dumps(happened.event)
 
 
+def as_happened(row: Row) -> Happened:
+    """Return a recorded row as a transition of a run."""
+    outcome = row.outcome.partition(":")[0] if row.outcome else "moved"
+    return Happened(
+        row.at, row.address, row.after.version, row.name, row.event, row.before.state, row.after.state, outcome, False
+    )
+
+
 def _machine(address: str) -> Machine:
     return MACHINES[address.partition("/")[0]]
+
+
+def _turns(rows: list[Row]) -> dict[str, list[Row]]:
+    """Return the turns on record of the lanes of each machine, the first of them last."""
+    kinds = {"delivery": (delivery.Turn, delivery.Held), "inbound": (inbound.Handed,)}
+    return {name: [row for row in reversed(rows) if isinstance(row.event, kind)] for name, kind in kinds.items()}
 
 
 def _live_at_end(recording: Recording) -> set[str]:
