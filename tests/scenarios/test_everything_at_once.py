@@ -19,10 +19,12 @@ from statecore.platform import Empty, Failure
 from statecore.policies import Circuit, Pacing, Retry, Window
 from statecore.units import HOURS
 from statecore_journal import submit
+from statecore_journal.whatif import what_if
 from tests.support.platform import (
     CANARY,
     EXPIRED,
     HANG,
+    PLATFORMS,
     QUICK,
     DialAnswer,
     Fake,
@@ -242,3 +244,5 @@ def test_in_the_end_everything_is_where_it_belongs(stage: Stage, seed: int) -> N
     assert {held.state for held in book.of("inbound")} <= {"done", "quarantined"}
     assert len(book.of("delivery", "delivered")) > 100
     assert len(book.events("Started")) > 5
+    for account in what_if(stage.path, {}, PLATFORMS):  # and run again on its record, it is the same row by row
+        assert (account.reproduced, account.parting) == (None, None)

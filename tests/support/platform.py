@@ -38,7 +38,8 @@ from statecore.platform import (
 )
 from statecore.policies import Backoff, Pacing, Retry, Window
 from statecore.reading import Evidence, Reading
-from statecore_adapters.weixin import WeixinPlatform
+from statecore.settings import choice
+from statecore_adapters.weixin import Weixin, WeixinPlatform
 from tests.support.power import Power
 
 CANARY: Final = "CANARY"
@@ -628,7 +629,7 @@ MEANINGS: Final[Mapping[str, Reading]] = {
 class Plain:
     """A platform whose refusals say what they mean, and whose parts are cut at every bar."""
 
-    allows: Literal["always", "once", "never"] = "once"
+    allows: Literal["always", "once", "never"] = choice("once", "always", "once", "never")
     name: str = "plain"
     tie: Literal["connection", "session"] = "connection"
     answers: bool = False
@@ -680,6 +681,22 @@ class Fake:
             yield kind(self.server, self.credentials, secrets, self.power)
         finally:
             self.server.open_clients -= 1
+
+
+@attrs.frozen
+class Recalled:
+    """An account on a plain platform, as its journal remembers it."""
+
+    platform: Plain = attrs.field(factory=Plain)
+
+    @property
+    def policies(self) -> Policies:
+        """Others than those that are recorded, which therefore count."""
+        return Policies()
+
+
+PLATFORMS: Final = {"plain": Recalled, "weixin": Weixin}
+"""What it takes to run recorded scenarios again."""
 
 
 def wechat(*, chars: int = 2000, utf8: int = 6000) -> Platform:

@@ -108,7 +108,10 @@ class Recording:
         outside: what came from outside, in order.
         answers: what came of attempts.
         handled: how handlers ended, by the attempt.
-        elapsed: when timers were met: by deadline.
+        asked: when attempts were asked for, in ns.
+        left: when the states that awaited them were left, in ns.
+        elapsed: when timers were met, and position of the row: by deadline.
+        following: what happened next to an instance, by its version.
         ends: when the journal ends, in ns.
     """
 
@@ -120,6 +123,8 @@ class Recording:
     outside: list[Outside] = attrs.field(factory=list)
     answers: dict[Key, Answer] = attrs.field(factory=dict)
     handled: dict[Key, Answer] = attrs.field(factory=dict)
+    asked: dict[Key, int] = attrs.field(factory=dict)
+    left: dict[Key, int] = attrs.field(factory=dict)
     elapsed: dict[int, tuple[int, int]] = attrs.field(factory=dict)
     following: dict[Key, Row] = attrs.field(factory=dict)
     ends: int = 0
@@ -157,7 +162,7 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
         snapshots[address], seqs[address] = snapshot, seq
     started = False
     answers = Answers()
-    asked: dict[Key, int] = {}
+    asked = recording.asked
     places = {address: (chat, order) for address, chat, order in source.execute(_CHATS, (account,))}
     for row in _rows(source, account, replays, snapshots):
         if isinstance(row.event, connection.Started) and not started:
@@ -176,12 +181,13 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
         seqs[row.address] = row.seq
         if row.after.entered == row.after.version:
             asked[Key(row.address, row.after.version)] = row.at
+            recording.left[Key(row.address, row.before.entered)] = row.at
         if started:
             recording.rows.append(row)
             recording.following[Key(row.address, row.before.version)] = row
             answers.note(row)
     if started:
-        _sort(recording, answers, asked, replays)
+        _sort(recording, answers, replays)
         recording.ends = recording.rows[-1].at
     return recording
 
@@ -219,8 +225,9 @@ def _rows(
             yield Row(seq, at, address, event, name, before, after, outcome, data, cause)
 
 
-def _sort(recording: Recording, answers: "Answers", asked: Mapping[Key, int], replays: Mapping[str, Replay]) -> None:
+def _sort(recording: Recording, answers: "Answers", replays: Mapping[str, Replay]) -> None:
     """Tell what came from outside."""
+    asked = recording.asked
     for row in recording.rows:
         event, machine = row.event, row.address.partition("/")[0]
         key = Key(row.address, row.before.entered)

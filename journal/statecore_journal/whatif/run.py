@@ -589,10 +589,17 @@ class Run:
             result = adjusted(answer.result, self._renewal)
             self._put(answer.at, answer.seq, lambda: self._came_of(request, result, cause, began, modelled=False))
             return
-        if self._model is None:
+        if answer is None and self.recording.asked.get(key) == now:
+            left = self.recording.left.get(key, self.recording.ends)  # until then it had no answer
+            self._put(left + 1, NEVER, lambda: self._ask_model(request, left, cause))
             return
-        account = self._of_run()
-        instance = account.system.instance(request.address)
+        self._ask_model(request, now, cause)
+
+    def _ask_model(self, request: Request, now: int, cause: int) -> None:
+        """Have the model answer what is not on record, if it is still awaited."""
+        instance = self._of_run().system.instance(request.address)
+        if self._model is None or instance.snapshot.entered != request.attempt.entered:
+            return
         said = self._model.answer(request, instance.chat, instance.snapshot.state, now)
         if said is not None:
             result, took = said
