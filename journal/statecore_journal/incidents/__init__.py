@@ -9,8 +9,23 @@ Each kind is a small monitor over the rows in their order (`Monitor`). The same 
 a gateway (`LiveMonitors`).
 """
 
+from statecore_journal.incidents.cases import Waiting
 from statecore_journal.incidents.finding import Make, Watch, find
-from statecore_journal.incidents.kinds import GROUP, KINDS, installed
+from statecore_journal.incidents.kinds import GROUP, KINDS, explained, installed
 from statecore_journal.incidents.model import ROWS_MAX, Cost, Incident, Monitor, Row
 
-__all__ = ["GROUP", "KINDS", "ROWS_MAX", "Cost", "Incident", "Make", "Monitor", "Row", "Watch", "find", "installed"]
+__all__ = [
+    "GROUP",
+    "KINDS",
+    "ROWS_MAX",
+    "Cost",
+    "Incident",
+    "Make",
+    "Monitor",
+    "Row",
+    "Waiting",
+    "Watch",
+    "explained",
+    "find",
+    "installed",
+]

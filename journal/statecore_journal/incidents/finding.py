@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from statecore_journal.incidents.cases import Waiting
 from statecore_journal.incidents.model import Incident, Monitor, Row
 from statecore_journal.reader import Reader, open_reader
 
@@ -99,7 +100,7 @@ def find(
     if monitors is None:
         from statecore_journal.incidents.kinds import installed
 
-        monitors = installed(report)
+        monitors = installed(report).values()
     watch = Watch(made(monitors, report), report)
     found: dict[tuple[str, str, int], Incident] = {}
     for row in rows(source, until=until, wanted=watch.wanted):
@@ -111,15 +112,19 @@ def find(
 
 
 def made(monitors: Iterable[Make], report: Callable[[str], None]) -> list[Monitor]:
-    """Make monitors; one that cannot be made is reported and left out."""
-    found = []
+    """Make monitors; one that cannot be made is reported and left out. Those that ask what waits share one count of it."""
+    waiting = Waiting()
+    found: list[Monitor] = []
     for make in monitors:
         try:
-            found.append(make())
+            monitor = make()
+            if hasattr(monitor, "waiting"):
+                monitor.waiting = waiting
+            found.append(monitor)
         except Exception as error:  # noqa: BLE001 - whoever wrote it; the others go on
             name = getattr(make, "kind", getattr(make, "__name__", repr(make)))
             report(f"the monitor {name!r} cannot be made: {type(error).__name__}: {error}")
-    return found
+    return [*found, waiting]
 
 
 _COLUMNS: Final = "seq, at, wall, machine, version, event, source, target, outcome, data, cause, epoch"

@@ -157,7 +157,8 @@ class Monitor(Protocol):
     """Watches for one kind of incident; made anew for each run.
 
     It may also have an attribute `events`: names of the events it wants to see, as they stand in journals ("Lost",
-    "Elapsed(retry_at)"). Without it, or with None, it sees every row, and costs time for each.
+    "Elapsed(retry_at)"). Without it, or with None, it sees every row, and costs time for each. And it may have an attribute
+    `waiting`: it is given a `Waiting` that counts what is on its way, for what an incident delayed.
     """
 
     @property
