@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "send": ("statecore.cli.send", "send", "Send a message, from any process."),
     "status": ("statecore.cli.read", "status", "Show where everything is, and why."),
     "log": ("statecore.cli.read", "log", "Show what happened, a line an event."),
+    "incidents": ("statecore.cli.incidents", "incidents", "Name what went wrong, and what to change."),
     "dead": ("statecore.cli.dead", "dead", "List, show, retry and purge what was given up."),
     "login": ("statecore.cli.login", "login", "Log in to a platform."),
 }

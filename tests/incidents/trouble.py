@@ -305,7 +305,7 @@ async def restart_loop(stage: Stage) -> None:
 
 @scene("lease-conflict", Expect("lease-conflict", "Started", after=60), slow=False)
 async def lease_conflict(stage: Stage) -> None:
-    """Two gateways that do not agree on where the locks are, so one takes what the other has (NousResearch/hermes-agent#54167)."""
+    """Two gateways that disagree on where the locks are, so one takes what the other has (NousResearch/hermes-agent#54167)."""
     ordinary(stage)
     mine = Options(lock_folder=stage.folder / "mine")
     yours = Options(lock_folder=stage.folder / "yours")
