@@ -90,10 +90,7 @@ async def session_budget(stage: QQScene) -> None:
     await trio.sleep(2 * 3600)
 
 
-@qq(
-    "credentials-qq",
-    Expect("credentials-refused", "Lost", after=600, that=lambda fields: "token" in fields.get("forget", ())),
-)
+@qq("credentials-qq", Expect("credentials-refused", "TokenRefused", after=600))
 async def credentials(stage: QQScene) -> None:
     """The access token is voided, and the platform gives the same one again for ten minutes."""
     await trio.sleep_until(600)

@@ -19,6 +19,9 @@ HANDLING_MAX: Final = 30 * MINUTES
 WAITING_MAX: Final = 10 * MINUTES
 """A message waits for its handler while there is none; a program that takes messages takes the next one in less."""
 
+NEVER: Final = Mark(0, 0, 0, "/")
+"""Where a handler began that a stop waits for: that is bounded by the stop's own patience."""
+
 COPIES: Final = 10
 """Copies of messages that are here already. A few are the platform's way to make sure; so many are a cursor it ignores."""
 
@@ -154,18 +157,21 @@ class _Inbox:
     Args:
         waiting: by chat, how many wait for a handler.
         busy: by chat, where a handler began with the message it has.
-        deaf: since when a message could have been taken, and none was.
+        free: chats with a message that a handler could take.
+        deaf: since when there are any, and none was taken.
         reads: whether the program has ever taken one; some only send.
     """
 
     waiting: dict[str, int] = attrs.field(factory=dict)
     busy: dict[str, Mark] = attrs.field(factory=dict)
+    free: int = 0
     deaf: Mark | None = None
     reads: bool = False
 
     def moved(self, row: Row) -> None:
         """Take in a row of a message."""
         chat = row.chat
+        free = chat in self.waiting and chat not in self.busy
         waiting = self.waiting.get(chat, 0) + (row.target == "waiting") - (row.source == "waiting")
         if waiting > 0:
             self.waiting[chat] = waiting
@@ -175,10 +181,11 @@ class _Inbox:
             self.busy[chat], self.reads, self.deaf = Mark.of(row), True, None
         elif row.source == "handling":
             self.busy.pop(chat, None)
-        if self.deaf is None and any(one not in self.busy for one in self.waiting):
-            self.deaf = Mark.of(row)
-        elif not self.waiting:
+        self.free += (waiting > 0 and chat not in self.busy) - free
+        if not self.free:
             self.deaf = None
+        elif self.deaf is None:
+            self.deaf = Mark.of(row)
 
 
 class StuckState:
@@ -212,9 +219,11 @@ class StuckState:
             return
         if row.machine != "inbound":
             return
-        inbox = self._inboxes.setdefault(row.account, _Inbox())
+        inbox = self._inboxes.get(row.account)
+        if inbox is None:
+            inbox = self._inboxes[row.account] = _Inbox()
         began = inbox.busy.get(row.chat)
-        if row.source == "handling" and began is not None and row.at - began.at >= self.handling:
+        if row.source == "handling" and began not in (None, NEVER) and row.at - began.at >= self.handling:
             yield self._handling(inbox, row.chat, began, row.at, Mark.of(row))
         if row.target == "handling" and self._is_deaf(inbox, row.at):
             yield self._deaf(inbox, row.at, Mark.of(row))
@@ -224,12 +233,12 @@ class StuckState:
         """End what was stuck where a process stops or begins, and count anew from where it begins."""
         yield from self._stuck(inbox, row.at, Mark.of(row))
         begins = row.event == "Started"
-        inbox.deaf = Mark.of(row) if begins and inbox.waiting else None
-        inbox.busy = dict.fromkeys(inbox.busy, Mark.of(row)) if begins else {}
+        inbox.deaf = Mark.of(row) if begins and inbox.free else None
+        inbox.busy = dict.fromkeys(inbox.busy, Mark.of(row) if begins else NEVER)
 
     def _stuck(self, inbox: _Inbox, at: int, end: Mark | None) -> Iterable[Incident]:
         for chat, began in inbox.busy.items():
-            if at - began.at >= self.handling:
+            if began is not NEVER and at - began.at >= self.handling:
                 yield self._handling(inbox, chat, began, at, end)
         if self._is_deaf(inbox, at):
             yield self._deaf(inbox, at, end)
