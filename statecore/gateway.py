@@ -390,6 +390,8 @@ class Gateway:
                             accounts.start_soon(self._supervise, name, config)
                     self.stop("a command")  # every account was let go, so there is nothing left to be done here
                     background.cancel_scope.cancel()
+                    if self._monitors is not None:
+                        self._monitors.look(self._world.now())
         finally:
             self._let_go.set()
             for event in self._settlers.values():

@@ -65,12 +65,14 @@ class Scene:
         play: plays it in a folder, and leaves its journal there as gateway.db.
         expects: what must be found in it; nothing else may be.
         about: what it is about.
+        staged: whether it plays on a `Stage`.
     """
 
     name: str
     play: Callable[[Path], None]
     expects: tuple[Expect, ...]
     about: str
+    staged: bool = False
 
 
 Play = Callable[[Stage], Awaitable[None]]
@@ -97,16 +99,18 @@ def scene(
             with recording(slow=slow):
                 stage.run(lambda: play(stage), limit=hours * 3600, rows_per_second=bound)
 
-        add(name, run, expects, play.__doc__ or "")
+        add(name, run, expects, play.__doc__ or "", staged=True)
         return play
 
     return register
 
 
-def add(name: str, play: Callable[[Path], None], expects: tuple[Expect, ...], about: str) -> None:
+def add(
+    name: str, play: Callable[[Path], None], expects: tuple[Expect, ...], about: str, *, staged: bool = False
+) -> None:
     """Register a scene."""
     assert name not in SCENES, name
-    SCENES[name] = Scene(name, play, expects, about.strip().partition("\n")[0])
+    SCENES[name] = Scene(name, play, expects, about.strip().partition("\n")[0], staged)
 
 
 @contextmanager

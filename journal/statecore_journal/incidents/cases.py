@@ -109,7 +109,7 @@ class Case:
 
     def show(self, seq: int) -> None:
         """Name a row that shows it; of too many, the first and the newest."""
-        if self.rows[-1] == seq:
+        if seq in self.rows:
             return
         if len(self.rows) < ROWS_MAX:
             self.rows.append(seq)

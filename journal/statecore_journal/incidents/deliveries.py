@@ -269,6 +269,7 @@ class UnknownOutcomes(Repeating):
         if case is None or not row.get("doubles", False):
             return ()
         case.doubled += 1
+        case.newest = Mark.of(row)
         case.show(row.seq)
         if case.certain:
             return ()

@@ -7,6 +7,7 @@ monitor, and a unit costs some microseconds at a time when nobody waits for it.
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Final
 
 from statecore.errors import JournalError
@@ -52,6 +53,9 @@ class LiveMonitors:
         self._names: dict[type[Event], str | None] = {}
         self._lags = Lags()
         self._asked_at = 0
+        self._journal: Reader | None = None
+        self._complete = 0  # up to this row nothing was missed
+        self._own = 0  # rows of this process behind that one
 
     def read(self, journal: Reader, now: int) -> None:
         """Read the last rows of before, so that what began in them is known. What ended in them is not told again.
@@ -60,9 +64,11 @@ class LiveMonitors:
             journal: it.
             now: the gateway's clock, in ns.
         """
+        self._journal = journal
         try:
             with journal.reading() as connection:
                 (last,) = connection.execute("select coalesce(max(seq), 0) from events").fetchone()
+            self._complete = last
             for row in rows(journal, after=max(0, last - PAST), wanted=self._watch.wanted):
                 for incident in self._watch.see(row):
                     if incident.last is not None:
@@ -101,7 +107,7 @@ class LiveMonitors:
     # ---- rows --------------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        unseen, self._unseen = self._unseen, []
+        unseen, self._unseen = sorted(self._unseen, key=itemgetter(1)), []
         names = self._names
         for unit, first, wall in unseen:
             shifted = self._lags.shifted(unit.account, wall - unit.now)
@@ -113,6 +119,7 @@ class LiveMonitors:
                     name = self._name(entry.event)
                 if name is not None or shifted is not None:
                     self._see(self._row(unit, entry, first, first + index, wall), shifted)
+            self._own += len(unit.entries)
 
     def _name(self, event: Event) -> str | None:
         """Return an event's name if a monitor wants to see it."""
@@ -134,9 +141,24 @@ class LiveMonitors:
     def _see(self, row: Row, shifted: int | None) -> None:
         row.lag_before = shifted
         if row.event == "Started":
+            self._catch_up(row.seq)
             row.epoch = self._epochs[row.account] = int(row.get("epoch", 0))
         for incident in self._watch.see(row):
             self._found(incident)
+
+    def _catch_up(self, seq: int) -> None:
+        """Look at what other processes wrote before this row, by which an account was taken that they may have driven."""
+        missed = seq - 1 - self._complete - self._own
+        after, self._complete, self._own = max(self._complete, seq - 1 - PAST), seq - 1, 0
+        if missed <= 0 or self._journal is None:
+            return
+        try:
+            for row in rows(self._journal, after=after, until=seq - 1, wanted=self._watch.wanted):
+                if row.epoch != self._epochs.get(row.account):
+                    for incident in self._watch.see(row):
+                        self._found(incident)
+        except JournalError as error:
+            log.warning("what another process did meanwhile is not known: %s", error)
 
     # ---- what is found -----------------------------------------------------------------------------------------------
 

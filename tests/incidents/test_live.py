@@ -1,1 +1,0 @@
-"""The monitors in a running gateway: they say what goes on, once, and when it is over, once."""
