@@ -77,6 +77,8 @@ class WindowExhausted:
     def _told(self, case: Case, at: int, end: Mark | None) -> Incident:
         chat = case.address.split("/", 2)[2]
         cost = self.waiting.cost(case.account, chat, case.start.at, at, refused=case.refused, dead=case.dead)
+        scene, colon, _ = chat.partition(":")
+        window = f"window_{scene}" if colon else "window"  # QQ has one for each kind of chat
         until = "until its user wrote" if end is not None else "and its user has not written"
         return case.told(
             self.kind,
@@ -85,7 +87,7 @@ class WindowExhausted:
             cause=f"{case.reason}; the platform allows so many messages after each of the user's, and for so long",
             advice=(
                 "say it in fewer messages, or ask the user to write before the rest;"
-                f" {setting(case.account, 'window.messages')} and window.lasts must be what the platform really allows"
+                f" {setting(case.account, f'{window}.messages')} and {window}.lasts must be what the platform really allows"
             ),
             cost=cost,
         )
