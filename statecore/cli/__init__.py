@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "send": ("statecore.cli.send", "send", "Send a message, from any process."),
     "status": ("statecore.cli.read", "status", "Show where everything is, and why."),
     "log": ("statecore.cli.read", "log", "Show what happened, a line an event."),
+    "incidents": ("statecore.cli.incidents", "incidents", "Name what went wrong, and what to change."),
     "coverage": ("statecore.cli.diagram", "coverage", "Show which transitions a journal took, and which never."),
     "timeline": ("statecore.cli.diagram", "timeline", "Draw what happened over time."),
     "diagram": ("statecore.cli.diagram", "diagram", "Draw a machine."),
