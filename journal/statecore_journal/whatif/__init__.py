@@ -26,7 +26,7 @@ from statecore.errors import ConfigError, StatecoreError
 from statecore.recorded import Restored, restore
 from statecore_journal.reader import open_reader
 from statecore_journal.whatif import recording as recordings
-from statecore_journal.whatif.model import Platform
+from statecore_journal.whatif.model import Platform, facts
 from statecore_journal.whatif.outcome import Outcome, Parting, outcome, parting
 from statecore_journal.whatif.recording import Recording
 from statecore_journal.whatif.run import Happened, Latencies, Run, as_happened, written
@@ -89,7 +89,7 @@ class Subject:
         """
         restored = _restorer(self.recording.account, changes, self.platforms)
         with _no_collection():
-            model = Platform(self.recording, assume)
+            model = Platform(facts(self.recording, worst=assume == "worst"))
             run = Run(self.recording, restored, self.latencies, model, _renewed_before(self)).run()
         was, found = _recorded(self.recording), run.happened
         began = was[0].at

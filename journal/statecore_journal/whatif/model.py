@@ -10,9 +10,11 @@ It is a declared model, and every row that rests on it is marked. It holds three
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median_low
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import attrs
 
 from statecore.events import Broken
 from statecore.machines import delivery, window
@@ -43,9 +45,6 @@ from statecore.ties import Crash
 from statecore.units import DAYS, MILLISECONDS, SECONDS
 from statecore_journal.whatif.recording import Answer, Recording
 
-Assume: Final = ("seen", "worst")
-"""How long what was refused last goes on: as long as it was seen to, or until the platform was next seen to accept."""
-
 TOOK: Final = 100 * MILLISECONDS
 """How long an answer takes, where none of its kind is on record."""
 
@@ -75,81 +74,125 @@ class Span(NamedTuple):
     took: int
 
 
-class Platform:
-    """Answers what was never asked, by what is on record.
+@attrs.frozen(kw_only=True)
+class Facts:
+    """What is known of a platform.
+
+    Args:
+        account: when it refused whatever was sent.
+        chats: when it refused what was sent to a chat: by (chat, whether without what might be refused).
+        outages: when it did not accept the account.
+        came: what it had for the account, and when, in ns: batches, and frames.
+        handling: how handlers ended, one after the other: (what went wrong or None, ns), by the receipt.
+        send_took: how long it takes to accept a part, in ns.
+        confirms: whether it then names the message.
+        tie_took: how long an attempt of the tie's takes, in ns, by its kind.
+        hold: how long a poll is held that brings nothing, in ns.
+        proved: whether an attempt to dial tells that the account is accepted.
+        url: where its gateway is.
+        beat_every: ns between heartbeats.
+    """
+
+    account: tuple[Span, ...] = ()
+    chats: Mapping[tuple[str, bool], tuple[Span, ...]] = attrs.field(factory=dict)
+    outages: tuple[Span, ...] = ()
+    came: tuple[tuple[int, Any], ...] = ()
+    handling: Mapping[str, tuple[tuple[str | None, int], ...]] = attrs.field(factory=dict)
+    send_took: int = TOOK
+    confirms: bool = True
+    tie_took: Mapping[type, int] = attrs.field(factory=dict)
+    hold: int = HOLD
+    proved: bool = False
+    url: str = "wss://unknown"
+    beat_every: int = BEAT_EVERY
+
+
+def facts(recording: Recording, *, worst: bool = False) -> Facts:
+    """Read off a recording what it shows of the platform.
 
     Args:
         recording: what came from outside.
-        assume: see `Assume`.
+        worst: whether what failed last went on until something was accepted.
     """
+    sends: list[tuple[Answer, str]] = []
+    ties: list[Answer] = []
+    chats: dict[str, str] = {address: chat for address, (_, _, chat, _) in recording.initial.items()}
+    readings: dict[int, str] = {}
+    heard: dict[str, list[int]] = {}
+    for row in recording.rows:
+        match row.event:
+            case delivery.Accepted():
+                chats[row.address] = row.event.chat
+            case delivery.PartRefused():
+                readings[row.seq] = row.event.then
+            case window.Heard():
+                heard.setdefault(Address.parse(row.address).key, []).append(row.at)
+    for key, answer in recording.answers.items():
+        if isinstance(answer.effect, SendPart):
+            sends.append((answer, chats.get(key.address, "")))
+        elif answer.effect is not None and key.address == recording.tie:
+            ties.append(answer)
+    sends.sort(key=lambda pair: pair[0].seq)
+    ties.sort(key=lambda answer: answer.seq)
+    spans = _Spans(worst)
 
-    def __init__(self, recording: Recording, assume: Literal["seen", "worst"] = "seen") -> None:
-        self._worst = assume == "worst"
-        self._number = 0
-        self._given: set[int] = set()
-        sends: list[tuple[Answer, str]] = []
-        ties: list[Answer] = []
-        chats: dict[str, str] = {}
-        readings: dict[int, str] = {}
-        heard: dict[str, list[int]] = {}
-        for row in recording.rows:
-            match row.event:
-                case delivery.Accepted():
-                    chats[row.address] = row.event.chat
-                case delivery.PartRefused():
-                    readings[row.seq] = row.event.then
-                case window.Heard():
-                    heard.setdefault(Address.parse(row.address).key, []).append(row.at)
-        for key, answer in recording.answers.items():
-            if isinstance(answer.effect, SendPart):
-                sends.append((answer, chats.get(key.address, "")))
-            elif answer.effect is not None and key.address == recording.tie:
-                ties.append(answer)
-        sends.sort(key=lambda pair: pair[0].seq)
-        ties.sort(key=lambda answer: answer.seq)
-        self._send_took = _typical((a.at - a.asked for a, _ in sends if isinstance(a.result, Taken)), TOOK)
-        self._confirms = any(isinstance(answer.result, Taken) and answer.result.message for answer, _ in sends)
-        self._account = self._spans_of([a for a, _ in sends], lambda a: self._account_is_to_blame(a, readings))
-        self._chats = {
-            (chat, bare): self._spans_of(
-                [a for a, c in sends if c == chat and a.effect.bare == bare],
-                lambda a: not isinstance(a.result, Taken) and not self._account_is_to_blame(a, readings),
-                heals=heard.get(chat, []),
-                by_word=lambda a: readings.get(a.seq) in ("bare", "window", "slot"),
-            )
-            for chat in {chat for _, chat in sends}
-            for bare in (False, True)
-        }
-        self._outages = self._spans_of(ties, lambda a: isinstance(a.result, Failure | Unauthorised | Crash | Ended))
-        self._tie_took = {
-            kind: _typical((a.at - a.asked for a in ties if isinstance(a.effect, kind) and _is_good(a.result)), TOOK)
-            for kind in (Dial, Authorise, LookUp, OpenSocket, Identify, Resume, HangUp)
-        }
-        self._hold = _typical((a.at - a.asked for a in ties if isinstance(a.result, Empty)), HOLD)
-        self._proved = any(isinstance(answer.result, Dialled) and answer.result.proved for answer in ties)
-        self._url = next((answer.result.url for answer in ties if isinstance(answer.result, Found)), "wss://unknown")
-        self._beat = next((answer.result.beat_every for answer in ties if isinstance(answer.result, Hello)), BEAT_EVERY)
-        self._came = [answer for answer in ties if isinstance(answer.result, Batch | Review | Note | Invalid | Ended)]
-        self._came_at = [answer.at for answer in self._came]
-        self._resumed = False
-
-    # ---- intervals ---------------------------------------------------------------------------------------------------
-
-    def _account_is_to_blame(self, answer: Answer, readings: dict[int, str]) -> bool:
+    def account_is_to_blame(answer: Answer) -> bool:
         return not isinstance(answer.result, Taken) and readings.get(answer.seq, "account") in (
             "account",
             "credentials",
         )
 
-    def _spans_of(
+    by_chat = {
+        (chat, bare): spans.of(
+            [a for a, to in sends if to == chat and a.effect.bare == bare],
+            lambda a: not isinstance(a.result, Taken) and not account_is_to_blame(a),
+            heals=heard.get(chat, []),
+            by_word=lambda a: readings.get(a.seq) in ("bare", "window", "slot"),
+        )
+        for chat in {chat for _, chat in sends}
+        for bare in (False, True)
+    }
+    return Facts(
+        account=spans.of([a for a, _ in sends], account_is_to_blame),
+        chats={scope: found for scope, found in by_chat.items() if found},
+        outages=spans.of(ties, lambda a: isinstance(a.result, Failure | Unauthorised | Crash | Ended)),
+        came=tuple((a.at, a.result) for a in ties if isinstance(a.result, Batch | Review | Note | Invalid | Ended)),
+        handling=_handling(recording),
+        send_took=_typical((a.at - a.asked for a, _ in sends if isinstance(a.result, Taken)), TOOK),
+        confirms=any(isinstance(a.result, Taken) and a.result.message for a, _ in sends) or not sends,
+        tie_took={
+            kind: _typical((a.at - a.asked for a in ties if isinstance(a.effect, kind) and _is_good(a.result)), TOOK)
+            for kind in (Dial, Authorise, LookUp, OpenSocket, Identify, Resume, HangUp)
+        },
+        hold=_typical((a.at - a.asked for a in ties if isinstance(a.result, Empty)), HOLD),
+        proved=any(isinstance(a.result, Dialled) and a.result.proved for a in ties),
+        url=next((a.result.url for a in ties if isinstance(a.result, Found)), "wss://unknown"),
+        beat_every=next((a.result.beat_every for a in ties if isinstance(a.result, Hello)), BEAT_EVERY),
+    )
+
+
+def _handling(recording: Recording) -> dict[str, tuple[tuple[str | None, int], ...]]:
+    found: dict[str, list[tuple[str | None, int]]] = {}
+    for key, answer in sorted(recording.handled.items(), key=lambda pair: pair[1].seq):
+        found.setdefault(key.address, []).append((answer.result, answer.at - answer.asked))
+    return {address: tuple(ends) for address, ends in found.items()}
+
+
+@attrs.frozen
+class _Spans:
+    """Puts failures that followed one another into intervals."""
+
+    worst: bool
+
+    def of(
         self,
         answers: list[Answer],
         failed: Callable[[Answer], bool],
         *,
         heals: Iterable[int] = (),
         by_word: Callable[[Answer], bool] = lambda _: False,
-    ) -> list[Span]:
-        """Put failures that followed one another into intervals.
+    ) -> tuple[Span, ...]:
+        """Return the intervals.
 
         Args:
             answers: in their order.
@@ -167,7 +210,7 @@ class Platform:
                 open_ = []
         if open_:
             spans.append(self._span(open_, None, heals, by_word))
-        return spans
+        return tuple(spans)
 
     def _span(
         self, failures: list[Answer], healed: int | None, heals: Iterable[int], by_word: Callable[[Answer], bool]
@@ -177,9 +220,24 @@ class Platform:
         ends = last.asked
         if by_word(last) and (healed is None or (word is not None and word <= healed)):
             ends = word if word is not None else last.asked + FOR_EVER
-        elif self._worst:
+        elif self.worst:
             ends = healed - 1 if healed is not None else last.asked + FOR_EVER
         return Span(failures[0].asked, max(ends, last.asked), last.result, last.at - last.asked)
+
+
+class Platform:
+    """Answers what was never asked, by what is known.
+
+    Args:
+        known: of the platform.
+    """
+
+    def __init__(self, known: Facts) -> None:
+        self._known = known
+        self._number = 0
+        self._given: set[int] = set()
+        self._handled: dict[str, int] = {}
+        self._resumed = False
 
     # ---- answering ---------------------------------------------------------------------------------------------------
 
@@ -195,30 +253,37 @@ class Platform:
         if isinstance(effect, SendPart):
             return self._send(effect, chat, now)
         if isinstance(effect, Receive):
-            return self._next(now, patience=self._hold)
+            return self._next(now, patience=self._known.hold)
         if isinstance(effect, ReadFrame):
             return self._frame(effect, state, now)
-        outage = _within(self._outages, now)
+        outage = _within(self._known.outages, now)
         if outage is not None and not isinstance(effect, HangUp):
             return _as_quick(outage.result), outage.took
-        return self._good(effect), self._tie_took.get(type(effect), TOOK)
+        return self._good(effect), self._known.tie_took.get(type(effect), TOOK)
+
+    def handles(self, address: str) -> tuple[str | None, int]:
+        """Return how a handler ends that is given a message: what goes wrong or None, and after how long, in ns."""
+        ends = self._known.handling.get(address, ())
+        nth = self._handled.get(address, 0)
+        self._handled[address] = nth + 1
+        return ends[nth] if nth < len(ends) else (None, 0)
 
     def _send(self, effect: SendPart, chat: str, now: int) -> tuple[Any, int]:
-        for spans in (self._account, self._chats.get((chat, effect.bare), [])):
+        for spans in (self._known.account, self._known.chats.get((chat, effect.bare), ())):
             span = _within(spans, now)
             if span is not None:
                 return span.result, span.took
         self._number += 1
-        return Taken(message=f"model-{self._number}" if self._confirms else ""), self._send_took
+        return Taken(message=f"model-{self._number}" if self._known.confirms else ""), self._known.send_took
 
     def _good(self, effect: Any) -> Any:
         match effect:
             case Dial():
-                return Dialled(proved=self._proved)
+                return Dialled(proved=self._known.proved)
             case Authorise():
                 return Token(changed=effect.refused, lasts=7200 * SECONDS)
             case LookUp():
-                return Found(url=self._url)
+                return Found(url=self._known.url)
             case OpenSocket():
                 return SocketOpen()
             case Identify() | Resume():
@@ -228,11 +293,11 @@ class Platform:
                 return ""
 
     def _frame(self, effect: ReadFrame, state: str, now: int) -> tuple[Any, int] | None:
-        outage = _within(self._outages, now)
+        outage = _within(self._known.outages, now)
         if outage is not None:
             return _as_frame(outage.result), outage.took
         if state == "greeting":
-            return Hello(beat_every=self._beat), TOOK
+            return Hello(beat_every=self._known.beat_every), TOOK
         if state in ("identifying", "resuming", "proving"):
             return Welcome(resumed=self._resumed), TOOK
         if effect.beat:
@@ -241,16 +306,16 @@ class Platform:
 
     def _next(self, now: int, patience: int | None) -> tuple[Any, int] | None:
         """Return what comes in next: what is there already at once, what comes later when it comes."""
-        for place, answer in enumerate(self._came):
-            if id(answer.result) in self._given or not (isinstance(answer.result, Batch | Review) or answer.at > now):
+        for at, result in self._known.came:
+            if id(result) in self._given or not (isinstance(result, Batch | Review) or at > now):
                 continue
-            if patience is not None and answer.at > now + patience:
+            if patience is not None and at > now + patience:
                 break
-            if any(span.begins >= now and span.begins < answer.at for span in self._outages):
+            if any(now <= span.begins < at for span in self._known.outages):
                 break
-            self._given.add(id(self._came[place].result))
-            return answer.result, max(TOOK, answer.at - now)
-        outage = next((span for span in self._outages if span.begins >= now), None)
+            self._given.add(id(result))
+            return result, max(TOOK, at - now)
+        outage = next((span for span in self._known.outages if span.begins >= now), None)
         until = None if patience is None else now + patience
         if outage is not None and (until is None or outage.begins < until):
             result = _as_frame(outage.result) if patience is None else _as_quick(outage.result)
@@ -263,7 +328,7 @@ def _typical(durations: Iterable[int], default: int) -> int:
     return median_low(found) if found else default
 
 
-def _within(spans: list[Span], now: int) -> Span | None:
+def _within(spans: Sequence[Span], now: int) -> Span | None:
     place = bisect_right(spans, now, key=_begins) - 1
     return spans[place] if place >= 0 and now <= spans[place].ends else None
 

@@ -95,6 +95,9 @@ class Model(Protocol):
     def took(self, result: Any) -> None:
         """Take note of a recorded answer that was given, so that it is not given again."""
 
+    def handles(self, address: str) -> tuple[str | None, int]:
+        """Return how a handler ends that is given a message: what goes wrong or None, and after how long, in ns."""
+
 
 class _Clock:
     """The world of a run: its time. Chance follows from what it is drawn for, and ids are recorded."""
@@ -631,8 +634,9 @@ class Run:
     def _ask_handler(self, key: Key, now: int) -> None:
         answer = self.recording.handled.get(key)
         if answer is None:
-            if not self.follows and key not in self._known:
-                self._put(now, NEVER, lambda: self._handled(key, None))
+            if self._model is not None and key not in self._known:
+                error, took = self._model.handles(key.address)
+                self._put(now + took, NEVER, lambda: self._handled(key, error), life=-1)
             return
         at = now + answer.at - answer.asked
         self._put(
