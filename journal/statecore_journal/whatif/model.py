@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from statecore.events import Broken
-from statecore.machines import delivery, window
+from statecore.machines import delivery, inbound, window
 from statecore.machines.connection import Dial, HangUp, Receive
 from statecore.machines.delivery import SendPart
 from statecore.machines.session import Authorise, Identify, LookUp, OpenSocket, ReadFrame, Resume
@@ -43,7 +43,7 @@ from statecore.platform import (
 from statecore.system import Address, Request
 from statecore.ties import Crash
 from statecore.units import DAYS, MILLISECONDS, SECONDS
-from statecore_journal.whatif.recording import Answer, Recording
+from statecore_journal.whatif.recording import Answer, Key, Recording
 
 TOOK: Final = 100 * MILLISECONDS
 """How long an answer takes, where none of its kind is on record."""
@@ -55,6 +55,12 @@ BEAT_EVERY: Final = 41 * SECONDS
 """Between heartbeats, where the platform never said."""
 
 
+KINDS: Final = (Dial, Authorise, LookUp, OpenSocket, Identify, Resume, HangUp)
+"""Attempts of the tie's that are answered at once."""
+
+SLACK: Final = 1 * SECONDS
+"""What failed at a moment would have failed a moment before, if nothing succeeded then."""
+
 FOR_EVER: Final = 100 * 365 * DAYS
 
 
@@ -62,9 +68,9 @@ class Span(NamedTuple):
     """An interval in which attempts failed, and how.
 
     Args:
-        begins: first failure, in ns.
+        begins: first failure, in ns; a moment before, if nothing says that all was well then.
         ends: when it is taken to be over, in ns.
-        result: what the last one came to.
+        result: what the last one came to; None if it never came to anything.
         took: ns.
     """
 
@@ -82,8 +88,10 @@ class Facts:
         account: when it refused whatever was sent.
         chats: when it refused what was sent to a chat: by (chat, whether without what might be refused).
         outages: when it did not accept the account.
+        deaf: when it acknowledged no heartbeat.
         came: what it had for the account, and when, in ns: batches, and frames.
-        handling: how handlers ended, one after the other: (what went wrong or None, ns), by the receipt.
+        handling: how handlers ended, one after the other, by the receipt: (what went wrong or None, ns; `FOR_EVER` for one
+            that did not end).
         send_took: how long it takes to accept a part, in ns.
         confirms: whether it then names the message.
         tie_took: how long an attempt of the tie's takes, in ns, by its kind.
@@ -96,6 +104,7 @@ class Facts:
     account: tuple[Span, ...] = ()
     chats: Mapping[tuple[str, bool], tuple[Span, ...]] = attrs.field(factory=dict)
     outages: tuple[Span, ...] = ()
+    deaf: tuple[Span, ...] = ()
     came: tuple[tuple[int, Any], ...] = ()
     handling: Mapping[str, tuple[tuple[str | None, int], ...]] = attrs.field(factory=dict)
     send_took: int = TOOK
@@ -135,6 +144,7 @@ def facts(recording: Recording, *, worst: bool = False) -> Facts:
     sends.sort(key=lambda pair: pair[0].seq)
     ties.sort(key=lambda answer: answer.seq)
     spans = _Spans(worst)
+    hung = _hung(recording, chats)
 
     def account_is_to_blame(answer: Answer) -> bool:
         return not isinstance(answer.result, Taken) and readings.get(answer.seq, "account") in (
@@ -154,15 +164,20 @@ def facts(recording: Recording, *, worst: bool = False) -> Facts:
     }
     return Facts(
         account=spans.of([a for a, _ in sends], account_is_to_blame),
-        chats={scope: found for scope, found in by_chat.items() if found},
-        outages=spans.of(ties, lambda a: isinstance(a.result, Failure | Unauthorised | Crash | Ended)),
+        chats={
+            scope: tuple(sorted((*by_chat.get(scope, ()), *hung.get(scope, ())), key=_begins))
+            for scope in by_chat.keys() | hung.keys()
+            if by_chat.get(scope) or hung.get(scope)
+        },
+        outages=spans.of(ties, lambda a: not _is_good(a.result)),
+        deaf=_deaf(recording),
         came=tuple((a.at, a.result) for a in ties if isinstance(a.result, Batch | Review | Note | Invalid | Ended)),
         handling=_handling(recording),
         send_took=_typical((a.at - a.asked for a, _ in sends if isinstance(a.result, Taken)), TOOK),
         confirms=any(isinstance(a.result, Taken) and a.result.message for a, _ in sends) or not sends,
         tie_took={
             kind: _typical((a.at - a.asked for a in ties if isinstance(a.effect, kind) and _is_good(a.result)), TOOK)
-            for kind in (Dial, Authorise, LookUp, OpenSocket, Identify, Resume, HangUp)
+            for kind in KINDS
         },
         hold=_typical((a.at - a.asked for a in ties if isinstance(a.result, Empty)), HOLD),
         proved=any(isinstance(a.result, Dialled) and a.result.proved for a in ties),
@@ -173,9 +188,39 @@ def facts(recording: Recording, *, worst: bool = False) -> Facts:
 
 def _handling(recording: Recording) -> dict[str, tuple[tuple[str | None, int], ...]]:
     found: dict[str, list[tuple[str | None, int]]] = {}
-    for key, answer in sorted(recording.handled.items(), key=lambda pair: pair[1].seq):
-        found.setdefault(key.address, []).append((answer.result, answer.at - answer.asked))
+    for row in recording.rows:
+        if isinstance(row.event, inbound.Handed):
+            answer = recording.handled.get(Key(row.address, row.after.version))
+            end = (None, FOR_EVER) if answer is None else (answer.result, answer.at - answer.asked)
+            found.setdefault(row.address, []).append(end)
     return {address: tuple(ends) for address, ends in found.items()}
+
+
+def _hung(recording: Recording, chats: Mapping[str, str]) -> dict[tuple[str, bool], list[Span]]:
+    """Return when what was sent to a chat was never answered."""
+    found: dict[tuple[str, bool], list[Span]] = {}
+    for row in recording.rows:
+        key = Key(row.address, row.after.version)
+        if (
+            row.after.state in delivery.SENDING
+            and row.after.entered == row.after.version
+            and key not in recording.answers
+        ):
+            ends = recording.left.get(key, recording.ends)
+            span = Span(row.at - SLACK, ends, None, 0)
+            found.setdefault((chats.get(row.address, ""), row.after.state == "sending-bare"), []).append(span)
+    return found
+
+
+def _deaf(recording: Recording) -> tuple[Span, ...]:
+    found: list[Span] = []
+    for row in recording.rows:
+        key = Key(row.address, row.after.version)
+        if row.after.state == "beating" and row.after.entered == row.after.version and key not in recording.answers:
+            left = recording.left.get(key)
+            if left is not None and left - row.at > SLACK:
+                found.append(Span(row.at - SLACK, left, None, 0))
+    return tuple(found)
 
 
 @attrs.frozen
@@ -202,18 +247,26 @@ class _Spans:
         """
         spans: list[Span] = []
         open_: list[Answer] = []
+        well = 0
         for answer in answers:
             if failed(answer):
                 open_.append(answer)
-            elif open_ and _is_good(answer.result):
-                spans.append(self._span(open_, answer.asked, heals, by_word))
-                open_ = []
+            elif _is_good(answer.result):
+                if open_:
+                    spans.append(self._span(open_, well, answer.asked, heals, by_word))
+                    open_ = []
+                well = answer.at
         if open_:
-            spans.append(self._span(open_, None, heals, by_word))
+            spans.append(self._span(open_, well, None, heals, by_word))
         return tuple(spans)
 
     def _span(
-        self, failures: list[Answer], healed: int | None, heals: Iterable[int], by_word: Callable[[Answer], bool]
+        self,
+        failures: list[Answer],
+        well: int,
+        healed: int | None,
+        heals: Iterable[int],
+        by_word: Callable[[Answer], bool],
     ) -> Span:
         last = failures[-1]
         word = min((at for at in heals if at > last.asked), default=None)
@@ -222,7 +275,8 @@ class _Spans:
             ends = word if word is not None else last.asked + FOR_EVER
         elif self.worst:
             ends = healed - 1 if healed is not None else last.asked + FOR_EVER
-        return Span(failures[0].asked, max(ends, last.asked), last.result, last.at - last.asked)
+        begins = max(well + 1, failures[0].asked - SLACK)
+        return Span(begins, max(ends, last.asked), last.result, last.at - last.asked)
 
 
 class Platform:
@@ -268,11 +322,11 @@ class Platform:
         self._handled[address] = nth + 1
         return ends[nth] if nth < len(ends) else (None, 0)
 
-    def _send(self, effect: SendPart, chat: str, now: int) -> tuple[Any, int]:
+    def _send(self, effect: SendPart, chat: str, now: int) -> tuple[Any, int] | None:
         for spans in (self._known.account, self._known.chats.get((chat, effect.bare), ())):
             span = _within(spans, now)
             if span is not None:
-                return span.result, span.took
+                return None if span.result is None else (span.result, span.took)
         self._number += 1
         return Taken(message=f"model-{self._number}" if self._known.confirms else ""), self._known.send_took
 
@@ -300,12 +354,21 @@ class Platform:
             return Hello(beat_every=self._known.beat_every), TOOK
         if state in ("identifying", "resuming", "proving"):
             return Welcome(resumed=self._resumed), TOOK
+        if _within(self._known.deaf, now) is not None:
+            return None
         if effect.beat:
             return BeatAck(), TOOK
         return self._next(now, patience=None)
 
     def _next(self, now: int, patience: int | None) -> tuple[Any, int] | None:
         """Return what comes in next: what is there already at once, what comes later when it comes."""
+        outage = _within(self._known.outages, now)
+        if outage is not None and patience is not None:
+            return (
+                (outage.result, outage.took)
+                if isinstance(outage.result, Empty)
+                else (_as_quick(outage.result), outage.took)
+            )
         for at, result in self._known.came:
             if id(result) in self._given or not (isinstance(result, Batch | Review) or at > now):
                 continue
@@ -318,6 +381,8 @@ class Platform:
         outage = next((span for span in self._known.outages if span.begins >= now), None)
         until = None if patience is None else now + patience
         if outage is not None and (until is None or outage.begins < until):
+            if isinstance(outage.result, Empty):
+                return outage.result, outage.took
             result = _as_frame(outage.result) if patience is None else _as_quick(outage.result)
             return result, max(TOOK, outage.begins - now)
         return None if patience is None else (Empty(), patience)
@@ -345,6 +410,8 @@ def _is_good(result: Any) -> bool:
 
 def _as_quick(result: Any) -> Any:
     """Return a failure as an attempt to connect would have met it."""
+    if isinstance(result, Empty):
+        return Failure(stage="silence", error="no answer")
     if isinstance(result, Ended):
         return Failure(stage="connect", error=result.error, hint=result.hint)
     return result
@@ -352,6 +419,8 @@ def _as_quick(result: Any) -> Any:
 
 def _as_frame(result: Any) -> Any:
     """Return a failure as whoever reads from a socket would have met it."""
+    if isinstance(result, Unauthorised):
+        return Ended(code=result.code, error=result.message, then="token")
     if isinstance(result, Failure):
         return Ended(code="", error=result.error, then="resume", hint=result.hint)
     return result

@@ -74,16 +74,12 @@ def parting(one: Iterable[Happened], other: Iterable[Happened]) -> Parting | Non
     for found in other:
         key = found.address, found.version
         was = before.pop(key, None)
-        if (was is None or not _same(was, found)) and (first is None or _moment(was, found) < first.at):
+        if (was is None or not was.is_like(found)) and (first is None or _moment(was, found) < first.at):
             first = Parting(_moment(was, found), was, found)
     missing = min(before.values(), key=_when, default=None)
     if missing is not None and (first is None or missing.at < first.at):
         first = Parting(missing.at, missing, None)
     return first
-
-
-def _same(one: Happened, other: Happened) -> bool:
-    return one[:-1] == other[:-1]
 
 
 def _moment(was: Happened | None, found: Happened) -> int:

@@ -52,6 +52,8 @@ class Happened(NamedTuple):
         target: the state after.
         outcome: "moved", "stayed", "ignored" or "refused".
         modelled: whether it rests on an answer that was never recorded.
+        seq: its place in the run, or in the journal.
+        cause: place of what caused it; None if that is outside.
     """
 
     at: int
@@ -63,6 +65,12 @@ class Happened(NamedTuple):
     target: str
     outcome: str
     modelled: bool
+    seq: int
+    cause: int | None
+
+    def is_like(self, other: "Happened") -> bool:
+        """Tell whether the same happened at the same moment, whatever its place."""
+        return self[:8] == other[:8]
 
 
 @attrs.define
@@ -545,12 +553,13 @@ class Run:
         first = self._seq + 1
         self._seq += len(unit.entries)
         self._store.append(unit, first)
-        for entry in unit.entries:
-            decision = entry.decision
+        for seq, entry in enumerate(unit.entries, start=first):
+            decision, cause = entry.decision, entry.cause
             self.happened.append(
                 Happened(
                     unit.now, entry.address, decision.snapshot.version, name_of(entry.event), entry.event, entry.source,
-                    decision.snapshot.state, decision.outcome.kind, self._modelled,
+                    decision.snapshot.state, decision.outcome.kind, self._modelled, seq,
+                    cause if cause > 0 else first - cause - 1 if cause else None,
                 )
             )  # fmt: skip
             self._arm(entry.due, entry.address)
@@ -636,6 +645,7 @@ class Run:
         if answer is None:
             if self._model is not None and key not in self._known:
                 error, took = self._model.handles(key.address)
+                took = min(took, NEVER - now)
                 self._put(now + took, NEVER, lambda: self._handled(key, error), life=-1)
             return
         at = now + answer.at - answer.asked
@@ -661,8 +671,9 @@ def as_happened(row: Row) -> Happened:
     """Return a recorded row as a transition of a run."""
     outcome = row.outcome.partition(":")[0] if row.outcome else "moved"
     return Happened(
-        row.at, row.address, row.after.version, row.name, row.event, row.before.state, row.after.state, outcome, False
-    )
+        row.at, row.address, row.after.version, row.name, row.event, row.before.state, row.after.state, outcome, False,
+        row.seq, row.cause,
+    )  # fmt: skip
 
 
 def _machine(address: str) -> Machine:

@@ -27,7 +27,7 @@ from statecore.units import SECONDS
 from statecore_journal.incidents import Incident, Row, Watch, installed
 from statecore_journal.incidents.finding import Chats, made
 from statecore_journal.whatif.answers import CARRIED
-from statecore_journal.whatif.model import Facts, Platform, Span
+from statecore_journal.whatif.model import FOR_EVER, HOLD, KINDS, TOOK, Facts, Platform, Span
 from statecore_journal.whatif.outcome import Outcome, outcome
 from statecore_journal.whatif.recording import Outside, Recording
 from statecore_journal.whatif.run import Happened, Latencies, Run
@@ -37,6 +37,9 @@ ORIGIN: Final = 1_790_000_000 * SECONDS
 
 AFTER: Final = 600.0
 """Seconds that a story goes on after the last thing that is told."""
+
+HELD_SHORT: Final = 5 * SECONDS
+"""A platform that holds polls for less is worth a word."""
 
 FIRST: Final = -1.0
 """Before the story begins."""
@@ -75,10 +78,10 @@ class Played:
         watch = Watch(made((make for name, make in installed(_raise).items() if kind in (None, name)), _raise), _raise)
         found: dict[tuple[str, str, int], Incident] = {}
         chats = _Chats()
-        for seq, step in enumerate(self.happened, start=1):
+        for step in self.happened:
             row = Row(
-                seq, step.at, step.at, step.address, step.version, step.name, step.source, step.target,
-                None if step.outcome == "moved" else step.outcome, step.event, None, 1,
+                step.seq, step.at, step.at, step.address, step.version, step.name, step.source, step.target,
+                None if step.outcome == "moved" else step.outcome, step.event, step.cause, 1,
             )  # fmt: skip
             row.chat = chats.of(row)
             for incident in watch.see(row):
@@ -202,7 +205,7 @@ class Story:
         Args:
             begins: from when.
             ends: until when; the last moment is within.
-            result: what it answers: `Refusal`, `Unauthorised`, `Unsent`, `Unclear`.
+            result: what it answers: `Refusal`, `Unauthorised`, `Unsent`, `Unclear`; None for nothing at all.
             chat: only what is sent there.
             bare: only what is sent without what might be refused, or only what is sent with it; for a chat.
             took: seconds until it answers.
@@ -223,6 +226,36 @@ class Story:
     def brings(self, at: float, result: Any) -> None:
         """Have the platform's socket bring something that is no message: `Ended`, `Note`, `Invalid`, `Review`."""
         self._tell("brings", at, result)
+
+    def falls_silent(self, begins: float, ends: float) -> None:
+        """Have the platform's socket stay open, and nothing come from it: no heartbeat is acknowledged.
+
+        Args:
+            begins: from when.
+            ends: until when.
+        """
+        self._tell("falls_silent", begins, ends)
+
+    def holds_polls(self, seconds: float) -> None:
+        """Have the platform hold polls that bring nothing for so long."""
+        self._tell("holds_polls", seconds)
+
+    def answers_within(self, send: float, tie: float) -> None:
+        """Have the platform answer within so many seconds.
+
+        Args:
+            send: what is sent, if it takes it.
+            tie: what is asked about the account, if it is there.
+        """
+        self._tell("answers_within", send, tie)
+
+    def nobody_handles(self) -> None:
+        """Have no program take the messages that come in."""
+        self._tell("nobody_handles")
+
+    def handling_hangs(self, id: str) -> None:
+        """Have the handler of a message never come to an end."""
+        self._tell("handling_hangs", id)
 
     def handling_fails(self, id: str, *errors: str) -> None:
         """Have the handler of a message fail, once for each error.
@@ -271,7 +304,7 @@ class Story:
         def always(_: str) -> Restored:
             return restored
 
-        run = Run(recording, always, Latencies(hands=True), Platform(plot.facts())).run()
+        run = Run(recording, always, Latencies(hands=plot.hands), Platform(plot.facts())).run()
         return Played(run, ORIGIN)
 
     def _text(self) -> str:
@@ -307,7 +340,12 @@ class _Plot:
         self._chats: dict[tuple[str, bool], list[Span]] = {}
         self._outages: list[Span] = []
         self._came: list[tuple[int, Any]] = []
+        self._heard: dict[float, list[Message]] = {}
         self._handling: dict[str, tuple[tuple[str | None, int], ...]] = {}
+        self._deaf: list[Span] = []
+        self._hold = HOLD
+        self._took = TOOK, TOOK
+        self.hands = True
         self._numbers = {"starts": 0, "hears": 0, "sends": 0}
         self._last = 0.0
 
@@ -345,7 +383,7 @@ class _Plot:
             token=CARRIED if token else "",
         )  # fmt: skip
         self._last = max(self._last, at)
-        self._came.append((_ns(at), Batch(messages=(message,))))
+        self._heard.setdefault(at, []).append(message)
 
     def sends(
         self,
@@ -391,6 +429,22 @@ class _Plot:
         self._last = max(self._last, at)
         self._came.append((_ns(at), result))
 
+    def falls_silent(self, begins: float, ends: float) -> None:
+        self._last = max(self._last, begins)
+        self._deaf.append(Span(_ns(begins), _ns(ends), None, 0))
+
+    def holds_polls(self, seconds: float) -> None:
+        self._hold = round(seconds * SECONDS)
+
+    def answers_within(self, send: float, tie: float) -> None:
+        self._took = round(send * SECONDS), round(tie * SECONDS)
+
+    def nobody_handles(self) -> None:
+        self.hands = False
+
+    def handling_hangs(self, id: str) -> None:
+        self._handling[f"inbound/{self._account}/{id}"] = ((None, FOR_EVER),)
+
     def handling_fails(self, id: str, *errors: str) -> None:
         self._handling[f"inbound/{self._account}/{id}"] = tuple((error, 0) for error in errors)
 
@@ -407,12 +461,17 @@ class _Plot:
         )
 
     def facts(self) -> Facts:
+        batches = [(_ns(at), Batch(messages=tuple(messages))) for at, messages in self._heard.items()]
         return Facts(
             account=tuple(sorted(self._account_spans, key=_first)),
             chats={scope: tuple(sorted(spans, key=_first)) for scope, spans in self._chats.items()},
             outages=tuple(sorted(self._outages, key=_first)),
-            came=tuple(sorted(self._came, key=_first)),
+            came=tuple(sorted((*self._came, *batches), key=_first)),
             handling=self._handling,
+            deaf=tuple(sorted(self._deaf, key=_first)),
+            hold=self._hold,
+            send_took=self._took[0],
+            tie_took=dict.fromkeys(KINDS, self._took[1]),
         )
 
 
@@ -442,8 +501,23 @@ def story_of(
     def second(at: int) -> float:
         return round((at - began) / SECONDS, 3)
 
+    story.answers_within(*(round(took / SECONDS, 3) for took in (known.send_took, min(known.tie_took.values()))))
+    if known.hold < HELD_SHORT:
+        story.holds_polls(round(known.hold / SECONDS, 3))
     for item in recording.outside:
         _retell(story, item, second)
+    _tell_failures(story, known, second)
+    for at, result in known.came:
+        if isinstance(result, Batch):
+            for message in result.messages:
+                story.hears(second(at), message.chat, message.text, id=message.id, token=bool(message.token))
+        else:
+            story.brings(second(at), result)
+    _tell_handling(story, known)
+    return story
+
+
+def _tell_failures(story: Story, known: Facts, second: Callable[[int], float]) -> None:
     for span in known.account:
         story.refuses(max(FIRST, second(span.begins)), second(span.ends), span.result, took=_took(span))
     for (chat, bare), spans in known.chats.items():
@@ -451,16 +525,18 @@ def story_of(
             story.refuses(second(span.begins), second(span.ends), span.result, chat=chat, bare=bare, took=_took(span))
     for span in known.outages:
         story.is_away(max(FIRST, second(span.begins)), second(span.ends), span.result, took=_took(span))
-    for at, result in known.came:
-        if isinstance(result, Batch):
-            for message in result.messages:
-                story.hears(second(at), message.chat, message.text, id=message.id, token=bool(message.token))
-        else:
-            story.brings(second(at), result)
+    for span in known.deaf:
+        story.falls_silent(second(span.begins), second(span.ends))
+
+
+def _tell_handling(story: Story, known: Facts) -> None:
     for address, ends in known.handling.items():
         if errors := [error for error, _ in ends if error is not None]:
             story.handling_fails(Address.parse(address).key, *errors)
-    return story
+        elif any(took == FOR_EVER for _, took in ends):
+            story.handling_hangs(Address.parse(address).key)
+    if any(isinstance(result, Batch) for _, result in known.came) and not known.handling:
+        story.nobody_handles()
 
 
 def _configure(story: Story, whole: Mapping[str, Any]) -> None:
