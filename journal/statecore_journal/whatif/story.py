@@ -27,7 +27,8 @@ from statecore.units import SECONDS
 from statecore_journal.incidents import Incident, Row, Watch, installed
 from statecore_journal.incidents.finding import Chats, made
 from statecore_journal.whatif.answers import CARRIED
-from statecore_journal.whatif.model import FOR_EVER, HOLD, KINDS, TOOK, Facts, Platform, Span
+from statecore_journal.whatif.model import FOR_EVER as FOR_EVER_NS
+from statecore_journal.whatif.model import HOLD, KINDS, TOOK, Facts, Platform, Span
 from statecore_journal.whatif.outcome import Outcome, outcome
 from statecore_journal.whatif.recording import Outside, Recording
 from statecore_journal.whatif.run import Happened, Latencies, Run
@@ -40,6 +41,9 @@ AFTER: Final = 600.0
 
 HELD_SHORT: Final = 5 * SECONDS
 """A platform that holds polls for less is worth a word."""
+
+FOR_EVER: Final = 1e9
+"""Seconds after which no story goes on."""
 
 FIRST: Final = -1.0
 """Before the story begins."""
@@ -443,7 +447,7 @@ class _Plot:
         self.hands = False
 
     def handling_hangs(self, id: str) -> None:
-        self._handling[f"inbound/{self._account}/{id}"] = ((None, FOR_EVER),)
+        self._handling[f"inbound/{self._account}/{id}"] = ((None, FOR_EVER_NS),)
 
     def handling_fails(self, id: str, *errors: str) -> None:
         self._handling[f"inbound/{self._account}/{id}"] = tuple((error, 0) for error in errors)
@@ -499,7 +503,7 @@ def story_of(
     began = recording.outside[0].at
 
     def second(at: int) -> float:
-        return round((at - began) / SECONDS, 3)
+        return min(FOR_EVER, round((at - began) / SECONDS, 3))
 
     story.answers_within(*(round(took / SECONDS, 3) for took in (known.send_took, min(known.tie_took.values()))))
     if known.hold < HELD_SHORT:
@@ -510,7 +514,9 @@ def story_of(
     for at, result in known.came:
         if isinstance(result, Batch):
             for message in result.messages:
-                story.hears(second(at), message.chat, message.text, id=message.id, token=bool(message.token))
+                story.hears(
+                    second(at), message.chat, message.text, id=message.id, token=None if message.token else False
+                )
         else:
             story.brings(second(at), result)
     _tell_handling(story, known)
@@ -533,7 +539,7 @@ def _tell_handling(story: Story, known: Facts) -> None:
     for address, ends in known.handling.items():
         if errors := [error for error, _ in ends if error is not None]:
             story.handling_fails(Address.parse(address).key, *errors)
-        elif any(took == FOR_EVER for _, took in ends):
+        elif any(took == FOR_EVER_NS for _, took in ends):
             story.handling_hangs(Address.parse(address).key)
     if any(isinstance(result, Batch) for _, result in known.came) and not known.handling:
         story.nobody_handles()
@@ -588,4 +594,4 @@ def _retell(story: Story, item: Outside, second: Callable[[int], float]) -> None
             story.happens(at, item.address, event)
 
 
-__all__ = ["Played", "Story", "Telling", "story_of"]
+__all__ = ["FOR_EVER", "Played", "Story", "Telling", "story_of"]
