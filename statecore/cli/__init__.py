@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "status": ("statecore.cli.read", "status", "Show where everything is, and why."),
     "log": ("statecore.cli.read", "log", "Show what happened, a line an event."),
     "dead": ("statecore.cli.dead", "dead", "List, show, retry and purge what was given up."),
+    "export": ("statecore.cli.export", "export", "Write what happened to a file that can be shown to others."),
     "login": ("statecore.cli.login", "login", "Log in to a platform."),
 }
 
