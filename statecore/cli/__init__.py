@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "log": ("statecore.cli.read", "log", "Show what happened, a line an event."),
     "dead": ("statecore.cli.dead", "dead", "List, show, retry and purge what was given up."),
     "export": ("statecore.cli.export", "export", "Write what happened to a file that can be shown to others."),
+    "prune": ("statecore.cli.prune", "prune", "Take out of a journal what is over and old."),
     "login": ("statecore.cli.login", "login", "Log in to a platform."),
 }
 

@@ -344,7 +344,7 @@ class _Copying:
             columns, "leases", self._scope.names("account")
         ):
             self._put(
-                f"insert into leases ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?)",
+                f"insert into leases ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
                 hiding.account(account), epoch, hiding.boot(boot), hiding.process(pid), hiding.host(host),
                 since - shift.wall, beat - shift.wall, hiding.prose(says),
             )  # fmt: skip
@@ -357,7 +357,7 @@ class _Copying:
         columns = "id, account, kind, target, wall, done"
         for id_, account, kind, what, wall, done in self._rows(columns, "commands", self._scope.names("account")):
             self._put(
-                f"insert into commands ({columns}, body) values (?, ?, ?, ?, ?, ?, '')",
+                f"insert into commands ({columns}, body) values (?, ?, ?, ?, ?, ?, '')",  # noqa: S608 - constants
                 id_, hiding.account(account), hiding.name(kind), self._aim(what), wall - shift.wall,
                 None if done is None else hiding.prose(done),
             )  # fmt: skip

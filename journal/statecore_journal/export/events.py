@@ -57,15 +57,16 @@ _KINDS: Final = frozenset(
     (int, int, int, str, int, str, str, str, outcome, str, guards, cause, int, int, int)
     for outcome, guards, cause in product((str, type(None)), (str, type(None)), (int, type(None)))
 )
-INSERT_EVENT: Final = f"insert into events ({', '.join(EVENT_COLUMNS)}) values ({', '.join('?' * len(EVENT_COLUMNS))})"
+_ALL: Final = ", ".join(EVENT_COLUMNS)
+INSERT_EVENT: Final = f"insert into events ({_ALL}) values ({', '.join('?' * len(EVENT_COLUMNS))})"  # noqa: S608
 
 Row = tuple[Any, ...]
 
 
 def events_of(opened: sqlite3.Connection, scope: Scope, since: int) -> Iterator[Row]:
     condition, values = scope.addresses("machine")
-    scope_of = f"events not indexed where seq >= ? and seq <= ? and {condition}"
-    sql = f"select {', '.join(EVENT_COLUMNS)} from {scope_of} order by seq"  # noqa: S608 - bound
+    where = f"seq >= ? and seq <= ? and {condition}"
+    sql = f"select {_ALL} from events not indexed where {where} order by seq"  # noqa: S608 - values are bound
     for row in opened.execute(sql, (since, scope.until, *values)):
         if tuple(map(type, row)) not in _KINDS:
             raise JournalCorrupt(
@@ -119,7 +120,7 @@ def hiding_of(how: How, names: Names, opened: sqlite3.Connection, scope: Scope) 
     ).fetchone()
     shift = Shift(first[0] - FIXED_DATE, first[1] - FIXED_DATE) if how.shift and first is not None else Shift()
     return Redactor(
-        vocabulary(how.packages),
+        vocabulary(tuple(how.packages)),
         names,
         keep=how.keep,
         keep_accounts=how.keep_accounts,

@@ -87,8 +87,6 @@ class Redactor:
     def address(self, text: str) -> str:
         """Replace the address of an instance, part by part."""
         machine, account, key = Address.parse(text)
-        if not account:  # it is none, so nothing of it is known
-            return self.name(machine)
         hidden = self._prose.identity(KEYS.get(machine, Kind.INSTANCE), key)
         return "/".join(part for part in (self.name(machine), self.account(account), hidden) if part)
 
@@ -223,7 +221,7 @@ class Redactor:
                 return self._prose.raised(value)
             case Kind.URL:
                 return self._prose.url(value)
-            case Kind.ADDRESS:
+            case Kind.ADDRESS if Address.parse(value).machine in self._machines and "/" in value:
                 return self.address(value)
             case Kind.ACCOUNT:
                 return self.account(value)
