@@ -120,7 +120,7 @@ class _Seen:
     """What went by of an instance's rows.
 
     Args:
-        last: (version, seq, at, source, target, outcome) of the last one; None if there was none.
+        last: (version, seq, at, source, target) of the last one; None if there was none.
         entered: version at which it last moved.
         lane: position of the row by which it last came into its lane.
     """
@@ -131,7 +131,7 @@ class _Seen:
 
     def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
-            _, version, seq, at, _, source, goal, outcome, _, _ = row
+            _, version, seq, at, _, source, goal, outcome = row[:8]
             self.last = (version, seq, at, source, goal)
             if outcome is None:
                 self.entered = version

@@ -64,6 +64,7 @@ Row = tuple[Any, ...]
 
 
 def events_of(opened: sqlite3.Connection, scope: Scope, since: int) -> Iterator[Row]:
+    """Yield the rows of a part of a journal from a position on, in their order."""
     condition, values = scope.addresses("machine")
     where = f"seq >= ? and seq <= ? and {condition}"
     sql = f"select {_ALL} from events not indexed where {where} order by seq"  # noqa: S608 - values are bound
@@ -77,11 +78,12 @@ def events_of(opened: sqlite3.Connection, scope: Scope, since: int) -> Iterator[
 
 
 def hidden(row: Row, hiding: Hiding) -> Row:
+    """Hide a row. Names of machines, events, states and guards, and why one ignores an event, are out of code, and kept."""
     seq, at, wall, machine, version, event, source, goal, outcome, data, guards, cause, epoch, schema, definition = row
     shift = hiding.shift
     return (
         seq, at - shift.at, wall - shift.wall, hiding.address(machine), version, hiding.name(event), hiding.name(source),
-        hiding.name(goal), hiding.outcome(outcome), hiding.event(machine.partition("/")[0], event, data),
+        hiding.name(goal), outcome, hiding.event(machine.partition("/")[0], event, data),
         hiding.guards(guards), cause, epoch, schema, definition,
     )  # fmt: skip
 
@@ -113,6 +115,7 @@ def write_lines(source: str | Path, to: str | Path, *, how: How, cut: Cut, force
 
 
 def hiding_of(how: How, names: Names, opened: sqlite3.Connection, scope: Scope) -> Hiding:
+    """Return what hides, or does not."""
     if how.plain:
         return Open()
     first = opened.execute(

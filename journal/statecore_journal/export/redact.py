@@ -122,10 +122,6 @@ class Redactor:
         """Let the names of guards and their answers pass, if they look like that."""
         return text if text is None or _GUARDS.fullmatch(text) else self._prose(text)
 
-    def outcome(self, text: str | None) -> str | None:
-        """Replace what is not known in what became of an event. What a table says is its author's."""
-        return text if text is None else self._prose(text)
-
     def text(self, text: str) -> str:
         """Replace what somebody wrote: as many lines, each about as long, in characters and in bytes."""
         if not text:
@@ -225,9 +221,30 @@ class Redactor:
                 return self.address(value)
             case Kind.ACCOUNT:
                 return self.account(value)
+            case Kind.SETTINGS:
+                return self._settings(value)
             case Kind.EVENT:
                 return value if value in _events(self._machines.get(machine)) else self._prose(value)
         return self._prose.identity(kind, value)
+
+    def _settings(self, text: str) -> str:
+        """Replace names and addresses in an account's configuration; it can still be read as one."""
+        try:
+            whole = orjson.loads(text)
+        except ValueError:
+            return ""
+        return orjson.dumps(self._setting(whole)).decode()
+
+    def _setting(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {self.name(key): self._setting(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._setting(item) for item in value]
+        if not isinstance(value, str) or not value:
+            return value
+        if value.isdecimal() and value.isascii():  # the number of an app, which must stay one
+            return f"{self._names.number(Kind.SETTINGS, int(value)):0{min(len(value), 40)}}"
+        return self._prose.setting(value)
 
 
 class Hiding(Protocol):
@@ -245,7 +262,6 @@ class Hiding(Protocol):
     def process(self, number: int, /) -> int: ...
     def name(self, name: str, /) -> str: ...
     def guards(self, text: str | None, /) -> str | None: ...
-    def outcome(self, text: str | None, /) -> str | None: ...
     def event(self, machine: str, event: str, data: str, /) -> str: ...
     def remembered(self, machine: str, data: str, /) -> str: ...
 
@@ -259,7 +275,7 @@ class Open:
         """Return what was given."""
         return text
 
-    account = address = chat = key = prose = host = boot = process = name = guards = outcome = same
+    account = address = chat = key = prose = host = boot = process = name = guards = same
 
     def event(self, machine: str, event: str, data: str) -> str:  # noqa: ARG002 - as `Redactor` has it
         """Return the fields of an event as they are."""

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from statecore.recorded import recorded, restore
+from statecore_adapters.qqbot import QQBot
+from statecore_adapters.weixin import Weixin
 from statecore_journal.export.fields import Kind
 from statecore_journal.export.names import REMEMBERED_MAX, Names
 from statecore_journal.export.prose import Prose
@@ -198,6 +201,19 @@ def test_only_moments_are_shifted(names: Names) -> None:
         "starts_at": 0,
         "url_until": 2_000,
     }
+
+
+def test_settings_can_still_be_read_as_settings(redactor: Redactor) -> None:
+    """What-if runs the recorded day with other numbers, and on an export too."""
+    weixin = Weixin(account_id="0a1b2c3d4e5f@im.bot", token="t", base_url="http://anna.example:80/x")
+    qq = QQBot(app_id="102004711", client_secret="s")
+    for config, name, told in ((weixin, "weixin", ("0a1b", "anna")), (qq, "qqbot", ("102004711",))):
+        hidden = fields(redactor, "connection", "Started", settings=recorded(config))["settings"]
+        restored = restore(hidden, {}, {name: type(config)}, "accounts.x")
+
+        assert restored.policies == config.policies
+        assert restored.platform.name == name
+        assert not any(one in hidden for one in told)
 
 
 def test_what_is_no_json_does_not_pass(redactor: Redactor) -> None:
