@@ -40,6 +40,8 @@ character unicode json parse value key type object list string number expected g
 
 _WORD: Final = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*")
 _TOKEN: Final = re.compile(RUN)
+_EXAMPLE: Final = re.compile(r"[0-9]{3}|.@")
+"""Ids stand in the source as examples; they are no words."""
 _HOST_OF_URL: Final = re.compile(r"://([a-z0-9.-]+)")
 
 
@@ -83,6 +85,7 @@ def tokens_of(text: str) -> set[str]:
     """
     lowered = text.lower()
     found = {word for token in _TOKEN.findall(lowered) for word in (token, token.strip("@.:-/…"))}
+    found = {token for token in found if not _EXAMPLE.search(token)}
     return {*found, *_WORD.findall(lowered), *_HOST_OF_URL.findall(lowered)}
 
 
