@@ -33,7 +33,7 @@ from statecore_journal.export.events import (
     hiding_of,
 )
 from statecore_journal.export.names import Names
-from statecore_journal.export.redact import Hiding
+from statecore_journal.export.redact import Hiding, fitting
 from statecore_journal.export.target import target
 from statecore_journal.fold import CHECKPOINTS, EVENTS, Folded, Replay
 from statecore_journal.problems import translated
@@ -285,8 +285,8 @@ class _Copying:
             account=self._hiding.account(instance.account),
             chat=self._hiding.chat(instance.chat),
             state=self._hiding.name(instance.state),
-            due=None if instance.due is None else instance.due - shift.at,
-            at=instance.at - shift.at,
+            due=None if instance.due is None else fitting(instance.due - shift.at),
+            at=fitting(instance.at - shift.at),
             data=self._hiding.remembered(instance.machine, instance.data),
         )
         if last is None:
@@ -310,7 +310,7 @@ class _Copying:
             live=int(live),
             final=int(snapshot.state in machine.final),
             due=machine.due(snapshot),
-            at=seen.last[2] if seen.last is not None else instance.at - self._hiding.shift.at,
+            at=seen.last[2] if seen.last is not None else fitting(instance.at - self._hiding.shift.at),
             schema=getattr(type(snapshot.data), "schema", 1),
             data=codec.dumps(snapshot.data),
         )
@@ -346,7 +346,7 @@ class _Copying:
             self._put(
                 f"insert into leases ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
                 hiding.account(account), epoch, hiding.boot(boot), hiding.process(pid), hiding.host(host),
-                since - shift.wall, beat - shift.wall, hiding.prose(says),
+                fitting(since - shift.wall), fitting(beat - shift.wall), hiding.prose(says),
             )  # fmt: skip
 
     def _copy_commands(self) -> None:
@@ -358,7 +358,7 @@ class _Copying:
         for id_, account, kind, what, wall, done in self._rows(columns, "commands", self._scope.names("account")):
             self._put(
                 f"insert into commands ({columns}, body) values (?, ?, ?, ?, ?, ?, '')",  # noqa: S608 - constants
-                id_, hiding.account(account), hiding.name(kind), self._aim(what), wall - shift.wall,
+                id_, hiding.account(account), hiding.name(kind), self._aim(what), fitting(wall - shift.wall),
                 None if done is None else hiding.prose(done),
             )  # fmt: skip
 

@@ -60,6 +60,9 @@ _KINDS: Final = frozenset(
 _ALL: Final = ", ".join(EVENT_COLUMNS)
 INSERT_EVENT: Final = f"insert into events ({_ALL}) values ({', '.join('?' * len(EVENT_COLUMNS))})"  # noqa: S608
 
+LATEST: Final = 2**62
+"""The last moment that can be one, in ns: a hundred years from now. What is later could not be shifted."""
+
 Row = tuple[Any, ...]
 
 
@@ -69,9 +72,9 @@ def events_of(opened: sqlite3.Connection, scope: Scope, since: int) -> Iterator[
     where = f"seq >= ? and seq <= ? and {condition}"
     sql = f"select {_ALL} from events not indexed where {where} order by seq"  # noqa: S608 - values are bound
     for row in opened.execute(sql, (since, scope.until, *values)):
-        if tuple(map(type, row)) not in _KINDS:
+        if tuple(map(type, row)) not in _KINDS or not (0 <= row[1] <= LATEST and 0 <= row[2] <= LATEST):
             raise JournalCorrupt(
-                f"row {row[0]} holds what no journal does: {[type(value).__name__ for value in row]}; the file is damaged. "
+                f"row {row[0]} holds what no journal does (at {row[1]!r}, wall {row[2]!r}); the file is damaged. "
                 "Keep it; restore a copy of it, or export what is before it with --until"
             )
         yield row

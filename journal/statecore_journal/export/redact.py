@@ -198,9 +198,9 @@ class Redactor:
     def _number(self, kind: Kind, value: int) -> int:
         match kind:
             case Kind.TIME if value:
-                return value - self.shift.at
+                return fitting(value - self.shift.at)
             case Kind.WALL_MS if value:
-                return value - self.shift.wall // 1_000_000
+                return fitting(value - self.shift.wall // 1_000_000)
             case Kind.PROCESS:
                 return self.process(value)
         return value
@@ -284,6 +284,11 @@ class Open:
     def remembered(self, machine: str, data: str) -> str:  # noqa: ARG002 - as `Redactor` has it
         """Return what an instance remembers as it is."""
         return data
+
+
+def fitting(value: int) -> int:
+    """Hold a number within 64 bits, which a damaged journal may leave once its times are shifted."""
+    return max(-(2**63), min(value, 2**63 - 1))
 
 
 def _filled(line: str) -> str:
