@@ -232,8 +232,8 @@ class Redactor:
         try:
             whole = orjson.loads(text)
         except ValueError:
-            return ""
-        return orjson.dumps(self._setting(whole)).decode()
+            whole = None
+        return orjson.dumps(self._setting(whole)).decode() if isinstance(whole, dict) else ""
 
     def _setting(self, value: Any) -> Any:
         if isinstance(value, dict):
