@@ -17,7 +17,7 @@ from statecore.machines.inbound import Inbound, Received
 from statecore.system import Address
 from statecore.units import SECONDS
 from statecore_journal.files import read_only
-from statecore_journal.problems import translated
+from statecore_journal.problems import RECOVER, translated
 from statecore_journal.schema import check
 
 T = TypeVar("T")
@@ -414,9 +414,13 @@ class Reader:
     def _page(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Read some rows; one, if there is damage among those that follow, so that all before it are seen."""
         try:
-            return self._all(sql, *values, LOG_PAGE)
+            page = self._all(sql, *values, LOG_PAGE)
         except JournalCorrupt:
-            return self._all(sql, *values, 1)
+            page = self._all(sql, *values, 1)
+        after = values[-2]
+        if page and page[-1][0] <= after:
+            raise JournalCorrupt(f"{self.path} is damaged: behind row {after} comes row {page[-1][0]}. {RECOVER}")
+        return page
 
     def _filter(
         self, machine: str | None, account: str | None, chat: str | None, event: str | None, state: str | None

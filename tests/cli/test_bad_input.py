@@ -1,13 +1,14 @@
 """What is given to a reading command and is no good journal: a sentence, an exit status, and nothing changed."""
 
 import random  # noqa: TID251 - with seeds
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.bad_journals import COMMANDS, NOT_ONE, OF_OTHER_CODE, Bad, Command, judge, write_good
 
-FLIPS = 12
+DAMAGES = 12
 CUTS = 12
 """Damages drawn for each command; always the same ones."""
 
@@ -56,6 +57,19 @@ def flipped(seed: int) -> Bad:
     return Bad(f"bits flipped, seed {seed}", spoil, frozenset())
 
 
+def overwritten(seed: int) -> Bad:
+    def spoil(path: Path) -> Path:
+        content = bytearray(path.read_bytes())
+        chance = random.Random(seed)
+        begin, other = (chance.randrange(len(content) // 4096) * 4096 for _ in range(2))
+        page = chance.choice([bytes(4096), chance.randbytes(4096), bytes(content[other : other + 4096])])
+        content[begin : begin + 4096] = page
+        path.write_bytes(content)
+        return path
+
+    return Bad(f"a page overwritten, seed {seed}", spoil, frozenset())
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_a_journal_cut_anywhere_is_refused(command: Command, good: Path, tmp_path: Path) -> None:
     """A disk that was full while it was copied cuts it at any byte."""
@@ -68,9 +82,12 @@ def test_a_journal_cut_anywhere_is_refused(command: Command, good: Path, tmp_pat
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_a_journal_with_flipped_bits_is_read_or_refused(command: Command, good: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [flipped, overwritten], ids=["flipped bits", "a page overwritten"])
+def test_a_damaged_journal_is_read_or_refused(
+    command: Command, damage: Callable[[int], Bad], good: Path, tmp_path: Path
+) -> None:
     """Where the damage is in nothing that is asked for, nobody notices; anywhere else it is said."""
-    for seed in range(FLIPS):
+    for seed in range(DAMAGES):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        assert judge(command, flipped(seed), folder, good) is None, f"seed {seed}"
+        assert judge(command, damage(seed), folder, good) is None, f"seed {seed}"

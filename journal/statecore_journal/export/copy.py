@@ -18,6 +18,7 @@ from typing import Any, Final
 import attrs
 
 from statecore import codec
+from statecore.errors import JournalCorrupt
 from statecore.machine import Machine
 from statecore.system import IN_LANES, NO_LANE, Address
 from statecore.units import SECONDS
@@ -36,7 +37,7 @@ from statecore_journal.export.names import Names
 from statecore_journal.export.redact import Hiding, fitting
 from statecore_journal.export.target import target
 from statecore_journal.fold import CHECKPOINTS, EVENTS, Folded, Replay
-from statecore_journal.problems import translated
+from statecore_journal.problems import RECOVER, translated
 from statecore_journal.reader import open_reader
 from statecore_journal.schema import prepare
 
@@ -92,6 +93,23 @@ _INSTANCE_COLUMNS: Final = (
     "address", "machine", "account", "chat", "state", "version", "entered", "seq", "ord", "live", "final", "due", "at",
     "schema", "data",
 )  # fmt: skip
+
+
+_TEXT, _NUMBER = (str,), (int,)
+_INSTANCE_KINDS: Final = (
+    *(_TEXT,) * 5, *(_NUMBER,) * 6, (int, type(None)), _NUMBER, _NUMBER, _TEXT,
+)  # fmt: skip
+_CHECKPOINT_KINDS: Final = (_TEXT, _NUMBER, _NUMBER, _TEXT, _NUMBER, _TEXT, _NUMBER)
+_KEY_KINDS: Final = (_TEXT, _TEXT, _TEXT)
+_LEASE_KINDS: Final = (_TEXT, _NUMBER, _TEXT, _NUMBER, _TEXT, _NUMBER, _NUMBER, _TEXT)
+_COMMAND_KINDS: Final = (_NUMBER, _TEXT, _TEXT, _TEXT, _NUMBER, (str, type(None)))
+
+
+def _sound(table: str, row: Row, kinds: tuple[tuple[type, ...], ...]) -> Row:
+    """Return a row, if its columns hold what they are for; in a damaged file they may hold anything."""
+    if all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True)):
+        return row
+    raise JournalCorrupt(f"a row of the table {table} holds what none does, beside {row[0]!r:.80}. {RECOVER}")
 
 
 @attrs.frozen
@@ -194,7 +212,7 @@ class _Copying:
         condition, values = self._scope.instances()
         sql = f"select {', '.join(_INSTANCE_COLUMNS)} from instances where {condition} order by address"  # noqa: S608
         for row in self._opened.execute(sql, values):
-            yield _Instance(*row)
+            yield _Instance(*_sound("instances", row, _INSTANCE_KINDS))
 
     # ---- where an instance begins ------------------------------------------------------------------------------------
 
@@ -202,7 +220,7 @@ class _Copying:
         """Copy the checkpoint of an instance, or make one where its earlier rows are left out."""
         since = self._scope.cut.since
         start = self._opened.execute(f"{CHECKPOINTS} where address = ?", (instance.address,)).fetchone()
-        if start is not None and start[2] > self._scope.until:
+        if start is not None and _sound("checkpoints", start, _CHECKPOINT_KINDS)[2] > self._scope.until:
             return
         version = start[1] if start is not None else 0
         rows = self._opened.execute(
@@ -324,13 +342,18 @@ class _Copying:
 
     # ---- everything else ---------------------------------------------------------------------------------------------
 
-    def _rows(self, columns: str, table: str, where: tuple[str, list[Any]]) -> Iterator[Row]:
+    def _rows(
+        self, columns: str, table: str, where: tuple[str, list[Any]], kinds: tuple[tuple[type, ...], ...]
+    ) -> Iterator[Row]:
         condition, values = where
-        return self._opened.execute(f"select {columns} from {table} where {condition}", values)  # noqa: S608 - bound
+        for row in self._opened.execute(f"select {columns} from {table} where {condition}", values):  # noqa: S608 - bound
+            yield _sound(table, row, kinds)
 
     def _copy_keys(self) -> None:
         hiding = self._hiding
-        for account, key, address in self._rows("account, key, address", "keys", self._scope.addresses("address")):
+        for account, key, address in self._rows(
+            "account, key, address", "keys", self._scope.addresses("address"), _KEY_KINDS
+        ):
             of = hiding.address(address)
             self._put(
                 "insert into keys select ?, ?, ? where exists (select 1 from instances where address = ?)",
@@ -341,7 +364,7 @@ class _Copying:
         hiding, shift = self._hiding, self._hiding.shift
         columns = "account, epoch, boot, pid, host, since, beat, status"
         for account, epoch, boot, pid, host, since, beat, says in self._rows(
-            columns, "leases", self._scope.names("account")
+            columns, "leases", self._scope.names("account"), _LEASE_KINDS
         ):
             self._put(
                 f"insert into leases ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
@@ -355,7 +378,9 @@ class _Copying:
             return
         hiding, shift = self._hiding, self._hiding.shift
         columns = "id, account, kind, target, wall, done"
-        for id_, account, kind, what, wall, done in self._rows(columns, "commands", self._scope.names("account")):
+        for id_, account, kind, what, wall, done in self._rows(
+            columns, "commands", self._scope.names("account"), _COMMAND_KINDS
+        ):
             self._put(
                 f"insert into commands ({columns}, body) values (?, ?, ?, ?, ?, ?, '')",  # noqa: S608 - constants
                 id_, hiding.account(account), hiding.name(kind), self._aim(what), fitting(wall - shift.wall),

@@ -68,15 +68,18 @@ Row = tuple[Any, ...]
 
 def events_of(opened: sqlite3.Connection, scope: Scope, since: int) -> Iterator[Row]:
     """Yield the rows of a part of a journal from a position on, in their order."""
+    before = 0
     condition, values = scope.addresses("machine")
     where = f"seq >= ? and seq <= ? and {condition}"
     sql = f"select {_ALL} from events not indexed where {where} order by seq"  # noqa: S608 - values are bound
     for row in opened.execute(sql, (since, scope.until, *values)):
-        if tuple(map(type, row)) not in _KINDS or not (0 <= row[1] <= LATEST and 0 <= row[2] <= LATEST):
+        shaped = tuple(map(type, row)) in _KINDS and 0 <= row[1] <= LATEST and 0 <= row[2] <= LATEST
+        if not shaped or row[0] <= before:
             raise JournalCorrupt(
-                f"row {row[0]} holds what no journal does (at {row[1]!r}, wall {row[2]!r}); the file is damaged. "
-                "Keep it; restore a copy of it, or export what is before it with --until"
+                f"row {row[0]}, which follows row {before}, holds what no journal does (at {row[1]!r}, wall {row[2]!r}); the "
+                "file is damaged. Keep it; restore a copy of it, or export what is before it with --until"
             )
+        before = row[0]
         yield row
 
 
