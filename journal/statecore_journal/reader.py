@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -418,9 +419,12 @@ class Reader:
         except JournalCorrupt:
             page = self._all(sql, *values, 1)
         after = values[-2]
-        if page and page[-1][0] <= after:
-            raise JournalCorrupt(f"{self.path} is damaged: behind row {after} comes row {page[-1][0]}. {RECOVER}")
-        return page
+        if not page:
+            return page
+        sound = next((index for index, row in enumerate(page) if not _is_sound(row)), len(page))
+        if not sound or page[sound - 1][0] <= after:
+            raise JournalCorrupt(f"{self.path} is damaged: row {page[0][0]}, behind row {after}, is none. {RECOVER}")
+        return page[:sound]
 
     def _filter(
         self, machine: str | None, account: str | None, chat: str | None, event: str | None, state: str | None
@@ -527,9 +531,15 @@ with recursive names (name) as (
 select name from names where name is not null
 """
 _LOG_COLUMNS: Final = tuple(field.name for field in attrs.fields(LogRow))
+_LOG_KINDS: Final = tuple(typing.get_args(kind) or kind for kind in typing.get_type_hints(LogRow).values())
 _LAST_CHARACTER: Final = "\U0010ffff"
 _KEYED: Final = 2
 """Slashes in an address that has a key, as those of deliveries and messages have."""
+
+
+def _is_sound(row: Sequence[Any]) -> bool:
+    """Tell whether the columns of a row hold what they are for; in a damaged file they may hold anything."""
+    return all(map(isinstance, row, _LOG_KINDS))
 
 
 def _depth(text: str) -> int:
