@@ -77,6 +77,7 @@ class Redactor:
         self._machines = machines
         self._shapes: dict[tuple[str, str], tuple[str, Mapping[str, _Field]]] = {}
         self._short: dict[tuple[str, str, str], str] = {}
+        self.address = functools.lru_cache(CACHED_MAX)(self._address)  # each row of an instance has it
 
     # ---- columns -----------------------------------------------------------------------------------------------------
 
@@ -84,7 +85,7 @@ class Redactor:
         """Replace the name of an account."""
         return name if self._keep_accounts or not name else self._names.of(Kind.ACCOUNT, name)
 
-    def address(self, text: str) -> str:
+    def _address(self, text: str) -> str:
         """Replace the address of an instance, part by part."""
         machine, account, key = Address.parse(text)
         hidden = self._prose.identity(KEYS.get(machine, Kind.INSTANCE), key)
