@@ -23,11 +23,12 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from statecore import codec
+from statecore.errors import JournalCorrupt
 from statecore.machine import Machine
 from statecore.machines import MACHINES
 from statecore.units import DAYS, MINUTES, SECONDS
 from statecore_journal.fold import AT, CHECKPOINTS, EVENTS, INSTANCES, Divergence, Folded, Replay
-from statecore_journal.problems import translated
+from statecore_journal.problems import RECOVER, translated
 from statecore_journal.reader import ACCOUNTS
 from statecore_journal.schema import begin, connect, prepare
 
@@ -209,7 +210,7 @@ def _run(
         if goal is not None and tally.size <= goal:
             break
         tally.age = max(age, YOUNGEST)
-        limits = _Limits(now - tally.age, now - max(tally.age, dedup))
+        limits = _Limits(max(0, now - tally.age), max(0, now - max(tally.age, dedup)))
         for kind in kinds:
             following: str | None = ""
             while following is not None and not (goal is not None and tally.size <= goal):
@@ -362,24 +363,35 @@ class _Removal:
         if room <= 0:
             return False
         self._worked = True
-        self._events += _delete_events(self._connection, address, _ALL, room)
+        deleted = _delete_events(self._connection, address, _ALL, room)
+        self._events += deleted
         rest = self._connection.execute("select 1 from events where machine = ? limit 1", (address,)).fetchone()
         if rest is not None:
+            self._check(deleted, address)
             self._connection.execute(_CHECKPOINT_HERE, (address,))
         return rest is None
 
     def remember(self, address: str) -> None:
         """Keep an instance without events, so that it is known that there was one."""
         self._connection.execute(_CHECKPOINT_HERE, (address,))
-        self._connection.execute("update instances set final = 2 where address = ?", (address,))
+        changed = self._connection.execute("update instances set final = 2 where address = ?", (address,)).rowcount
+        self._check(changed, address)
         self._emptied += 1
 
     def drop(self, address: str) -> None:
         """Delete everything else about an instance."""
-        for table in ("instances", "checkpoints"):
-            self._connection.execute(f"delete from {table} where address = ?", (address,))  # noqa: S608 - constants
+        deleted = self._connection.execute("delete from instances where address = ?", (address,)).rowcount
+        self._check(deleted, address)
+        self._connection.execute("delete from checkpoints where address = ?", (address,))
         self._keys += self._connection.execute("delete from keys where address = ?", (address,)).rowcount
         self._dropped.append(address)
+
+    def _check(self, changed: int, address: str) -> None:
+        """See that what an index has is there, or it would be looked for again and again."""
+        if not changed:
+            raise JournalCorrupt(
+                f"the journal is damaged: an index has {address!r:.80}, and its table has not. {RECOVER}"
+            )
 
     def batch(self) -> _Batch:
         """Return what was done; there may be more to do if anything was."""

@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "diagram": ("statecore.cli.diagram", "diagram", "Draw a machine."),
     "dead": ("statecore.cli.dead", "dead", "List, show, retry and purge what was given up."),
     "what-if": ("statecore.cli.what_if", "what_if", "Run what is recorded again, with other settings."),
+    "export": ("statecore.cli.export", "export", "Write what happened to a file that can be shown to others."),
+    "prune": ("statecore.cli.prune", "prune", "Take out of a journal what is over and old."),
     "login": ("statecore.cli.login", "login", "Log in to a platform."),
 }
 

@@ -130,7 +130,7 @@ def test_waiting_without_a_gateway_ends_with_what_is_known(folder: Path) -> None
 @pytest.mark.parametrize(
     "command",
     [[], ["demo"], ["run"], ["restart"], ["send"], ["status"], ["log"], ["dead"], ["dead", "list"], ["dead", "show"],
-     ["dead", "retry"], ["dead", "purge"], ["login"], ["login", "weixin"]],
+     ["dead", "retry"], ["dead", "purge"], ["export"], ["prune"], ["login"], ["login", "weixin"]],
     ids=" ".join,
 )  # fmt: skip
 def test_every_command_explains_itself(tmp_path: Path, command: list[str]) -> None:
