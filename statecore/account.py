@@ -121,8 +121,8 @@ class Account:
             event: who takes it.
             held: tells whether a receipt is still with a handler of this process, which outlived its driver.
         """
-        self._chance.begin(f"{event.boot} {event.epoch}")
         unit = self.system.begin(self._chance.now())
+        self._chance.begin(event.chance, unit.now)
         self.outbox.begin(unit.now)
         self.system.feed(unit, self.address, event)
         started = -len(unit.entries)
@@ -226,8 +226,11 @@ class Account:
 
     def woke(self, slept: int) -> Unit:
         """The machine was suspended for *slept* ns."""
-        self._chance.about(self.address, self.system.snapshot(self.address).version)
-        return self.happened(connection.Woke(slept=slept, wait=round(self._chance.draw() * STAGGER)))
+        unit = self.system.begin(self._chance.now())
+        self._chance.at(unit.now)
+        woke = connection.Woke(slept=slept, wait=round(self._chance.draw() * STAGGER))
+        self.system.feed(unit, self.address, woke)
+        return unit
 
     # ---- the connection ----------------------------------------------------------------------------------------------
 
@@ -243,7 +246,7 @@ class Account:
                 unit, result, cause, lambda new, copies: tie.arrived(policies, at.data, new, copies, held)
             )
         else:
-            self._chance.about(self.address, at.version)
+            self._chance.at(unit.now)
             event = self._tie.event(self._policies, self._chance, result, at, held, unit.now)
             self.system.feed(unit, self.address, event, cause=cause)
             if isinstance(result, Review):

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
-from statecore import codec, lease
+from statecore import chance, codec, lease
 from statecore.account import Command
 from statecore.checks import check_message, is_account_name
 from statecore.driver import Driver, Handed, Hooks
@@ -501,6 +501,7 @@ class Gateway:
             offline=offline,
             resumable=config.policies.sessions.resume_within,
             settings=recorded(config),
+            chance=chance.seed(self._world.draw()),
         )
         late = {
             address: driver.note_handled(address, error) for address, error in self._unrecorded.get(name, {}).items()

@@ -163,7 +163,7 @@ class Intake:
         else:
             attempts = held.snapshot.data.attempts
             policy = self._policies.handling
-            self._chance.about(address, held.snapshot.version)
+            self._chance.at(unit.now)
             wait = backoff.delay(policy.backoff, attempts, self._chance.draw())
             event = inbound.HandlerFailed(error=error, wait=wait, final=attempts >= policy.attempts)
             self._system.feed(unit, address, event, cause=cause)

@@ -301,9 +301,8 @@ class Outbox:
             cause: position of the row that asked for the attempt.
             size: of the part, in bytes.
         """
-        held = self._system.instance(address)
-        chat = held.chat
-        self._chance.about(address, held.snapshot.version)
+        chat = self._system.instance(address).chat
+        self._chance.at(unit.now)
         match result:
             case Taken():
                 taken = delivery.PartAccepted(

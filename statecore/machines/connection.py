@@ -96,7 +96,8 @@ class Started(External):
         epoch: the lease's epoch, newer than every one before.
         offline: for how long nobody drove it before that, in ns.
         resumable: how long a session outlives its process, in ns.
-        settings: what it was configured with, without secrets; see `statecore.settings.written`.
+        settings: what it was configured with, without secrets; see `statecore.recorded`.
+        chance: what it draws its waits from; see `statecore.chance`.
     """
 
     boot: str
@@ -106,6 +107,7 @@ class Started(External):
     offline: int = 0
     resumable: int = 0
     settings: str = ""
+    chance: int = 0
 
 
 @attrs.frozen(kw_only=True)

@@ -56,7 +56,7 @@ EVENTS: Final[Mapping[type, Mapping[str, Kind]]] = {
     Governed: _fields("held rows"),
     Offline: _fields("length"),
 
-    connection.Started: _fields("epoch offline resumable", boot=Kind.BOOT, pid=Kind.PROCESS, host=Kind.HOST,
+    connection.Started: _fields("epoch offline resumable chance", boot=Kind.BOOT, pid=Kind.PROCESS, host=Kind.HOST,
                                 settings=Kind.SETTINGS),
     connection.StopRequested: _fields("wait", by=Kind.PROSE),
     connection.Drained: _fields(),
