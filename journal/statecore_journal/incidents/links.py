@@ -513,7 +513,7 @@ class ResumeLoop(Repeating):
             f"the platform does not let its sessions be resumed: {case.reason}",
             "what was sent meanwhile may be lost, so ask users to repeat it; if it stays, lower"
             f" {setting(case.account, 'sessions.resume_within')} so that old sessions are not tried",
-            Cost(down=case.newest.at - case.start.at),
+            Cost(),
         )
 
 
