@@ -12,7 +12,7 @@ class DeadLetters(Repeating):
     """Messages were given up.
 
     Looks for: messages that died because the platform refused them for good, or because their attempts were used up. Starts at
-    the first failure of the first of them; those within 10 minutes of one another are one incident.
+    the first failure of those that failed with it; those within 10 minutes of one another are one incident.
 
     From: NousResearch/hermes-agent#31131 (four tries, twelve seconds, and the answer is dropped), #2910 (the user waited for an
     hour), MervinPraison/PraisonAI#3519 (attempts that a short outage uses up).
@@ -40,8 +40,11 @@ class DeadLetters(Repeating):
         return found
 
     def mark(self, row: Row) -> Mark:
-        """Return its first failure."""
-        return self._failing.get(row.address) or Mark.of(row)
+        """Return its first failure; where its attempts were used up, the first of all that fail with it."""
+        own = self._failing.get(row.address) or Mark.of(row)
+        if own.seq == row.seq:  # it was refused for good at once, and has nothing to do with others
+            return own
+        return min(mark for mark in self._failing.values() if mark.account == row.account)
 
     def reason(self, row: Row) -> str:
         """Return why it was given up."""
