@@ -13,7 +13,7 @@ from statecore_journal.reader import Reader, open_reader
 
 log = logging.getLogger("statecore")
 
-PAGE: Final = 20_000
+PAGE: Final = 5_000
 """Rows read at a time. Between two pages the file is closed, so a gateway that writes it can start its log anew."""
 
 Make = Callable[[], Monitor]
