@@ -82,6 +82,7 @@ class Latencies:
         offers: from when a delivery was accepted until the driver knew, where that was late.
         handings: when a handler had a message, by the instance, its version, and when it might have; None for never.
         drained: from when nothing was under way any more until that was noted, by version of the tie.
+        unmet: deadlines that were never met.
         deaths: by which life: from when on nothing happened any more, although it was due.
         hands: whether there was anybody who handled messages.
     """
@@ -90,6 +91,7 @@ class Latencies:
     offers: dict[Key, int] = attrs.field(factory=dict)
     handings: dict[tuple[Key, int], int | None] = attrs.field(factory=dict)
     drained: dict[int, int] = attrs.field(factory=dict)
+    unmet: set[int] = attrs.field(factory=set)
     deaths: dict[int, int] = attrs.field(factory=dict)
     hands: bool = False
 
@@ -256,6 +258,7 @@ class Run:
             if self.follows or not self._behind() or self._ends > self.recording.ends:
                 return None
             self._ends, self._dies = self.recording.ends + BEYOND, NEVER
+            self._timers = list(self._store.due("", -1, None)[0])
             return self._next()
         if self._clock.at > self.recording.ends and not self._behind():
             return None
@@ -280,11 +283,19 @@ class Run:
             return None
         while self._timers:
             due, address = self._timers[0]
-            if _machine(address).due(account.system.snapshot(address)) == due:
-                at, seq = self.recording.elapsed.get(due, (on_beat(due, self._clock.at), NEVER))
-                return max(at, due), seq, self._elapse
-            heapq.heappop(self._timers)
+            if _machine(address).due(account.system.snapshot(address)) != due or self._is_unmet(due):
+                heapq.heappop(self._timers)
+                continue
+            at, seq = self.recording.elapsed.get(due, (on_beat(due, self._clock.at), NEVER))
+            return max(at, due), seq, self._elapse
         return None
+
+    def _is_unmet(self, due: int) -> bool:
+        """Tell whether a deadline passed, on record, and was not met: something else came before anybody looked."""
+        if self.follows and due not in self.recording.elapsed:
+            self.latencies.unmet.add(due)
+            return True
+        return due in self.latencies.unmet and self._ends == self.recording.ends
 
     def _turn(self) -> tuple[int, int, Callable[[], None]] | None:
         account = self._account
