@@ -1,0 +1,243 @@
+"""Journals for the figures of incidents: days of made-up accounts, written by the machines themselves.
+
+Every instance walks through its own machine's table. Mostly the usual happens; now and then something else that the
+state foresees, or that it ignores, so every kind of event is in it, with ids, texts and numbers that differ. No row is
+written by hand: each is what the step made of an event, encoded by the writer's own code.
+"""
+
+import functools
+import random
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, Literal, Union
+
+import attrs
+
+from statecore.events import BUILT_IN, Elapsed, Event, name_of
+from statecore.machine import Machine, Snapshot
+from statecore.machines import MACHINES, circuit, connection, delivery, inbound, session, window
+from statecore.policies.window import Opening
+from statecore.reading import Evidence
+from statecore.system import IN_LANES, NO_LANE, Address, Entry, Unit
+from statecore.units import DAYS, MILLISECONDS, SECONDS
+from statecore_journal.rows import INSERT_EVENT, INSERT_INSTANCE, UPDATE_INSTANCE, Batch, encode
+from statecore_journal.schema import connect, prepare
+
+BEGAN: Final = 1_790_000_000 * SECONDS
+CHATS: Final = 40
+"""Chats of an account."""
+
+AT_ONCE: Final = 5_000
+"""Rows of a commit; nobody waits for these."""
+
+MIX: Final = {"delivery": 32, "inbound": 22, "window": 20, "session": 12, "connection": 10, "circuit": 4}
+"""Of a hundred rows, about how many are of each machine: an answered message is four rows of a delivery, three of a message
+that came in, two of a window; and what ties an account to its platform polls or beats meanwhile."""
+
+USUAL: Final[Mapping[tuple[str, str], tuple[type[Event], ...]]] = {
+    ("delivery", "new"): (delivery.Accepted,),
+    ("delivery", "queued"): (delivery.Turn, delivery.Turn, delivery.Turn, delivery.Held),
+    ("delivery", "sending"): (delivery.PartAccepted,) * 9 + (delivery.PartRefused, delivery.NotSent),
+    ("delivery", "sending-bare"): (delivery.PartAccepted, delivery.PartRefused),
+    ("delivery", "token-stale"): (delivery.Released,),
+    ("delivery", "window-closed"): (delivery.Released,),
+    ("delivery", "in-review"): (delivery.Reviewed,),
+    ("delivery", "dead"): (delivery.Revived,),
+    ("inbound", "new"): (inbound.Received,),
+    ("inbound", "waiting"): (inbound.Handed,),
+    ("inbound", "handling"): (inbound.Handled,) * 9 + (inbound.HandlerFailed,),
+    ("inbound", "quarantined"): (inbound.Retried,),
+    ("window", "unseen"): (window.Heard,),
+    ("window", "open"): (window.Heard, window.Spent, window.Spent),
+    ("window", "used-up"): (window.Heard,),
+    ("window", "lapsed"): (window.Heard,),
+    ("window", "refused"): (window.Heard,),
+    ("circuit", "closed"): (circuit.Tripped,),
+    ("circuit", "half-open"): (circuit.ProbeSent,),
+    ("circuit", "probing"): (circuit.ProbePassed, circuit.ProbeFailed),
+    ("connection", "closed"): (connection.Started,),
+    ("connection", "dialling"): (connection.Ready, connection.Ready, connection.Lost),
+    ("connection", "proving"): (connection.Arrived,),
+    ("connection", "connected"): (connection.Idle, connection.Idle, connection.Arrived),
+    ("connection", "hanging-up"): (connection.HungUp,),
+    ("connection", "draining"): (connection.Drained,),
+    ("session", "closed"): (session.Started,),
+    ("session", "authorising"): (session.Authorised,),
+    ("session", "looking-up"): (session.Found,),
+    ("session", "dialling"): (session.SocketOpened,),
+    ("session", "greeting"): (session.Greeted,),
+    ("session", "identifying"): (session.Asked,),
+    ("session", "resuming"): (session.Asked,),
+    ("session", "proving"): (session.Welcomed,),
+    ("session", "connected"): (session.Arrived, session.Noted),
+    ("session", "beating"): (session.Acknowledged,),
+    ("session", "renewing"): (session.Authorised,),
+    ("session", "reauthorising"): (session.Authorised,),
+    ("session", "draining"): (session.Drained,),
+    ("session", "hanging-up"): (session.HungUp,),
+}
+"""What usually happens to an instance in a state. Where nothing is named, its timer elapses."""
+
+SELDOM: Final = 0.04
+"""How often something else happens instead."""
+
+WORDS: Final = "the a cat sat on mat and said that rain in spring keeps nobody from hello 好 moon 早上好 train late".split()
+
+
+class Walk:
+    """Lets things happen to instances, drawn by chance from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.now = BEGAN
+        self.made = 0
+
+    # ---- values ------------------------------------------------------------------------------------------------------
+
+    def event(self, kind: type[Event], chat: str) -> Event:
+        """Draw an event of a class."""
+        return kind(**{name: self.value(kind, name, hint, chat) for name, hint in _hints(kind) if self._is_said(kind, name)})
+
+    def _is_said(self, kind: type[Event], name: str) -> bool:
+        required = getattr(attrs.fields_dict(kind)[name], "default") is attrs.NOTHING
+        return required or (name not in SETTLED and self.random.random() < 0.3)
+
+    def value(self, kind: type[Event], name: str, hint: Any, chat: str) -> Any:
+        """Draw the value of a field, by its type and its name."""
+        draw, origin, arguments = self.random, typing.get_origin(hint), typing.get_args(hint)
+        if origin is Literal:
+            return draw.choice(arguments)
+        if origin in (Union, types.UnionType):
+            return self.value(kind, name, arguments[0], chat)
+        if origin is tuple:
+            few = 1 if draw.random() < 0.9 else draw.randint(2, 4)
+            return tuple(self.value(kind, name, arguments[0], chat) for _ in range(few))
+        if hint is Evidence:
+            return Evidence(spent=draw.randint(1, 10), allowed=10, size=draw.randint(1, 2000), last_minutes=draw.randint(1, 90))
+        if hint is Opening:
+            return Opening(heard_at=self.now)
+        if hint is bool:
+            return draw.random() < 0.5
+        if hint is float:
+            return round(1 + draw.random() * 3, 2)
+        if hint is int:
+            return self._number(kind, name)
+        return self._text(name, chat)
+
+    def _number(self, kind: type[Event], name: str) -> int:
+        draw = self.random
+        if name == "wait" and kind in (session.Found, session.Greeted) and draw.random() < 0.98:
+            return 0
+        if name in ("expires_at",):
+            return self.now + draw.randint(1, 40) * SECONDS * 3600
+        if name in ("lasts", "resumable", "renew"):
+            return 1 * DAYS
+        if name in ("wait", "held", "within", "beat", "beat_every", "down", "offline", "slept", "by", "length"):
+            return draw.randint(1, 90_000) * MILLISECONDS
+        return draw.randint(0, 99)
+
+    def _text(self, name: str, chat: str) -> str:
+        draw = self.random
+        if name in ("chat", "sender"):
+            return chat
+        if name in ("parts", "text"):
+            return " ".join(draw.choices(WORDS, k=draw.randint(1, 40)))
+        if name in ("reason", "error", "action", "reading"):
+            return " ".join(draw.choices(WORDS, k=draw.randint(3, 12)))
+        if name in ("id", "message", "audit", "trace", "delivery", "key", "reply_to", "boot", "answers", "quotes"):
+            return f"{draw.getrandbits(80):020x}"
+        return draw.choice(("api", "connect", "inbound", "circuit", "ret=-2", "wss://gateway.example/ws"))
+
+    # ---- steps -------------------------------------------------------------------------------------------------------
+
+    def next(self, machine: Machine, snapshot: Snapshot, chat: str) -> Event:
+        """Draw what happens next to an instance."""
+        draw, state = self.random, snapshot.state
+        if draw.random() < SELDOM:
+            kind = draw.choice(_foreseen(machine, state) if draw.random() < 0.8 else _every(machine))
+            return self.event(kind, chat)
+        due = sorted(machine.deadlines(snapshot))
+        usual = USUAL.get((machine.name, state), ())
+        if due and (not usual or due[0][0] <= self.now):
+            self.now = max(self.now, min(due[0][0], self.now + 60 * SECONDS))
+            return Elapsed(due[0][1])
+        return self.event(draw.choice(usual or _foreseen(machine, state)), chat)
+
+    def step(self, held: dict[str, Snapshot], address: str, chat: str) -> Entry:
+        """Let something happen to an instance."""
+        machine = MACHINES[Address.parse(address).machine]
+        before = held.get(address) or machine.start()
+        self.now += self.random.randint(1, 40) * MILLISECONDS
+        event = self.next(machine, before, chat)
+        decision = machine.step(before, event, self.now)
+        held[address] = after = decision.snapshot
+        live = machine.name in IN_LANES and after.state not in NO_LANE
+        return Entry(address, machine, before.state, event, decision, 0, chat, 1, live=live, due=machine.due(after))
+
+    def days(self, count: int, accounts: int) -> Iterator[Unit]:
+        """Yield units of one row each, of so many accounts together."""
+        held: dict[str, Snapshot] = {}
+        names, weights = list(MIX), list(MIX.values())
+        under_way: dict[tuple[str, int, int], str] = {}
+        for _ in range(count):
+            name = self.random.choices(names, weights)[0]
+            account, chat = self.random.randrange(accounts), self.random.randrange(CHATS)
+            who = f"o9cq80chat{account:02}{chat:03}@im.wechat"
+            if name in IN_LANES:
+                place = name, account, chat
+                address = under_way.get(place) or f"{name}/wx{account:02}/{self.random.getrandbits(80):020x}"
+                entry = self.step(held, address, who)
+                under_way[place] = address
+                if held[address].state in (*MACHINES[name].final, "dead", "quarantined"):
+                    del under_way[place]
+                    if self.random.random() < 0.9:
+                        del held[address]
+            else:
+                tie = name in ("session", "connection") or self.random.random() < 0.2
+                address = f"{name}/wx{account:02}" if tie and name != "window" else f"{name}/wx{account:02}/{who}"
+                entry = self.step(held, address, who)
+            yield Unit(f"wx{account:02}", self.now, [entry])
+
+
+SETTLED: Final = frozenset({"final", "forget", "probe"})
+"""Fields that stay at their defaults, because the usual is meant."""
+
+
+@functools.cache
+def _hints(kind: type[Event]) -> tuple[tuple[str, Any], ...]:
+    hints = typing.get_type_hints(kind)
+    return tuple((field.name, hints[field.name]) for field in attrs.fields(kind))
+
+
+@functools.cache
+def _every(machine: Machine) -> Sequence[type[Event]]:
+    return [event for event in (*machine.events, *BUILT_IN) if isinstance(event, type)]
+
+
+@functools.cache
+def _foreseen(machine: Machine, state: str) -> Sequence[type[Event]]:
+    names = {name_of(event) for row in machine.table if state in row.sources and not row.ignores for event in row.events}
+    found = [kind for kind in _every(machine) if kind.__name__ in names and kind.__name__ not in ("StopRequested",)]
+    return found or _every(machine)
+
+
+def write(path: Path, count: int, *, accounts: int = 20, seed: int = 1) -> None:
+    """Write a journal of so many rows."""
+    prepare(path, busy_ns=SECONDS)
+    walk = Walk(seed)
+    with closing(connect(path, busy_ns=SECONDS)) as db:
+        db.execute("pragma synchronous = off")
+        batch, first = Batch(1, BEGAN), 1
+        for number, unit in enumerate(walk.days(count, accounts), start=1):
+            batch.add(encode(unit), 1)
+            if number % AT_ONCE == 0 or number == count:
+                db.execute("begin")
+                db.executemany(INSERT_EVENT, batch.events)
+                db.executemany(INSERT_INSTANCE, batch.inserts())
+                db.executemany(UPDATE_INSTANCE, batch.updates())
+                db.execute("commit")
+                first = batch.following
+                batch = Batch(first, unit.now)
