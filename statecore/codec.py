@@ -117,6 +117,11 @@ def upcaster(name: str, *, since: int) -> Callable[[Upcast], Upcast]:
     return register
 
 
+def has_upcaster(name: str, since: int) -> bool:
+    """Tell whether there is an upcaster for a type from a version."""
+    return (name, since) in _upcasters
+
+
 def upcast(name: str, fields: dict[str, Any], schema: int, current: int) -> dict[str, Any]:
     """Lift *fields* from version *schema* to *current*, a step at a time.
 

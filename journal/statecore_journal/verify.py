@@ -1,0 +1,243 @@
+"""Does this code still do what a journal records?
+
+Everything is folded once more and compared: with every row's states, version, outcome and guards, and in the end with the
+table `instances`. What does not fit is named with what was recorded and what this code makes of it, the versions of the
+definition and of the fields on both sides, and the upcaster that could settle it.
+"""
+
+import heapq
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from statecore.machine import Machine, Snapshot
+from statecore.machines import MACHINES
+from statecore_journal.advice import explained
+from statecore_journal.fold import INSTANCES, VERSION, Divergence, Folded, Replay
+from statecore_journal.loading import load_machines
+from statecore_journal.reader import open_reader
+from statecore_journal.sweep import EVERYWHERE, Sweep, Where
+
+NAMED_MAX: Final = 20
+"""Divergences that are named one by one, the first of them; the others are counted."""
+
+ROWS_FOR_SEVERAL: Final = 200_000
+"""Fewer rows are done before another process has started."""
+
+JOBS_MAX: Final = 8
+
+
+@attrs.frozen(kw_only=True)
+class Verified:
+    """What came of comparing a journal with this code.
+
+    Args:
+        path: of the journal.
+        events: rows there are.
+        instances: instances whose every row, and whose place in `instances`, was compared.
+        diverging: instances that part from the record.
+        named: where, the first first; at most `NAMED_MAX`.
+        unknown: rows of machines that this code does not have, by the machine's name. They were not compared.
+    """
+
+    path: str
+    events: int
+    instances: int
+    diverging: int
+    named: tuple[Divergence, ...]
+    unknown: Mapping[str, int]
+
+    @property
+    def holds(self) -> bool:
+        """Whether all of it was compared, and fits."""
+        return not self.diverging and not self.unknown
+
+
+def verify(
+    path: str | Path, *, machines: Mapping[str, Machine] | None = None, specs: Sequence[str] = (), jobs: int = 1
+) -> Verified:
+    """Compare a journal with the machines of this code. Memory does not grow with it.
+
+    Args:
+        path: of the journal. A gateway may be writing it.
+        machines: by name; the shipped ones unless something else is given.
+        specs: where to find machines instead, as "package.module:ATTRIBUTE"; with the shipped ones.
+        jobs: processes that share the work, where the machines can be found by another process; 0 for as many as there are
+            processors.
+
+    Raises:
+        NotAJournal, JournalTooNew, JournalCorrupt, JournalError: see there.
+        ConfigError: there is no such machine.
+    """
+    file = Path(path)
+    known = load_machines(specs) if machines is None else machines
+    with open_reader(file) as reader, reader.reading() as connection:
+        parts = _parts(connection, 1 if machines is not None else jobs or min(len(os.sched_getaffinity(0)), JOBS_MAX))
+        if len(parts) == 1:
+            return _verify(connection, file, known, parts[0])
+    with ProcessPoolExecutor(len(parts), mp_context=get_context("spawn")) as pool:
+        return _joined(list(pool.map(partial(_verify_apart, file, tuple(specs)), parts)))
+
+
+def diverges(path: str | Path, *, machines: Mapping[str, Machine] = MACHINES) -> Divergence | None:
+    """Return the first place in a journal where this code does not do what was recorded, or None.
+
+    Raises:
+        NotAJournal, JournalTooNew, JournalCorrupt, JournalError: see there.
+    """
+    found = verify(path, machines=machines)
+    if found.unknown:
+        return _unknown(path, found, machines)
+    return found.named[0] if found.named else None
+
+
+def _unknown(path: str | Path, found: Verified, machines: Mapping[str, Machine]) -> Divergence:
+    """Name the first row of a machine that this code does not have."""
+    name = min(found.unknown)
+    with open_reader(path) as reader, reader.reading() as connection:
+        rows = connection.execute(
+            "select seq, machine, version, event from events where machine >= ? and machine < ? order by seq limit 1",
+            (f"{name}/", f"{name}0"),
+        ).fetchall()
+    seq, address, version, event = rows[0] if rows else (0, f"{name}/", 0, "")
+    because = f"nothing, because this code has no machine {name!r}; it has {', '.join(machines)}"
+    return Divergence(seq, address, version, event, "a row", because)
+
+
+# ---- the parts of a journal ------------------------------------------------------------------------------------------
+
+
+def _parts(connection: sqlite3.Connection, jobs: int) -> list[Where]:
+    """Cut the instances into ranges of addresses that have about as many rows each."""
+    ((rows,),) = connection.execute("select count(*) from events").fetchall()
+    if jobs == 1 or rows < ROWS_FOR_SEVERAL:
+        return [EVERYWHERE]
+    cuts = [
+        connection.execute("select machine from events order by machine limit 1 offset ?", (rows * cut // jobs,)).fetchone()
+        for cut in range(1, jobs)
+    ]
+    edges = ["", *dict.fromkeys(address for (address,) in cuts), ""]
+    return [
+        Where("machine >= ? and machine < ?", (begin, end)) if end else Where("machine >= ?", (begin,))
+        for begin, end in zip(edges, edges[1:], strict=False)
+    ]
+
+
+def _verify_apart(path: Path, specs: tuple[str, ...], where: Where) -> Verified:
+    with open_reader(path) as reader, reader.reading() as connection:
+        return _verify(connection, path, load_machines(specs), where)
+
+
+def _joined(parts: Sequence[Verified]) -> Verified:
+    unknown: Counter[str] = Counter()
+    for part in parts:
+        unknown.update(part.unknown)
+    named = sorted((one for part in parts for one in part.named), key=_place)
+    return Verified(
+        path=parts[0].path,
+        events=sum(part.events for part in parts),
+        instances=sum(part.instances for part in parts),
+        diverging=sum(part.diverging for part in parts),
+        named=tuple(named[:NAMED_MAX]),
+        unknown=dict(unknown),
+    )
+
+
+# ---- one part --------------------------------------------------------------------------------------------------------
+
+
+def _verify(connection: sqlite3.Connection, path: Path, machines: Mapping[str, Machine], where: Where) -> Verified:
+    comparison = _Comparison(connection, machines, where)
+    comparison.run()
+    named = sorted(comparison.named, key=_place)
+    return Verified(
+        path=str(path),
+        events=comparison.sweep.events,
+        instances=comparison.compared,
+        diverging=comparison.diverging,
+        named=tuple(explained(connection, machines, one) for one in named),
+        unknown=dict(comparison.sweep.unknown),
+    )
+
+
+def _place(divergence: Divergence) -> tuple[int, str]:
+    return divergence.seq, divergence.address
+
+
+class _Comparison:
+    """Compares a sweep with the table `instances`."""
+
+    def __init__(self, connection: sqlite3.Connection, machines: Mapping[str, Machine], where: Where) -> None:
+        self.sweep = Sweep(connection, machines, where, self._leave, self._note)
+        self.sweep.back = self._back
+        self.compared = self.diverging = 0
+        self.named: list[Divergence] = []
+        self._connection = connection
+        self._machines = machines
+        self._where = where
+        self._replays = {name: Replay(machine) for name, machine in machines.items()}
+
+    def run(self) -> None:
+        self.sweep.run()
+        for address, snapshot, parted in self.sweep.standing():
+            if not parted:
+                self._compare(address, snapshot, self._recorded(address))
+            self.compared += 1
+        if self.compared != self._count():
+            for address, version, seq, state in self._orphans():
+                self._note(Divergence(seq, address, version, "", state, "no history"))
+
+    def _note(self, divergence: Divergence) -> None:
+        self.diverging += 1
+        self.named.append(divergence)
+        if len(self.named) > 2 * NAMED_MAX:
+            self.named = heapq.nsmallest(NAMED_MAX, self.named, key=_place)
+
+    def _leave(self, address: str, snapshot: Snapshot) -> bool:
+        """Compare an instance whose place in `instances` is as far as it is: nothing more will happen to it."""
+        recorded = self._recorded(address)
+        if recorded is None or recorded[VERSION] != snapshot.version:
+            return False
+        self._compare(address, snapshot, recorded)
+        self.compared += 1
+        return True
+
+    def _back(self, _address: str, _snapshot: Snapshot) -> None:
+        self.compared -= 1
+
+    def _recorded(self, address: str) -> tuple[object, ...] | None:
+        found: tuple[object, ...] | None = self._connection.execute(f"{INSTANCES} where address = ?", (address,)).fetchone()
+        return found
+
+    def _compare(self, address: str, snapshot: Snapshot, recorded: tuple[object, ...] | None) -> None:
+        replay = self._replays[address.partition("/")[0]]
+        found = replay.ends_at(Folded(address, snapshot, 0), recorded)
+        if found is not None:
+            last = "select seq from events where machine = ? and version = ?"
+            (seq,) = self._connection.execute(last, (address, snapshot.version)).fetchone() or (0,)
+            self._note(attrs.evolve(found, seq=seq))
+
+    def _count(self) -> int:
+        counts = self._connection.execute(
+            f"select machine, count(*) from instances where {self._where.about('address')} group by machine",
+            self._where.values,
+        )
+        return sum(count for machine, count in counts if machine in self._machines)
+
+    def _orphans(self) -> Iterator[tuple[str, int, int, str]]:
+        """Yield the instances that no event made."""
+        rows = self._connection.execute(
+            "select address, version, seq, state from instances"
+            f" where {self._where.about('address')} and not exists (select 1 from events where events.machine = address)"
+            " and not exists (select 1 from checkpoints where checkpoints.address = instances.address)",
+            self._where.values,
+        )
+        return (row for row in rows if row[0].partition("/")[0] in self._machines)
