@@ -27,8 +27,14 @@ from statecore_journal.rows import INSERT_EVENT, INSERT_INSTANCE, UPDATE_INSTANC
 from statecore_journal.schema import connect, prepare
 
 BEGAN: Final = 1_790_000_000 * SECONDS
-CHATS: Final = 40
+CHATS: Final = 400
 """Chats of an account."""
+
+TALKS: Final = 200
+"""Chats that somebody writes in at the same time."""
+
+TALK_ROWS: Final = 40
+"""Rows until somebody else writes instead."""
 
 AT_ONCE: Final = 5_000
 """Rows of a commit; nobody waits for these."""
@@ -181,25 +187,46 @@ class Walk:
         """Yield units of one row each, of so many accounts together."""
         held: dict[str, Snapshot] = {}
         names, weights = list(MIX), list(MIX.values())
-        under_way: dict[tuple[str, int, int], str] = {}
+        talks = [self._talk(accounts) for _ in range(TALKS)]
         for _ in range(count):
+            number = self.random.randrange(TALKS)
+            if self.random.random() < 1 / TALK_ROWS:
+                talks[number] = self._talk(accounts)
+            talk = talks[number]
             name = self.random.choices(names, weights)[0]
-            account, chat = self.random.randrange(accounts), self.random.randrange(CHATS)
-            who = f"o9cq80chat{account:02}{chat:03}@im.wechat"
-            if name in IN_LANES:
-                place = name, account, chat
-                address = under_way.get(place) or f"{name}/wx{account:02}/{self.random.getrandbits(80):020x}"
-                entry = self.step(held, address, who)
-                under_way[place] = address
-                if held[address].state in (*MACHINES[name].final, "dead", "quarantined"):
-                    del under_way[place]
-                    if self.random.random() < 0.9:
-                        del held[address]
-            else:
-                tie = name in ("session", "connection") or self.random.random() < 0.2
-                address = f"{name}/wx{account:02}" if tie and name != "window" else f"{name}/wx{account:02}/{who}"
-                entry = self.step(held, address, who)
-            yield Unit(f"wx{account:02}", self.now, [entry])
+            address = talk.address(name, self.random)
+            entry = self.step(held, address, talk.who)
+            if name in IN_LANES and held[address].state in (*MACHINES[name].final, "dead", "quarantined"):
+                del talk.under_way[name]
+                if self.random.random() < 0.9:
+                    del held[address]
+            yield Unit(talk.account, self.now, [entry])
+
+    def _talk(self, accounts: int) -> "Talk":
+        account, chat = self.random.randrange(accounts), self.random.randrange(CHATS)
+        return Talk(f"wx{account:02}", f"o9cq80chat{account:02}{chat:03}@im.wechat")
+
+
+@attrs.define
+class Talk:
+    """A conversation that is under way.
+
+    Args:
+        account: with which account.
+        who: the chat.
+        under_way: the message of each kind that is not finished yet, by its machine.
+    """
+
+    account: str
+    who: str
+    under_way: dict[str, str] = attrs.field(factory=dict)
+
+    def address(self, name: str, draw: random.Random) -> str:
+        """Return the instance of a machine that something happens to next."""
+        if name in IN_LANES:
+            return self.under_way.setdefault(name, f"{name}/{self.account}/{draw.getrandbits(80):020x}")
+        tie = name in ("session", "connection") or (name == "circuit" and draw.random() < 0.2)
+        return f"{name}/{self.account}" if tie else f"{name}/{self.account}/{self.who}"
 
 
 SETTLED: Final = frozenset({"final", "forget", "probe"})
