@@ -435,11 +435,15 @@ class Machine:
         own = tuple(wait for wait in self.awaits.get(state, ()) if isinstance(wait, Timer))
         return own if state in self.final else (*own, *self.named)
 
-    def _held(self, state: str, *, enters: bool, elapsed: str) -> tuple[tuple[str, int, int, bool, bool], ...]:
+    def _held(
+        self, state: str, *, enters: bool, elapsed: str, does: bool
+    ) -> tuple[tuple[str, int, int, bool, bool], ...]:
+        """Return the timers to look at; a named one is as it was where nothing that is remembered changes."""
         return tuple(
             (timer.field, timer.floor, timer.cap, own, own and (enters or timer.field == elapsed))
             for timer in self._timers_of(state)
             for own in (timer not in self.named,)
+            if own or does
         )
 
     def _build_engine(self) -> Any:
@@ -503,7 +507,7 @@ class Machine:
                     target=target,
                     verdict=Verdict(kind, row.because or "", answers),
                     enters=enters,
-                    timers=() if row.ignores else self._held(target, enters=enters, elapsed=elapsed),
+                    timers=() if row.ignores else self._held(target, enters=enters, elapsed=elapsed, does=row.do is not None),
                     ended=tuple(sorted(own - kept)) if enters else (),
                     fired=elapsed if named else "",
                     effect=self.effect(target) if enters else None,
