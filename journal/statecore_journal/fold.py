@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
@@ -22,8 +22,10 @@ from statecore.events import BUILT_IN, Elapsed, Event, name_of
 from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES
 from statecore.system import Address
-from statecore_journal.reader import Reader
 from statecore_journal.rows import shown
+
+if TYPE_CHECKING:
+    from statecore_journal.reader import Reader
 
 KNOWN_MAX: Final = 256
 """Events of a name that are kept to be used again: many rows say the same, such as that a timer elapsed."""
@@ -80,7 +82,7 @@ class Divergence:
 
 
 def fold(
-    source: Reader | sqlite3.Connection,
+    source: "Reader | sqlite3.Connection",
     address: str | None = None,
     until: int | None = None,
     *,
@@ -147,12 +149,12 @@ class _Ahead:
 
 
 @contextmanager
-def _connection(source: Reader | sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    if isinstance(source, Reader):
+def _connection(source: "Reader | sqlite3.Connection") -> Iterator[sqlite3.Connection]:
+    if isinstance(source, sqlite3.Connection):
+        yield source
+    else:
         with source.reading() as connection:
             yield connection
-    else:
-        yield source
 
 
 def _histories(

@@ -39,8 +39,7 @@ ROWS_AT_ONCE: Final = 256
 SHOWN_MAX: Final = 4096
 """Verdicts whose text is kept. A table has few; the others are made for one event and forgotten with it."""
 
-SWEPT: Final = "select machine, version, at, event, source, target, outcome, data, guards, schema from events not indexed"
-"""In the order of the file, so the rows must not be found through an index."""
+SWEPT: Final = "select machine, version, at, event, source, target, outcome, data, guards, schema from events"
 
 
 class Where(NamedTuple):
@@ -49,10 +48,12 @@ class Where(NamedTuple):
     Args:
         condition: with the column `machine` for the address.
         values: what is bound to it.
+        narrow: whether they are few, so that their rows are found through the index; else all rows are read in their order.
     """
 
     condition: str = "1"
     values: tuple[Any, ...] = ()
+    narrow: bool = False
 
     def about(self, column: str) -> str:
         """Return the condition for a table that calls the address something else."""
@@ -105,8 +106,9 @@ class Sweep:
     def run(self, until: int | None = None) -> None:
         """Go through all rows, or those up to a position."""
         upto = 2**63 - 1 if until is None else until
+        way = "" if self._where.narrow else " not indexed"
         condition = f"{self._where.condition} and seq <= ?"
-        cursor = self._connection.execute(f"{SWEPT} where {condition} order by seq", (*self._where.values, upto))
+        cursor = self._connection.execute(f"{SWEPT}{way} where {condition} order by seq", (*self._where.values, upto))
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             self.events += len(rows)
             self._take(rows)
@@ -229,8 +231,8 @@ class Sweep:
 
     # ---- at the end --------------------------------------------------------------------------------------------------
 
-    def standing(self, until: int | None = None) -> Iterator[tuple[str, Snapshot, bool]]:
-        """Yield (address, where it is, whether it has parted from the record) of those that were not left, by address."""
+    def settle(self, until: int | None = None) -> None:
+        """Put aside all that are not left, once the last row is through, with those of which nothing but a checkpoint is there."""
         self._retire(self._old)
         self._retire(self._young)
         self._old, self._young = {}, {}
@@ -247,6 +249,13 @@ class Sweep:
                 self._parted(found)
             elif not self._leave(start[0], found.snapshot):
                 self._aside.put([(start[0], found.snapshot, False)])
+
+    def counts(self) -> Counter[tuple[str, str]]:
+        """Return how many of those that were put aside are in each state, by (machine, state)."""
+        return self._aside.counts()
+
+    def standing(self) -> Iterator[tuple[str, Snapshot, bool]]:
+        """Yield (address, where it is, whether it has parted from the record) of those that were put aside, by address."""
         for aside in self._aside.all():
             yield aside[0], _held_of(aside, self._tools_of(aside[0].partition("/")[0]))[0], bool(aside[-1])
 
@@ -284,6 +293,13 @@ class _Aside:
     def take(self, address: str) -> Row | None:
         """Take an instance back."""
         return self._connection.execute("delete from aside where address = ? returning *", (address,)).fetchone()
+
+    def counts(self) -> Counter[tuple[str, str]]:
+        """Count them by (machine, state)."""
+        rows = self._connection.execute(
+            "select substr(address, 1, instr(address, '/') - 1), state, count(*) from aside group by 1, 2"
+        )
+        return Counter({(machine, state): count for machine, state, count in rows})
 
     def all(self) -> Iterator[Row]:
         """Return all, in the order of their addresses."""

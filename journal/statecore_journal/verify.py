@@ -187,6 +187,7 @@ class _Comparison:
 
     def run(self) -> None:
         self.sweep.run()
+        self.sweep.settle()
         for address, snapshot, parted in self.sweep.standing():
             if not parted:
                 self._compare(address, snapshot, self._recorded(address))
