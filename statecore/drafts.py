@@ -20,7 +20,12 @@ def draft_of(cls: type) -> type | None:
     fields = attrs.fields(cls)
     plain = all(field.converter is None and field.validator is None and field.init for field in fields)
     hooks = ("__attrs_init__", "__attrs_pre_init__", "__attrs_post_init__", "_attrs_cached_hash")
-    if not plain or any(hasattr(cls, hook) for hook in hooks) or cls.__dictoffset__ or cls.__new__ is not object.__new__:
+    if (
+        not plain
+        or any(hasattr(cls, hook) for hook in hooks)
+        or cls.__dictoffset__
+        or cls.__new__ is not object.__new__
+    ):
         return None
     writing = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}  # they share one slot of the type
     return type(f"Draft{cls.__name__}", (cls,), {"__slots__": (), **writing})

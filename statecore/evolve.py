@@ -25,7 +25,9 @@ def _copier(cls: type, changed: tuple[str, ...]) -> Copier:
         f"copy.{field.name} = {f'changes[{field.name!r}]' if field.name in changed else f'value.{field.name}'}"
         for field in fields
     ]
-    source = "\n    ".join(["def copier(value, changes):", "copy = new(draft)", *lines, "copy.__class__ = cls", "return copy"])
+    source = "\n    ".join(
+        ["def copier(value, changes):", "copy = new(draft)", *lines, "copy.__class__ = cls", "return copy"]
+    )
     scope: dict[str, Any] = {"cls": cls, "draft": draft, "new": object.__new__}
     exec(source, scope)  # noqa: S102 - as attrs itself does; nothing in it comes from outside
     copier: Copier = scope["copier"]

@@ -507,7 +507,9 @@ class Machine:
                     target=target,
                     verdict=Verdict(kind, row.because or "", answers),
                     enters=enters,
-                    timers=() if row.ignores else self._held(target, enters=enters, elapsed=elapsed, does=row.do is not None),
+                    timers=()
+                    if row.ignores
+                    else self._held(target, enters=enters, elapsed=elapsed, does=row.do is not None),
                     ended=tuple(sorted(own - kept)) if enters else (),
                     fired=elapsed if named else "",
                     effect=self.effect(target) if enters else None,

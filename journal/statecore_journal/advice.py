@@ -33,11 +33,15 @@ def explained(connection: sqlite3.Connection, machines: Mapping[str, Machine], f
     data, schema, definition = row
     found = attrs.evolve(found, definition=(definition, machine.version))
     if MISSING_ROWS in found.folded:
-        return attrs.evolve(found, advice="something else than `statecore prune` deleted rows; restore a copy of the file")
+        return attrs.evolve(
+            found, advice="something else than `statecore prune` deleted rows; restore a copy of the file"
+        )
     kind = Replay(machine).kind(found.event)
     if kind is None:
         how = f"give {machine.name} an event {found.event} again, be it in a row that ignores it"
-        return attrs.evolve(found, advice=f"{how}; if it has another name now, keep a class of the old one for old rows")
+        return attrs.evolve(
+            found, advice=f"{how}; if it has another name now, keep a class of the old one for old rows"
+        )
     found = attrs.evolve(found, schema=(schema, getattr(kind, "schema", 1)))
     return _settled(found, kind, data, "the table of this code does something else with it")
 
@@ -50,7 +54,9 @@ def _of_instance(connection: sqlite3.Connection, machine: Machine, found: Diverg
     kind = machine.remembers
     found = attrs.evolve(found, schema=(schema, getattr(kind, "schema", 1)))
     if found.recorded.startswith(("state ", "version ", "entered ")) or found.folded == "no history":
-        return attrs.evolve(found, advice="the table `instances` and the rows are not of one piece; restore a copy of the file")
+        return attrs.evolve(
+            found, advice="the table `instances` and the rows are not of one piece; restore a copy of the file"
+        )
     if found.schema == (schema, schema) and _reads(kind, data):
         differ = ", ".join(_differing(found.recorded, found.folded)) or "something"
         how = f"every row fits, so a handler of this code remembers something else in {differ}"
@@ -69,7 +75,9 @@ def _settled(found: Divergence, kind: type, data: str, otherwise: str) -> Diverg
     if since is not None:
         return attrs.evolve(found, advice=f"lift {name} from version {since}", stub=stub(kind, since, data))
     if recorded < current:
-        return attrs.evolve(found, advice=f"see to the upcasters of {name} from version {recorded}: what they return ends elsewhere")
+        return attrs.evolve(
+            found, advice=f"see to the upcasters of {name} from version {recorded}: what they return ends elsewhere"
+        )
     why = otherwise if _reads(kind, data) else f"the fields of {name} have changed"
     how = f"{why}: undo that, or raise `schema` of {name} to {current + 1} and lift what is recorded"
     return attrs.evolve(found, advice=how, stub=stub(kind, current, data))

@@ -57,9 +57,7 @@ class Chain:
     pruned: int | None
 
 
-def why(
-    reader: Reader, seq: int, *, machines: Mapping[str, Machine] = MACHINES, whole: bool = False
-) -> Chain:
+def why(reader: Reader, seq: int, *, machines: Mapping[str, Machine] = MACHINES, whole: bool = False) -> Chain:
     """Walk the causes of a row back to the event from outside that began it.
 
     That is one that no row caused, or one that brought something in: messages, a frame. What such a poll goes back to in

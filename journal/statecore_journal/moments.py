@@ -37,7 +37,9 @@ def parse(text: str, *, now: int, last: int) -> int:
         if found := _TIME.fullmatch(text):
             hour, minute, second, fraction = found.groups()
             day = dt.datetime.fromtimestamp(last / SECONDS).astimezone()
-            moment = day.replace(hour=int(hour), minute=int(minute), second=int(second or 0), microsecond=0, tzinfo=None)
+            moment = day.replace(
+                hour=int(hour), minute=int(minute), second=int(second or 0), microsecond=0, tzinfo=None
+            )
             return _ns(moment) + int((fraction or "0").ljust(9, "0"))
         return _ns(dt.datetime.fromisoformat(text))
     except (ValueError, OverflowError) as error:

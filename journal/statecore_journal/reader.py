@@ -382,8 +382,7 @@ class Reader:
         with self.reading():
             scope, wanted, values = self._filter(machine, account, chat, event, state, outcome)
             where = f"{scope} where {wanted} and seq > ? and seq <= ?"
-            ((end,),) = self._all("select coalesce(max(seq), 0) from events")
-            end = end if until is None else min(end, until)
+            end = self.last() if until is None else min(self.last(), until)
             if last is not None and cause is None:
                 first = f"select min(seq) from (select seq from {where} order by seq desc limit ?)"  # noqa: S608
                 ((begin,),) = self._all(first, *values, after, end, last)
@@ -406,6 +405,11 @@ class Reader:
         columns = ", ".join(_LOG_COLUMNS)
         rows = self._all(f"select {columns} from events where seq = ?", seq)  # noqa: S608 - a constant
         return _log_row(rows[0]) if rows else None
+
+    def last(self) -> int:
+        """Return the position of the last row; 0 if there is none."""
+        ((found,),) = self._all("select coalesce(max(seq), 0) from events")
+        return int(found)
 
     def causes(self, after: int, end: int) -> list[tuple[int, int]]:
         """Return (position, position of the cause) of a page of rows that were caused by others, in their order."""

@@ -28,6 +28,7 @@ class Standing:
         version: how many events it had taken.
         seq: position of the last of them; None if it is pruned.
         since: when it had entered the state, by the wall clock; None if that row is pruned.
+        held: for how long it had been in it, by the gateway's clock; likewise.
         remembered: its fields that are not at their defaults.
         deadlines: of the timers that ran, with how long they still had, the next one first.
         parted: whether this code parts from the record before that moment; then it is shown where that was.
@@ -38,6 +39,7 @@ class Standing:
     version: int
     seq: int | None
     since: int | None
+    held: int | None
     remembered: Mapping[str, Any]
     deadlines: tuple[tuple[str, int], ...]
     parted: bool
@@ -104,7 +106,8 @@ def replay(
         fold.sweep.settle(until)
         counts = fold.counted()
         last = connection.execute(
-            "select seq, at, wall from events where seq <= ? order by seq desc limit 1", (2**63 - 1 if until is None else until,)
+            "select seq, at, wall from events where seq <= ? order by seq desc limit 1",
+            (2**63 - 1 if until is None else until,),
         ).fetchone()
         seq, at, wall = last or (0, 0, 0)
         yield Replayed(
@@ -161,17 +164,20 @@ class _Fold:
             deadlines = sorted((deadline - at, name) for deadline, name in machine.deadlines(snapshot))
             rows = dict(
                 self._connection.execute(
-                    "select version, json_array(seq, wall) from events where machine = ? and version in (?, ?)",
+                    "select version, json_array(seq, wall, at) from events where machine = ? and version in (?, ?)",
                     (address, snapshot.version, snapshot.entered),
                 )
             )
-            last, entered = (json.loads(rows.get(version, "[null, null]")) for version in (snapshot.version, snapshot.entered))
+            last, entered = (
+                json.loads(rows.get(version, "[null, null, null]")) for version in (snapshot.version, snapshot.entered)
+            )
             yield Standing(
                 address=address,
                 state=snapshot.state,
                 version=snapshot.version,
                 seq=last[0],
                 since=entered[1],
+                held=None if entered[2] is None else max(0, at - entered[2]),
                 remembered=json.loads(codec.dumps(snapshot.data)),
                 deadlines=tuple((name, left) for left, name in deadlines),
                 parted=parted,

@@ -121,7 +121,9 @@ def _parts(connection: sqlite3.Connection, jobs: int) -> list[Where]:
     if jobs == 1 or rows < ROWS_FOR_SEVERAL:
         return [EVERYWHERE]
     cuts = [
-        connection.execute("select machine from events order by machine limit 1 offset ?", (rows * cut // jobs,)).fetchone()
+        connection.execute(
+            "select machine from events order by machine limit 1 offset ?", (rows * cut // jobs,)
+        ).fetchone()
         for cut in range(1, jobs)
     ]
     edges = ["", *dict.fromkeys(address for (address,) in cuts), ""]
@@ -215,7 +217,9 @@ class _Comparison:
         self.compared -= 1
 
     def _recorded(self, address: str) -> tuple[object, ...] | None:
-        found: tuple[object, ...] | None = self._connection.execute(f"{INSTANCES} where address = ?", (address,)).fetchone()
+        found: tuple[object, ...] | None = self._connection.execute(
+            f"{INSTANCES} where address = ?", (address,)
+        ).fetchone()
         return found
 
     def _compare(self, address: str, snapshot: Snapshot, recorded: tuple[object, ...] | None) -> None:

@@ -14,6 +14,11 @@ COMMANDS: Final = {
     "send": ("statecore.cli.send", "send", "Send a message, from any process."),
     "status": ("statecore.cli.read", "status", "Show where everything is, and why."),
     "log": ("statecore.cli.read", "log", "Show what happened, a line an event."),
+    "follow": ("statecore.cli.follow", "follow", "Show what happens, as it happens."),
+    "why": ("statecore.cli.why", "why", "Show what led to a row, and what it set off."),
+    "replay": ("statecore.cli.replay", "replay", "Show where everything was at some moment."),
+    "verify": ("statecore.cli.verify", "verify", "Tell whether this code does what journals record."),
+    "diff": ("statecore.cli.diff", "diff", "Show where two journals part, or two versions of machines."),
     "dead": ("statecore.cli.dead", "dead", "List, show, retry and purge what was given up."),
     "login": ("statecore.cli.login", "login", "Log in to a platform."),
 }

@@ -90,7 +90,9 @@ USUAL: Final[Mapping[tuple[str, str], tuple[type[Event], ...]]] = {
 SELDOM: Final = 0.04
 """How often something else happens instead."""
 
-WORDS: Final = "the a cat sat on mat and said that rain in spring keeps nobody from hello 好 moon 早上好 train late".split()
+WORDS: Final = (
+    "the a cat sat on mat and said that rain in spring keeps nobody from hello 好 moon 早上好 train late".split()
+)
 
 
 class Walk:
@@ -105,7 +107,9 @@ class Walk:
 
     def event(self, kind: type[Event], chat: str) -> Event:
         """Draw an event of a class."""
-        return kind(**{name: self.value(kind, name, hint, chat) for name, hint in _hints(kind) if self._is_said(kind, name)})
+        return kind(
+            **{name: self.value(kind, name, hint, chat) for name, hint in _hints(kind) if self._is_said(kind, name)}
+        )
 
     def _is_said(self, kind: type[Event], name: str) -> bool:
         required = getattr(attrs.fields_dict(kind)[name], "default") is attrs.NOTHING
@@ -122,7 +126,9 @@ class Walk:
             few = 1 if draw.random() < 0.9 else draw.randint(2, 4)
             return tuple(self.value(kind, name, arguments[0], chat) for _ in range(few))
         if hint is Evidence:
-            return Evidence(spent=draw.randint(1, 10), allowed=10, size=draw.randint(1, 2000), last_minutes=draw.randint(1, 90))
+            return Evidence(
+                spent=draw.randint(1, 10), allowed=10, size=draw.randint(1, 2000), last_minutes=draw.randint(1, 90)
+            )
         if hint is Opening:
             return Opening(heard_at=self.now)
         if hint is bool:
@@ -246,7 +252,9 @@ def _every(machine: Machine) -> Sequence[type[Event]]:
 
 @functools.cache
 def _foreseen(machine: Machine, state: str) -> Sequence[type[Event]]:
-    names = {name_of(event) for row in machine.table if state in row.sources and not row.ignores for event in row.events}
+    names = {
+        name_of(event) for row in machine.table if state in row.sources and not row.ignores for event in row.events
+    }
     found = [kind for kind in _every(machine) if kind.__name__ in names and kind.__name__ not in ("StopRequested",)]
     return found or _every(machine)
 
