@@ -5,12 +5,9 @@ most of the cost of a step, and of reading a row. A *draft* is an instance of a 
 it can be written to: it has the same slots, so once the fields are set it is made an instance of the frozen class itself.
 """
 
-import functools
-
 import attrs
 
 
-@functools.cache
 def draft_of(cls: type) -> type | None:
     """Return the class whose instances become values of *cls*, or None where making one takes more than setting its fields.
 
@@ -20,12 +17,8 @@ def draft_of(cls: type) -> type | None:
     fields = attrs.fields(cls)
     plain = all(field.converter is None and field.validator is None and field.init for field in fields)
     hooks = ("__attrs_init__", "__attrs_pre_init__", "__attrs_post_init__", "_attrs_cached_hash")
-    if (
-        not plain
-        or any(hasattr(cls, hook) for hook in hooks)
-        or cls.__dictoffset__
-        or cls.__new__ is not object.__new__
-    ):
+    more = cls.__dictoffset__ or any("__new__" in vars(base) for base in cls.__mro__[:-1])
+    if not plain or more or any(hasattr(cls, hook) for hook in hooks):
         return None
     writing = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}  # they share one slot of the type
     return type(f"Draft{cls.__name__}", (cls,), {"__slots__": (), **writing})

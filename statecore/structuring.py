@@ -5,7 +5,6 @@ returning None: a text where a number should be, a field that is missing or not 
 declined goes the general way, through cattrs, which converts it or says what is wrong. So nothing is decided twice.
 """
 
-import functools
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -25,13 +24,19 @@ class _NotPlainError(Exception):
     """A type that only the general way can read."""
 
 
-@functools.cache
+_KNOWN: Final[dict[type, Structure]] = {}
+
+
 def structure_of(cls: type) -> Structure:
     """Return the function that reads a value of a class."""
-    try:
-        return _write(cls)
-    except (_NotPlainError, NameError, TypeError, RecursionError):
-        return _decline
+    found = _KNOWN.get(cls)
+    if found is None:
+        try:
+            found = _write(cls)
+        except (_NotPlainError, NameError, TypeError, RecursionError):
+            found = _decline
+        _KNOWN[cls] = found
+    return found
 
 
 def _decline(_fields: Any) -> None:
@@ -63,7 +68,7 @@ def _absent(field: "attrs.Attribute[Any]", scope: dict[str, Any]) -> str:
     if field.default is attrs.NOTHING:
         return "return None"
     name = f"{field.name}_default"
-    if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
+    if field.default is not None and isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
         if field.default.takes_self:
             raise _NotPlainError
         scope[name] = field.default.factory
@@ -86,12 +91,12 @@ def _check(hint: Any, name: str, scope: dict[str, Any]) -> Iterator[str]:
     elif origin is Literal and all(type(word) is str for word in arguments):
         scope[f"{name}words"] = frozenset(arguments)
         yield f"if type(value) is not str or value not in {name}words: return None"
-    elif origin in (Union, types.UnionType) and len(arguments) == 2 and type(None) in arguments:  # noqa: PLR2004
+    elif origin in (Union, types.UnionType) and len(arguments) == 2 and type(None) in arguments:
         yield "if value is not None:"
         (one,) = (part for part in arguments if part is not type(None))
         for line in _check(one, name, scope):
             yield f"    {line}"
-    elif origin is tuple and len(arguments) == 2 and arguments[1] is ...:  # noqa: PLR2004
+    elif origin is tuple and len(arguments) == 2 and arguments[1] is ...:
         yield "if type(value) is not list: return None"
         yield "items = value"
         yield "value = []"

@@ -74,8 +74,8 @@ def position(connection: sqlite3.Connection, text: str, *, now: int) -> int:
     if newest is None:
         return 0
     moment = parse(text, now=now, last=newest[1])
-    ((low,),) = connection.execute("select min(seq) from events").fetchall()
-    low, high = low - 1, newest[0]  # the row sought is behind `low`, or is it; none behind `high` is
+    ((oldest,),) = connection.execute("select min(seq) from events").fetchall()
+    low, high = int(oldest) - 1, int(newest[0])  # the row sought is behind `low`, or is it; none behind `high` is
     while low < high:
         middle = (low + high + 1) // 2
         seq, wall = connection.execute(

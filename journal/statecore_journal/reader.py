@@ -413,11 +413,8 @@ class Reader:
 
     def causes(self, after: int, end: int) -> list[tuple[int, int]]:
         """Return (position, position of the cause) of a page of rows that were caused by others, in their order."""
-        return self._all(
-            f"select seq, cause from events where seq > ? and seq <= ? and cause is not null order by seq limit {CAUSES_PAGE}",
-            after,
-            end,
-        )
+        caused = "select seq, cause from events where seq > ? and seq <= ? and cause is not null order by seq limit ?"
+        return self._all(caused, after, end, CAUSES_PAGE)
 
     def position(self, text: str, now: int) -> int:
         """Return the position of the last row that was written by a moment; see `statecore_journal.moments`."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from statecore import codec
-from statecore.errors import CodecError, JournalCorrupt, StatecoreError
+from statecore.errors import StatecoreError
 from statecore.events import Event
 from statecore.machine import Machine, Snapshot, Verdict
 from statecore_journal.fold import (
@@ -232,13 +232,13 @@ class Sweep:
     # ---- at the end --------------------------------------------------------------------------------------------------
 
     def settle(self, until: int | None = None) -> None:
-        """Put aside all that are not left, once the last row is through, with those of which nothing but a checkpoint is there."""
+        """Put aside all that are not left, once the last row is through; those too that have nothing but a checkpoint."""
         self._retire(self._old)
         self._retire(self._young)
         self._old, self._young = {}, {}
         upto = 2**63 - 1 if until is None else until
         condition = self._where.about("checkpoints.address")
-        idle = f"{CHECKPOINTS} where {condition} and seq <= ? and not exists (select 1 from events where {_LATER})"
+        idle = f"{CHECKPOINTS} where {condition} and {_IDLE}"
         for start in self._connection.execute(idle, (*self._where.values, upto, upto)):
             name = start[0].partition("/")[0]
             if name not in self._machines:
@@ -260,12 +260,14 @@ class Sweep:
             yield aside[0], _held_of(aside, self._tools_of(aside[0].partition("/")[0]))[0], bool(aside[-1])
 
 
-_LATER: Final = "machine = checkpoints.address and version = checkpoints.version + 1 and seq <= ?"
+_IDLE: Final = """seq <= ? and not exists (
+    select 1 from events where machine = checkpoints.address and version = checkpoints.version + 1 and seq <= ?
+)"""
 
 
 def _held_of(aside: Row, tools: Tools) -> Held:
     _, state, data, version, entered, parted = aside
-    remembered = codec.loads(data, tools[0].machine.remembers)
+    remembered: Any = codec.loads(data, tools[0].machine.remembers)
     return [Snapshot(state, remembered, version, entered), None if parted else tools]
 
 
@@ -292,7 +294,9 @@ class _Aside:
 
     def take(self, address: str) -> Row | None:
         """Take an instance back."""
-        return self._connection.execute("delete from aside where address = ? returning *", (address,)).fetchone()
+        taken = self._connection.execute("delete from aside where address = ? returning *", (address,))
+        row: Row | None = taken.fetchone()
+        return row
 
     def counts(self) -> Counter[tuple[str, str]]:
         """Count them by (machine, state)."""

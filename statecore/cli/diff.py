@@ -41,13 +41,12 @@ def diff(
 
     With one journal and --machines given twice: where the two versions of the machines part over it.
     """
-    from statecore_journal.differ import diff as compared
-    from statecore_journal.differ import diff_versions
-    from statecore_journal.loading import load_machines
+    from statecore_journal import diff as compared
+    from statecore_journal import diff_versions, load_machines
 
-    if len(journals) == 2 and not specs:  # noqa: PLR2004
+    if len(journals) == 2 and not specs:
         found = compared(journals[0], journals[1], machine=machine, account=account, strict=strict)
-    elif len(journals) == 1 and len(specs) == 2:  # noqa: PLR2004
+    elif len(journals) == 1 and len(specs) == 2:
         left, right = load_machines(specs[:1]), load_machines(specs[1:])
         found = diff_versions(journals[0], left, right, names=(specs[0], specs[1]), machine=machine, account=account)
     else:
@@ -79,7 +78,7 @@ def _show(found: Any) -> None:
             listed = ", ".join(printable(address) for address in addresses[:5])
             out.print(
                 f"only in {printable(name)}: {count} instances: {listed}{', …' if count > 5 else ''}", markup=False
-            )  # noqa: PLR2004
+            )
 
 
 def render_parting(parting: Any, head: str) -> Text:

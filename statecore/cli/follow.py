@@ -2,21 +2,23 @@
 
 import os
 import sys
-import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import click
+import trio
 
-from statecore.cli.common import AS_JSON, JOURNAL, check_account, console
+from statecore.cli.common import AS_JSON, JOURNAL, check_account, console, run_async
 from statecore.cli.read import FILTERS, print_row
-from statecore.errors import JournalBusy, JournalError
+from statecore.errors import JournalBusy
 
 LOOK_EVERY_S: Final = 0.1
 """How often the files are looked at; that is three questions to the kernel, and nothing is opened."""
 
-READ_EVERY_S: Final = 5.0
-"""How often the journal is read although its files look the same."""
+LOOKS: Final = 50
+"""After so many, the journal is read although its files look the same."""
 
 
 @click.command(
@@ -33,44 +35,35 @@ Ctrl-C ends it. It goes on when the gateway is restarted, and holds nothing open
 @click.option("--last", type=click.IntRange(0, 100_000), default=0, help="Begin with the last N rows that fit.")
 @FILTERS
 @AS_JSON
-def follow(journal: str, *, last: int, as_json: bool, **filters: str | None) -> None:
+def follow(journal: str, *, last: int, as_json: bool, **filters: Any) -> None:
     """Show rows of JOURNAL as they are committed; with --json one object a line."""
     from statecore_journal import open_reader
 
-    out = console()
-    try:
-        with open_reader(journal) as reader:
-            check_account(reader, filters["account"])
-            end = reader.last()
-            if last:
-                for row in reader.log(last=last, until=end, **filters):
-                    print_row(out, row, as_json=as_json)
-            _tail(reader, end, as_json=as_json, **filters)
-    except KeyboardInterrupt:
-        sys.exit(0)
+    with open_reader(journal) as reader:
+        check_account(reader, filters["account"])
+        with suppress(KeyboardInterrupt):
+            run_async(partial(_follow, reader, last, as_json=as_json, **filters))
 
 
-def _tail(reader: Any, end: int, *, as_json: bool, **filters: str | None) -> None:
+async def _follow(reader: Any, last: int, *, as_json: bool, **filters: Any) -> None:
     out = console()
+    end = reader.last()
+    for row in reader.log(last=last, until=end, **filters) if last else ():
+        print_row(out, row, as_json=as_json)
     watch = Watch(reader.path)
     while True:
-        try:
+        sys.stdout.flush()
+        await watch.changed()
+        with suppress(JournalBusy):  # somebody repairs it after a crash; there is a next time
             newest = reader.last()
             for row in reader.log(after=end, until=newest, **filters):
                 print_row(out, row, as_json=as_json)
+                await trio.lowlevel.checkpoint()
             end = max(end, newest)
-        except JournalBusy:
-            pass  # somebody repairs it after a crash; there is a next time
-        except JournalError as error:
-            if reader.path.exists():
-                raise
-            raise JournalError(f"{reader.path} is gone: {error}") from error
-        sys.stdout.flush()
-        watch.wait()
 
 
 class Watch:
-    """Waits until a journal's files change.
+    """Waits for a journal's files to change.
 
     Args:
         path: of the journal; what is committed is written to the log beside it, and later to the file itself.
@@ -81,12 +74,14 @@ class Watch:
         self._files = (real, f"{real}-wal")
         self._seen: object = None
 
-    def wait(self) -> None:
-        """Wait until something was written since the last call, or for `READ_EVERY_S`."""
-        deadline = time.monotonic() + READ_EVERY_S
-        while (now := [_stamp(file) for file in self._files]) == self._seen and time.monotonic() < deadline:
-            time.sleep(LOOK_EVERY_S)
-        self._seen = now
+    async def changed(self) -> None:
+        """Wait until something was written since the last call; return after `LOOKS` in any case."""
+        for _ in range(LOOKS):
+            now = [_stamp(file) for file in self._files]
+            if now != self._seen:
+                self._seen = now
+                return
+            await trio.sleep(LOOK_EVERY_S)
 
 
 def _stamp(file: str) -> tuple[int, int, int] | None:

@@ -186,7 +186,7 @@ Times are local, ISO with a zone, of the journal's last day (18:04:05), or how l
 @AS_JSON
 def log(
     journal: str, *, last: int | None, after: int, since: str | None, until: str | None, cause: int | None, as_json: bool,
-    **filters: str | None,
+    **filters: Any,
 ) -> None:  # fmt: skip
     """Show what happened in JOURNAL, one dense line an event; with --json one object a line."""
     from statecore_journal import open_reader

@@ -62,9 +62,8 @@ def replay(
 
     With --json an object a line: first the moment with counts, then the instances.
     """
-    from statecore_journal import open_reader
-    from statecore_journal.loading import load_machines
-    from statecore_journal.replay import replay as replayed
+    from statecore_journal import load_machines, open_reader
+    from statecore_journal import replay as replayed
 
     machines = load_machines(specs)
     with open_reader(journal) as reader:

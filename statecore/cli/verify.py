@@ -32,8 +32,8 @@ version, outcome and guards; and in the end where every instance is. Nothing is 
 @AS_JSON
 def verify(journals: tuple[str, ...], *, jobs: int, specs: tuple[str, ...], as_json: bool) -> None:
     """Fold each JOURNAL, compare with what it records, and name the first divergence."""
-    from statecore_journal.loading import load_machines
-    from statecore_journal.verify import verify as verified
+    from statecore_journal import load_machines
+    from statecore_journal import verify as verified
 
     load_machines(specs)  # what is wrong with them is said once
     failed = False

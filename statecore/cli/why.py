@@ -36,9 +36,8 @@ with messages. Each step says how long after the one before it came.
 @AS_JSON
 def why(journal: str, seq: int, *, forward: bool, whole: bool, specs: tuple[str, ...], as_json: bool) -> None:
     """Walk the causes of row SEQ of JOURNAL back to the event from outside that began it, across machines."""
-    from statecore_journal import open_reader
-    from statecore_journal.causes import why as walked
-    from statecore_journal.loading import load_machines
+    from statecore_journal import load_machines, open_reader
+    from statecore_journal import why as walked
 
     machines = load_machines(specs)
     with open_reader(journal) as reader:

@@ -6,7 +6,7 @@ written by hand: each is what the step made of an event, encoded by the writer's
 """
 
 import functools
-import random
+import random  # noqa: TID251 - what the days are like; nothing of the project is decided by it
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,7 +70,7 @@ USUAL: Final[Mapping[tuple[str, str], tuple[type[Event], ...]]] = {
     ("connection", "connected"): (connection.Idle, connection.Idle, connection.Arrived),
     ("connection", "hanging-up"): (connection.HungUp,),
     ("connection", "draining"): (connection.Drained,),
-    ("session", "closed"): (session.Started,),
+    ("session", "closed"): (connection.Started,),
     ("session", "authorising"): (session.Authorised,),
     ("session", "looking-up"): (session.Found,),
     ("session", "dialling"): (session.SocketOpened,),
@@ -78,21 +78,20 @@ USUAL: Final[Mapping[tuple[str, str], tuple[type[Event], ...]]] = {
     ("session", "identifying"): (session.Asked,),
     ("session", "resuming"): (session.Asked,),
     ("session", "proving"): (session.Welcomed,),
-    ("session", "connected"): (session.Arrived, session.Noted),
+    ("session", "connected"): (connection.Arrived, session.Noted),
     ("session", "beating"): (session.Acknowledged,),
     ("session", "renewing"): (session.Authorised,),
     ("session", "reauthorising"): (session.Authorised,),
-    ("session", "draining"): (session.Drained,),
-    ("session", "hanging-up"): (session.HungUp,),
+    ("session", "draining"): (connection.Drained,),
+    ("session", "hanging-up"): (connection.HungUp,),
 }
 """What usually happens to an instance in a state. Where nothing is named, its timer elapses."""
 
 SELDOM: Final = 0.04
 """How often something else happens instead."""
 
-WORDS: Final = (
-    "the a cat sat on mat and said that rain in spring keeps nobody from hello 好 moon 早上好 train late".split()
-)
+TALK: Final = "the cat sat on a mat and said that rain in spring keeps nobody from hello 好 moon 早上好 train late"
+WORDS: Final = TALK.split()
 
 
 class Walk:
@@ -112,7 +111,7 @@ class Walk:
         )
 
     def _is_said(self, kind: type[Event], name: str) -> bool:
-        required = getattr(attrs.fields_dict(kind)[name], "default") is attrs.NOTHING
+        required = attrs.fields_dict(kind)[name].default is attrs.NOTHING
         return required or (name not in SETTLED and self.random.random() < 0.3)
 
     def value(self, kind: type[Event], name: str, hint: Any, chat: str) -> Any:
@@ -126,9 +125,8 @@ class Walk:
             few = 1 if draw.random() < 0.9 else draw.randint(2, 4)
             return tuple(self.value(kind, name, arguments[0], chat) for _ in range(few))
         if hint is Evidence:
-            return Evidence(
-                spent=draw.randint(1, 10), allowed=10, size=draw.randint(1, 2000), last_minutes=draw.randint(1, 90)
-            )
+            spent, minutes = draw.randint(1, 10), draw.randint(1, 90)
+            return Evidence(spent=spent, allowed=10, size=draw.randint(1, 2000), last_minutes=minutes)
         if hint is Opening:
             return Opening(heard_at=self.now)
         if hint is bool:
@@ -143,7 +141,7 @@ class Walk:
         draw = self.random
         if name == "wait" and kind in (session.Found, session.Greeted) and draw.random() < 0.98:
             return 0
-        if name in ("expires_at",):
+        if name == "expires_at":
             return self.now + draw.randint(1, 40) * SECONDS * 3600
         if name in ("lasts", "resumable", "renew"):
             return 1 * DAYS
@@ -240,7 +238,7 @@ SETTLED: Final = frozenset({"final", "forget", "probe"})
 
 
 @functools.cache
-def _hints(kind: type[Event]) -> tuple[tuple[str, Any], ...]:
+def _hints(kind: Any) -> tuple[tuple[str, Any], ...]:
     hints = typing.get_type_hints(kind)
     return tuple((field.name, hints[field.name]) for field in attrs.fields(kind))
 
@@ -255,7 +253,7 @@ def _foreseen(machine: Machine, state: str) -> Sequence[type[Event]]:
     names = {
         name_of(event) for row in machine.table if state in row.sources and not row.ignores for event in row.events
     }
-    found = [kind for kind in _every(machine) if kind.__name__ in names and kind.__name__ not in ("StopRequested",)]
+    found = [kind for kind in _every(machine) if kind.__name__ in names and kind.__name__ != "StopRequested"]
     return found or _every(machine)
 
 

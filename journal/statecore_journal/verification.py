@@ -10,9 +10,8 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +82,9 @@ def verify(
         parts = _parts(connection, 1 if machines is not None else jobs or min(len(os.sched_getaffinity(0)), JOBS_MAX))
         if len(parts) == 1:
             return _verify(connection, file, known, parts[0])
+    from concurrent.futures import ProcessPoolExecutor  # it takes a while to import, and a gateway has no use for it
+    from multiprocessing import get_context
+
     with ProcessPoolExecutor(len(parts), mp_context=get_context("spawn")) as pool:
         return _joined(list(pool.map(partial(_verify_apart, file, tuple(specs)), parts)))
 
@@ -129,7 +131,7 @@ def _parts(connection: sqlite3.Connection, jobs: int) -> list[Where]:
     edges = ["", *dict.fromkeys(address for (address,) in cuts), ""]
     return [
         Where("machine >= ? and machine < ?", (begin, end)) if end else Where("machine >= ?", (begin,))
-        for begin, end in zip(edges, edges[1:], strict=False)
+        for begin, end in pairwise(edges)
     ]
 
 
@@ -231,18 +233,16 @@ class _Comparison:
             self._note(attrs.evolve(found, seq=seq))
 
     def _count(self) -> int:
-        counts = self._connection.execute(
-            f"select machine, count(*) from instances where {self._where.about('address')} group by machine",
-            self._where.values,
-        )
+        sql = f"select machine, count(*) from instances where {self._where.about('address')} group by machine"  # noqa: S608
+        counts = self._connection.execute(sql, self._where.values)
         return sum(count for machine, count in counts if machine in self._machines)
 
     def _orphans(self) -> Iterator[tuple[str, int, int, str]]:
         """Yield the instances that no event made."""
-        rows = self._connection.execute(
-            "select address, version, seq, state from instances"
-            f" where {self._where.about('address')} and not exists (select 1 from events where events.machine = address)"
-            " and not exists (select 1 from checkpoints where checkpoints.address = instances.address)",
-            self._where.values,
-        )
+        sql = f"{INSTANCES} where {self._where.about('address')} and {_UNKNOWN_TO_THE_ROWS}"
+        rows = (row[:4] for row in self._connection.execute(sql, self._where.values))
         return (row for row in rows if row[0].partition("/")[0] in self._machines)
+
+
+_UNKNOWN_TO_THE_ROWS: Final = """not exists (select 1 from events where events.machine = address)
+and not exists (select 1 from checkpoints where checkpoints.address = instances.address)"""
