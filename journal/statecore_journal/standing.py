@@ -140,12 +140,14 @@ class _Fold:
         if len(self.parted) < PARTED_MAX:
             self.parted.append(divergence)
 
-    def _leave(self, address: str, snapshot: Snapshot) -> bool:
-        name = address.partition("/")[0]
-        if self._finished or snapshot.state not in self._machines[name].final:
-            return False
-        self._over[name, snapshot.state] += 1
-        return True
+    def _leave(self, held: Mapping[str, Snapshot]) -> set[str]:
+        left: set[str] = set()
+        for address, snapshot in held.items():
+            name = address.partition("/")[0]
+            if not self._finished and snapshot.state in self._machines[name].final:
+                self._over[name, snapshot.state] += 1
+                left.add(address)
+        return left
 
     def _back(self, address: str, snapshot: Snapshot) -> None:
         self._over[address.partition("/")[0], snapshot.state] -= 1

@@ -11,7 +11,7 @@ Where the two part, the instance is followed no further, because what comes afte
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from statecore import codec
@@ -66,8 +66,9 @@ Tools = tuple[Replay, dict[str, Reading], Callable[[Snapshot, Event, int], tuple
 Held = list[Any]
 """[snapshot, tools] of an instance; tools are None once it has parted from the record."""
 
-Leave = Callable[[str, Snapshot], bool]
-"""(address, where it is) -> whether it is known well enough to be left. Called for an instance without events for long."""
+Leave = Callable[[Mapping[str, Snapshot]], Container[str]]
+"""(where instances are, by address) -> those that are known well enough to be left. Called for those without events for
+long."""
 
 
 class Sweep:
@@ -223,10 +224,9 @@ class Sweep:
         return self._tools[name]
 
     def _retire(self, held: dict[str, Held]) -> None:
+        left = self._leave({address: snapshot for address, (snapshot, tools) in held.items() if tools is not None})
         self._aside.put(
-            (address, snapshot, tools is None)
-            for address, (snapshot, tools) in held.items()
-            if tools is None or not self._leave(address, snapshot)
+            (address, snapshot, tools is None) for address, (snapshot, tools) in held.items() if address not in left
         )
 
     # ---- at the end --------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ class Sweep:
             found = self._tools_of(name)[0].through(start[0], start, ())
             if isinstance(found, Divergence):
                 self._parted(found)
-            elif not self._leave(start[0], found.snapshot):
+            elif start[0] not in self._leave({start[0]: found.snapshot}):
                 self._aside.put([(start[0], found.snapshot, False)])
 
     def counts(self) -> Counter[tuple[str, str]]:

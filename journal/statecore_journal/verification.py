@@ -11,7 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +32,9 @@ ROWS_FOR_SEVERAL: Final = 200_000
 """Fewer rows are done before another process has started."""
 
 JOBS_MAX: Final = 8
+
+ADDRESSES_AT_ONCE: Final = 500
+"""Places in `instances` that are asked for in one question."""
 
 
 @attrs.frozen(kw_only=True)
@@ -206,14 +209,19 @@ class _Comparison:
         if len(self.named) > 2 * NAMED_MAX:
             self.named = heapq.nsmallest(NAMED_MAX, self.named, key=_place)
 
-    def _leave(self, address: str, snapshot: Snapshot) -> bool:
-        """Compare an instance whose place in `instances` is as far as it is: nothing more will happen to it."""
-        recorded = self._recorded(address)
-        if recorded is None or recorded[VERSION] != snapshot.version:
-            return False
-        self._compare(address, snapshot, recorded)
-        self.compared += 1
-        return True
+    def _leave(self, held: Mapping[str, Snapshot]) -> set[str]:
+        """Compare those whose place in `instances` is as far as they are: nothing more will happen to them."""
+        left: set[str] = set()
+        addresses = iter(held)
+        while several := list(islice(addresses, ADDRESSES_AT_ONCE)):
+            wanted = ",".join("?" * len(several))
+            for recorded in self._connection.execute(f"{INSTANCES} where address in ({wanted})", several):
+                address, snapshot = recorded[0], held[recorded[0]]
+                if recorded[VERSION] == snapshot.version:
+                    self._compare(address, snapshot, recorded)
+                    left.add(address)
+        self.compared += len(left)
+        return left
 
     def _back(self, _address: str, _snapshot: Snapshot) -> None:
         self.compared -= 1
