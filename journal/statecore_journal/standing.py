@@ -3,19 +3,21 @@
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 import attrs
 
 from statecore import codec
 from statecore.machine import Machine, Snapshot
-from statecore.machines import MACHINES
+from statecore_journal.apart import Task, parts, run
 from statecore_journal.fold import Divergence
+from statecore_journal.loading import load_machines
 from statecore_journal.reader import instances_of, open_reader
-from statecore_journal.sweep import Sweep, Where
+from statecore_journal.sweep import Aside, Sweep, Where
 
 
 @attrs.frozen(kw_only=True)
@@ -70,7 +72,7 @@ class Replayed:
     standing: Iterator[Standing]
 
 
-PARTED_MAX = 20
+PARTED_MAX: Final = 20
 """Divergences that are kept. `statecore verify` is about them."""
 
 
@@ -79,7 +81,9 @@ def replay(
     path: str | Path,
     until: int | None = None,
     *,
-    machines: Mapping[str, Machine] = MACHINES,
+    machines: Mapping[str, Machine] | None = None,
+    specs: Sequence[str] = (),
+    jobs: int = 1,
     machine: str | None = None,
     account: str | None = None,
     finished: bool = False,
@@ -91,96 +95,147 @@ def replay(
     Args:
         path: of the journal. A gateway may be writing it.
         until: the position up to which; None for the end.
-        machines: by name.
+        machines: by name; the shipped ones unless something else is given.
+        specs: where to find machines instead, as "package.module:ATTRIBUTE"; with the shipped ones.
+        jobs: processes that share the work, where the machines can be found by another process; 0 for as many as there are
+            processors.
         machine: only instances whose address begins with this.
         account: only this account.
         finished: whether instances are listed to which nothing more can happen.
 
     Raises:
         NotAJournal, JournalTooNew, JournalCorrupt, JournalError: see there.
+        ConfigError: there is no such machine.
     """
-    with open_reader(path) as reader, reader.reading() as connection:
-        condition, values, narrow = instances_of(machine, account)
-        fold = _Fold(connection, machines, Where(condition, values, narrow), finished=finished)
-        fold.sweep.run(until)
-        fold.sweep.settle(until)
-        counts = fold.counted()
-        last = connection.execute(
-            "select seq, at, wall from events where seq <= ? order by seq desc limit 1",
-            (2**63 - 1 if until is None else until,),
-        ).fetchone()
-        seq, at, wall = last or (0, 0, 0)
+    known = load_machines(specs) if machines is None else machines
+    with ExitStack() as stack:
+        reader = stack.enter_context(open_reader(path))
+        connection = stack.enter_context(reader.reading())
+        where = Where(*instances_of(machine, account))
+        upto = 2**63 - 1 if until is None else until
+        last = connection.execute("select seq, at, wall from events where seq <= ? order by seq desc limit 1", (upto,))
+        seq, at, wall = last.fetchone() or (0, 0, 0)
+        several = parts(connection, where, 1 if machines is not None else jobs)
+        if len(several) == 1:
+            asides = [Aside()]
+            found = [_fold(connection, known, where, asides[0], seq, finished=finished)]
+        else:
+            folder = stack.enter_context(TemporaryDirectory(prefix="statecore-"))
+            files = [f"{folder}/{number}" for number in range(len(several))]
+            tasks = [
+                Task(
+                    work=f"{__name__}:fold_part",
+                    path=str(path),
+                    condition=part.condition,
+                    values=part.values,
+                    specs=tuple(specs),
+                    until=seq,
+                    finished=finished,
+                    aside=file,
+                )
+                for part, file in zip(several, files, strict=True)
+            ]
+            found, asides = run(tasks, Part), [Aside(file) for file in files]
         yield Replayed(
             seq=seq,
             at=at,
             wall=wall,
-            events=fold.sweep.events,
-            counts=counts,
-            unknown=dict(fold.sweep.unknown),
-            parted=tuple(fold.parted),
-            standing=fold.standing(at),
+            events=sum(part.events for part in found),
+            counts=_added(part.counts for part in found),
+            unknown=_added({"": part.unknown} for part in found).get("", {}),
+            parted=tuple(sorted((one for part in found for one in part.parted), key=lambda one: one.seq)[:PARTED_MAX]),
+            standing=(one for aside in asides for one in _standing(connection, known, aside, at)),
         )
 
 
-class _Fold:
-    """A sweep that keeps what is not finished."""
+# ---- one part --------------------------------------------------------------------------------------------------------
 
-    def __init__(
-        self, connection: sqlite3.Connection, machines: Mapping[str, Machine], where: Where, *, finished: bool
-    ) -> None:
-        self.sweep = Sweep(connection, machines, where, self._leave, self._note)
-        self.sweep.back = self._back
-        self.parted: list[Divergence] = []
-        self._over: Counter[tuple[str, str]] = Counter()
-        self._connection = connection
-        self._machines = machines
-        self._finished = finished
 
-    def _note(self, divergence: Divergence) -> None:
-        if len(self.parted) < PARTED_MAX:
-            self.parted.append(divergence)
+@attrs.frozen(kw_only=True)
+class Part:
+    """What came of folding some of the instances; see `Replayed`."""
 
-    def _leave(self, held: Mapping[str, Snapshot]) -> set[str]:
+    events: int
+    counts: Mapping[str, Mapping[str, int]]
+    unknown: Mapping[str, int]
+    parted: tuple[Divergence, ...]
+
+
+def fold_part(task: Task) -> Part:
+    """Fold some of the instances of a journal; for a process of its own."""
+    assert task.until is not None, "whoever shares the work out says where it ends"
+    with open_reader(task.path) as reader, reader.reading() as connection:
+        machines, aside = load_machines(task.specs), Aside(task.aside)
+        return _fold(connection, machines, task.where, aside, task.until, finished=task.finished)
+
+
+def _fold(
+    connection: sqlite3.Connection,
+    machines: Mapping[str, Machine],
+    where: Where,
+    aside: Aside,
+    until: int,
+    *,
+    finished: bool,
+) -> Part:
+    over: Counter[tuple[str, str]] = Counter()
+    parted: list[Divergence] = []
+
+    def leave(held: Mapping[str, Snapshot]) -> set[str]:
         left: set[str] = set()
         for address, snapshot in held.items():
             name = address.partition("/")[0]
-            if not self._finished and snapshot.state in self._machines[name].final:
-                self._over[name, snapshot.state] += 1
+            if not finished and snapshot.state in machines[name].final:
+                over[name, snapshot.state] += 1
                 left.add(address)
         return left
 
-    def _back(self, address: str, snapshot: Snapshot) -> None:
-        self._over[address.partition("/")[0], snapshot.state] -= 1
+    def back(address: str, snapshot: Snapshot) -> None:
+        over[address.partition("/")[0], snapshot.state] -= 1
 
-    def counted(self) -> dict[str, dict[str, int]]:
-        """Return how many instances are in each state, by machine."""
-        counts: dict[str, dict[str, int]] = {}
-        for (name, state), count in sorted((self._over + self.sweep.counts()).items()):
-            counts.setdefault(name, {})[state] = count
-        return counts
+    def note(divergence: Divergence) -> None:
+        if len(parted) < PARTED_MAX:
+            parted.append(divergence)
 
-    def standing(self, at: int) -> Iterator[Standing]:
-        """Yield where each instance stands."""
-        for address, snapshot, parted in self.sweep.standing():
-            machine = self._machines[address.partition("/")[0]]
-            deadlines = sorted((deadline - at, name) for deadline, name in machine.deadlines(snapshot))
-            rows = dict(
-                self._connection.execute(
-                    "select version, json_array(seq, wall, at) from events where machine = ? and version in (?, ?)",
-                    (address, snapshot.version, snapshot.entered),
-                )
-            )
-            last, entered = (
-                json.loads(rows.get(version, "[null, null, null]")) for version in (snapshot.version, snapshot.entered)
-            )
-            yield Standing(
-                address=address,
-                state=snapshot.state,
-                version=snapshot.version,
-                seq=last[0],
-                since=entered[1],
-                held=None if entered[2] is None else max(0, at - entered[2]),
-                remembered=json.loads(codec.dumps(snapshot.data)),
-                deadlines=tuple((name, left) for left, name in deadlines),
-                parted=parted,
-            )
+    sweep = Sweep(connection, machines, where, leave, note, aside)
+    sweep.back = back
+    sweep.run(until)
+    sweep.settle(until)
+    counts: dict[str, dict[str, int]] = {}
+    for (name, state), count in sorted((over + aside.counts()).items()):
+        counts.setdefault(name, {})[state] = count
+    return Part(events=sweep.events, counts=counts, unknown=dict(sweep.unknown), parted=tuple(parted))
+
+
+def _added(several: Iterable[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[str, int]]:
+    """Add counts up."""
+    total: dict[str, Counter[str]] = {}
+    for counts in several:
+        for name, states in counts.items():
+            total.setdefault(name, Counter()).update(states)
+    return {name: dict(sorted(states.items())) for name, states in sorted(total.items())}
+
+
+def _standing(
+    connection: sqlite3.Connection, machines: Mapping[str, Machine], aside: Aside, at: int
+) -> Iterator[Standing]:
+    """Yield where each instance stands."""
+    for address, snapshot, parted in aside.standing(machines):
+        deadlines = machines[address.partition("/")[0]].deadlines(snapshot)
+        asked = (address, snapshot.version, snapshot.entered)
+        rows = {version: rest for version, *rest in connection.execute(_ROWS_OF, asked)}
+        last, entered = rows.get(snapshot.version), rows.get(snapshot.entered)
+        yield Standing(
+            address=address,
+            state=snapshot.state,
+            version=snapshot.version,
+            seq=None if last is None else last[0],
+            since=None if entered is None else entered[1],
+            held=None if entered is None else max(0, at - entered[2]),
+            remembered=json.loads(codec.dumps(snapshot.data)),
+            deadlines=tuple((name, deadline - at) for deadline, name in sorted(deadlines)),
+            parted=parted,
+        )
+
+
+_ROWS_OF: Final = "select version, seq, wall, at from events where machine = ? and version in (?, ?)"

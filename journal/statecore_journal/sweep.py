@@ -80,6 +80,7 @@ class Sweep:
         where: which instances.
         leave: see `Leave`.
         parted: called with each place where this code parts from the record, at most one an instance.
+        aside: where those that are put aside are kept.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Sweep:
         where: Where,
         leave: Leave,
         parted: Callable[[Divergence], None],
+        aside: "Aside | None" = None,
     ) -> None:
         self.events = 0
         self.unknown: Counter[str] = Counter()
@@ -101,7 +103,7 @@ class Sweep:
         self._tools: dict[str, Tools] = {}
         self._young: dict[str, Held] = {}
         self._old: dict[str, Held] = {}
-        self._aside = _Aside()
+        self._aside = aside or Aside()
         self._shown: dict[int, tuple[str | None, str | None, Verdict]] = {}
 
     def run(self, until: int | None = None) -> None:
@@ -198,9 +200,9 @@ class Sweep:
         tools = self._tools_of(name)
         if version == 1:
             return [tools[0].machine.start(), tools]
-        aside = self._aside.take(address)
+        aside = self._aside.take(address, tools[0].machine)
         if aside is not None:
-            return _held_of(aside, tools)
+            return [aside[0], None if aside[1] else tools]
         start = self._connection.execute(f"{CHECKPOINTS} where address = ?", (address,)).fetchone()
         after = start[VERSION] if start is not None else 0
         if version <= after:
@@ -250,36 +252,27 @@ class Sweep:
             elif start[0] not in self._leave({start[0]: found.snapshot}):
                 self._aside.put([(start[0], found.snapshot, False)])
 
-    def counts(self) -> Counter[tuple[str, str]]:
-        """Return how many of those that were put aside are in each state, by (machine, state)."""
-        return self._aside.counts()
-
-    def standing(self) -> Iterator[tuple[str, Snapshot, bool]]:
-        """Yield (address, where it is, whether it has parted from the record) of those that were put aside, by address."""
-        for aside in self._aside.all():
-            yield aside[0], _held_of(aside, self._tools_of(aside[0].partition("/")[0]))[0], bool(aside[-1])
-
 
 _IDLE: Final = """seq <= ? and not exists (
     select 1 from events where machine = checkpoints.address and version = checkpoints.version + 1 and seq <= ?
 )"""
 
 
-def _held_of(aside: Row, tools: Tools) -> Held:
-    _, state, data, version, entered, parted = aside
-    remembered: Any = codec.loads(data, tools[0].machine.remembers)
-    return [Snapshot(state, remembered, version, entered), None if parted else tools]
+class Aside:
+    """Instances that are put aside, in a database of their own.
 
+    Args:
+        path: of the database. Without one it is gone with this object: SQLite keeps it in memory while it is small, and in
+            a file that has no name once it is not.
+    """
 
-class _Aside:
-    """Instances that are put aside, in a database of this process that is gone with it. SQLite keeps it in memory while
-    it is small, and in a file that has no name once it is not."""
-
-    def __init__(self) -> None:
-        self._connection = sqlite3.connect("", isolation_level=None)
+    def __init__(self, path: str = "") -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute("pragma journal_mode = off")
+        self._connection.execute("pragma synchronous = off")
         self._connection.execute(
-            "create table aside (address text primary key, state, data, version, entered, parted) without rowid"
+            "create table if not exists aside"
+            " (address text primary key, state, data, version, entered, parted) without rowid"
         )
 
     def put(self, several: Any) -> None:
@@ -292,11 +285,11 @@ class _Aside:
             ),
         )
 
-    def take(self, address: str) -> Row | None:
-        """Take an instance back."""
+    def take(self, address: str, machine: Machine) -> tuple[Snapshot, bool] | None:
+        """Take an instance back: where it is, and whether it has parted from the record."""
         taken = self._connection.execute("delete from aside where address = ? returning *", (address,))
         row: Row | None = taken.fetchone()
-        return row
+        return None if row is None else _standing(row, machine)
 
     def counts(self) -> Counter[tuple[str, str]]:
         """Count them by (machine, state)."""
@@ -305,6 +298,13 @@ class _Aside:
         )
         return Counter({(machine, state): count for machine, state, count in rows})
 
-    def all(self) -> Iterator[Row]:
-        """Return all, in the order of their addresses."""
-        return self._connection.execute("select * from aside order by address")
+    def standing(self, machines: Mapping[str, Machine]) -> Iterator[tuple[str, Snapshot, bool]]:
+        """Yield (address, where it is, whether it has parted from the record) of each, in the order of their addresses."""
+        for row in self._connection.execute("select * from aside order by address"):
+            yield row[0], *_standing(row, machines[row[0].partition("/")[0]])
+
+
+def _standing(row: Row, machine: Machine) -> tuple[Snapshot, bool]:
+    _, state, data, version, entered, parted = row
+    remembered: Any = codec.loads(data, machine.remembers)
+    return Snapshot(state, remembered, version, entered), bool(parted)

@@ -6,12 +6,10 @@ definition and of the fields on both sides, and the upcaster that could settle i
 """
 
 import heapq
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -20,18 +18,14 @@ import attrs
 from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES
 from statecore_journal.advice import explained
+from statecore_journal.apart import Task, parts, run
 from statecore_journal.fold import INSTANCES, VERSION, Divergence, Folded, Replay
 from statecore_journal.loading import load_machines
 from statecore_journal.reader import open_reader
-from statecore_journal.sweep import EVERYWHERE, Sweep, Where
+from statecore_journal.sweep import EVERYWHERE, Aside, Sweep, Where
 
 NAMED_MAX: Final = 20
 """Divergences that are named one by one, the first of them; the others are counted."""
-
-ROWS_FOR_SEVERAL: Final = 200_000
-"""Fewer rows are done before another process has started."""
-
-JOBS_MAX: Final = 8
 
 ADDRESSES_AT_ONCE: Final = 500
 """Places in `instances` that are asked for in one question."""
@@ -79,17 +73,22 @@ def verify(
         NotAJournal, JournalTooNew, JournalCorrupt, JournalError: see there.
         ConfigError: there is no such machine.
     """
-    file = Path(path)
     known = load_machines(specs) if machines is None else machines
-    with open_reader(file) as reader, reader.reading() as connection:
-        parts = _parts(connection, 1 if machines is not None else jobs or min(len(os.sched_getaffinity(0)), JOBS_MAX))
-        if len(parts) == 1:
-            return _verify(connection, file, known, parts[0])
-    from concurrent.futures import ProcessPoolExecutor  # it takes a while to import, and a gateway has no use for it
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(len(parts), mp_context=get_context("spawn")) as pool:
-        return _joined(list(pool.map(partial(_verify_apart, file, tuple(specs)), parts)))
+    with open_reader(path) as reader, reader.reading() as connection:
+        several = parts(connection, EVERYWHERE, 1 if machines is not None else jobs)
+        if len(several) == 1:
+            return _verify(connection, str(path), known, EVERYWHERE)
+    tasks = [
+        Task(
+            work=f"{__name__}:verify_part",
+            path=str(path),
+            condition=where.condition,
+            values=where.values,
+            specs=tuple(specs),
+        )
+        for where in several
+    ]
+    return _joined(run(tasks, Verified))
 
 
 def diverges(path: str | Path, *, machines: Mapping[str, Machine] = MACHINES) -> Divergence | None:
@@ -120,27 +119,10 @@ def _unknown(path: str | Path, found: Verified, machines: Mapping[str, Machine])
 # ---- the parts of a journal ------------------------------------------------------------------------------------------
 
 
-def _parts(connection: sqlite3.Connection, jobs: int) -> list[Where]:
-    """Cut the instances into ranges of addresses that have about as many rows each."""
-    ((rows,),) = connection.execute("select count(*) from events").fetchall()
-    if jobs == 1 or rows < ROWS_FOR_SEVERAL:
-        return [EVERYWHERE]
-    cuts = [
-        connection.execute(
-            "select machine from events order by machine limit 1 offset ?", (rows * cut // jobs,)
-        ).fetchone()
-        for cut in range(1, jobs)
-    ]
-    edges = ["", *dict.fromkeys(address for (address,) in cuts), ""]
-    return [
-        Where("machine >= ? and machine < ?", (begin, end)) if end else Where("machine >= ?", (begin,))
-        for begin, end in pairwise(edges)
-    ]
-
-
-def _verify_apart(path: Path, specs: tuple[str, ...], where: Where) -> Verified:
-    with open_reader(path) as reader, reader.reading() as connection:
-        return _verify(connection, path, load_machines(specs), where)
+def verify_part(task: Task) -> Verified:
+    """Compare some of the instances of a journal; for a process of its own."""
+    with open_reader(task.path) as reader, reader.reading() as connection:
+        return _verify(connection, task.path, load_machines(task.specs), task.where)
 
 
 def _joined(parts: Sequence[Verified]) -> Verified:
@@ -161,12 +143,12 @@ def _joined(parts: Sequence[Verified]) -> Verified:
 # ---- one part --------------------------------------------------------------------------------------------------------
 
 
-def _verify(connection: sqlite3.Connection, path: Path, machines: Mapping[str, Machine], where: Where) -> Verified:
+def _verify(connection: sqlite3.Connection, path: str, machines: Mapping[str, Machine], where: Where) -> Verified:
     comparison = _Comparison(connection, machines, where)
     comparison.run()
     named = sorted(comparison.named, key=_place)
     return Verified(
-        path=str(path),
+        path=path,
         events=comparison.sweep.events,
         instances=comparison.compared,
         diverging=comparison.diverging,
@@ -183,7 +165,8 @@ class _Comparison:
     """Compares a sweep with the table `instances`."""
 
     def __init__(self, connection: sqlite3.Connection, machines: Mapping[str, Machine], where: Where) -> None:
-        self.sweep = Sweep(connection, machines, where, self._leave, self._note)
+        self._aside = Aside()
+        self.sweep = Sweep(connection, machines, where, self._leave, self._note, self._aside)
         self.sweep.back = self._back
         self.compared = self.diverging = 0
         self.named: list[Divergence] = []
@@ -195,7 +178,7 @@ class _Comparison:
     def run(self) -> None:
         self.sweep.run()
         self.sweep.settle()
-        for address, snapshot, parted in self.sweep.standing():
+        for address, snapshot, parted in self._aside.standing(self._machines):
             if not parted:
                 self._compare(address, snapshot, self._recorded(address))
             self.compared += 1

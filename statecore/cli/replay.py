@@ -36,6 +36,14 @@ MACHINES = click.option(
 )
 
 
+JOBS = click.option(
+    "--jobs",
+    type=click.IntRange(0, 64),
+    default=0,
+    help="Processes that share the work on a long journal; 0 for as many as there are processors.",
+)
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -53,10 +61,11 @@ A moment is a position, a local time, an ISO time with a zone, a time of the jou
 @click.option("--account", help="Only this account.")
 @click.option("--finished", is_flag=True, help="List those too to which nothing more can happen.")
 @MACHINES
+@JOBS
 @AS_JSON
 def replay(
     journal: str, *, until: str | None, machine: str | None, account: str | None, finished: bool, specs: tuple[str, ...],
-    as_json: bool,
+    jobs: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Fold JOURNAL up to a moment, and show where everything was: states, what was remembered, since when, deadlines.
 
@@ -65,12 +74,18 @@ def replay(
     from statecore_journal import load_machines, open_reader
     from statecore_journal import replay as replayed
 
-    machines = load_machines(specs)
+    load_machines(specs)  # what is wrong with them is said first
     with open_reader(journal) as reader:
         check_account(reader, account)
         upto = None if until is None else reader.position(until, wall_now())
     with replayed(
-        journal, upto, machines=machines, machine=machine, account=account, finished=finished or machine is not None
+        journal,
+        upto,
+        specs=specs,
+        jobs=jobs,
+        machine=machine,
+        account=account,
+        finished=finished or machine is not None,
     ) as found:
         if as_json:
             head = {

@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from statecore.cli.common import AS_JSON, console, plain, printable
-from statecore.cli.replay import MACHINES
+from statecore.cli.replay import JOBS, MACHINES
 from statecore.errors import StatecoreError
 
 
@@ -25,10 +25,8 @@ version, outcome and guards; and in the end where every instance is. Nothing is 
 """
 )
 @click.argument("journals", nargs=-1, required=True, metavar="JOURNAL...", type=click.Path())
-@click.option(
-    "--jobs", type=click.IntRange(0, 64), default=0, help="Processes that share the work; 0 for as many as processors."
-)
 @MACHINES
+@JOBS
 @AS_JSON
 def verify(journals: tuple[str, ...], *, jobs: int, specs: tuple[str, ...], as_json: bool) -> None:
     """Fold each JOURNAL, compare with what it records, and name the first divergence."""

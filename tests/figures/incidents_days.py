@@ -237,10 +237,14 @@ SETTLED: Final = frozenset({"final", "forget", "probe"})
 """Fields that stay at their defaults, because the usual is meant."""
 
 
-@functools.cache
-def _hints(kind: Any) -> tuple[tuple[str, Any], ...]:
-    hints = typing.get_type_hints(kind)
-    return tuple((field.name, hints[field.name]) for field in attrs.fields(kind))
+def _hints(kind: type[Event]) -> tuple[tuple[str, Any], ...]:
+    if kind not in _HINTS:
+        hints = typing.get_type_hints(kind)
+        _HINTS[kind] = tuple((field.name, hints[field.name]) for field in attrs.fields(kind))
+    return _HINTS[kind]
+
+
+_HINTS: Final[dict[type[Event], tuple[tuple[str, Any], ...]]] = {}
 
 
 @functools.cache
@@ -274,3 +278,34 @@ def write(path: Path, count: int, *, accounts: int = 20, seed: int = 1) -> None:
                 db.execute("commit")
                 first = batch.following
                 batch = Batch(first, unit.now)
+
+
+def multiply(path: Path, copies: int) -> None:
+    """Write the history of a journal behind itself again, so often, under accounts of other names.
+
+    Every row and every instance is copied by SQL: positions, times, addresses, and the addresses in the data.
+    """
+    with closing(connect(path, busy_ns=SECONDS)) as db:
+        db.execute("pragma synchronous = off")
+        db.execute("pragma cache_size = -200000")
+        ((rows, span),) = db.execute("select max(seq), max(at) - min(at) + 1 from events").fetchall()
+        for number in range(1, copies + 1):
+            values = {"rows": rows * number, "span": span * number, "was": "/wx", "is": f"/wx{number}x", "upto": rows}
+            db.execute("begin")
+            db.execute(_COPY_EVENTS, values)
+            db.execute(_COPY_INSTANCES, values)
+            db.execute("commit")
+
+
+_COPY_EVENTS: Final = """
+insert into events
+select seq + :rows, at, wall + :span, replace(machine, :was, :is), version, event, source, target, outcome,
+       data, guards, cause + :rows, epoch, schema, definition
+from events where seq <= :upto order by machine, version
+"""
+_COPY_INSTANCES: Final = """
+insert into instances
+select replace(address, :was, :is), machine, replace('/' || account, :was, :is), chat, state, version, entered, seq + :rows,
+       ord, live, final, due, at, schema, data
+from instances where seq <= :upto and account not like '%x%x%' order by address
+"""
