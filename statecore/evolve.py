@@ -10,7 +10,7 @@ from statecore.drafts import draft_of
 T = TypeVar("T")
 Copier = Callable[[Any, dict[str, Any]], Any]
 
-_COPIERS: dict[tuple[Any, ...], Copier] = {}
+_COPIERS: dict[type, dict[tuple[str, ...], Copier]] = {}
 
 
 def _copier(cls: type, changed: tuple[str, ...]) -> Copier:
@@ -43,9 +43,10 @@ def evolve(value: T, **changes: Any) -> T:
     Raises:
         TypeError: *value* has no such field.
     """
-    key = (type(value), *changes)
-    copier = _COPIERS.get(key)
-    if copier is None:
-        copier = _COPIERS[key] = _copier(type(value), tuple(changes))
+    try:
+        copier = _COPIERS[value.__class__][tuple(changes)]
+    except KeyError:
+        copier = _copier(type(value), tuple(changes))
+        _COPIERS.setdefault(type(value), {})[tuple(changes)] = copier
     copied: T = copier(value, changes)
     return copied
