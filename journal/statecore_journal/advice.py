@@ -98,9 +98,13 @@ def stub(kind: type, since: int, data: str) -> str:
         held = {}
     was = list(held) if isinstance(held, dict) else []
     fields = {field.name: field for field in attrs.fields(kind)}
-    lines = [f"fields.pop({field!r})  # {name} has no such field in this code" for field in was if field not in fields]
+    lines = [
+        f"fields.pop({json.dumps(field)})  # {name} has no such field in this code"
+        for field in was
+        if field not in fields
+    ]
     lines += [
-        f"fields[{field!r}] = ...  # no {name} without it"
+        f"fields[{json.dumps(field)}] = ...  # no {name} without it"
         for field, about in fields.items()
         if about.default is attrs.NOTHING and field not in was
     ]

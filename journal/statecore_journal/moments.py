@@ -85,4 +85,5 @@ def position(connection: sqlite3.Connection, text: str, *, now: int) -> int:
             low = middle
         else:
             high = seq - 1
-    return low
+    ((found,),) = connection.execute("select coalesce(max(seq), ?) from events where seq <= ?", (low, low)).fetchall()
+    return int(found)
