@@ -305,7 +305,7 @@ from events where seq <= :upto order by machine, version
 """
 _COPY_INSTANCES: Final = """
 insert into instances
-select replace(address, :was, :is), machine, substr(replace('/' || account, :was, :is), 2), chat, state, version, entered, seq + :rows,
-       ord, live, final, due, at, schema, data
+select replace(address, :was, :is), machine, substr(replace('/' || account, :was, :is), 2), chat, state, version, entered,
+       seq + :rows, ord, live, final, due, at, schema, data
 from instances where seq <= :upto order by address
 """

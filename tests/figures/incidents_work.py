@@ -67,10 +67,12 @@ def _rebuild(path: str) -> int:
     from tests.figures.incidents_aggregates import open_application
 
     with open_application(path) as application:
-        found = (
-            application.repository.get(UUID(id_)) for id_ in json.loads(Path(path).with_suffix(".json").read_text())
-        )
-        return sum(instance.version - 1 for instance in found)
+        ids = json.loads(Path(path).with_suffix(".json").read_text())
+        return sum(_version(application.repository.get(UUID(id_))) - 1 for id_ in ids)
+
+
+def _version(instance: Any) -> int:
+    return int(instance.version)
 
 
 WORKS: Final[dict[str, Callable[..., Any]]] = {

@@ -22,7 +22,7 @@ def test_a_replay_ends_where_it_is_told_to(day: Path, held: int, monkeypatch: py
     """
     monkeypatch.setattr(sweep, "HELD_MAX", held)
     began: dict[str, int] = {}
-    stood: dict[str, tuple[str, int, int, int]] = {}
+    stood: dict[str, tuple[str, int, int, int | None]] = {}
     for seq, address, source, target, version, wall, outcome in rows(
         day, "select seq, machine, source, target, version, wall, outcome from events order by seq"
     ):
