@@ -31,7 +31,7 @@ from statecore_journal.fold import (
 )
 from statecore_journal.rows import shown
 
-HELD_MAX: Final = 2048
+HELD_MAX: Final = 4096
 """Instances that had an event lately: up to twice as many are in memory."""
 
 ROWS_AT_ONCE: Final = 256
