@@ -220,7 +220,7 @@ class _Rule(NamedTuple):
     target: str
     verdict: Verdict
     enters: bool
-    timers: tuple[tuple[str, int, int, bool, bool], ...]  # those awaited where it ends up; see `_clamp`
+    timers: tuple[tuple[str, int, int, bool, bool], ...]  # those awaited where it ends up; see `_settle`
     ended: tuple[str, ...]  # fields of timers that end with the state left
     fired: str  # field of the named timer the rule is for, which is over unless it is set anew
     effect: Effect | None
@@ -287,6 +287,7 @@ class Machine:
         self.engine: Final = self._build_engine()
         self._rules: Final = self._compile()
         self._timers: Final = {state: self._timers_of(state) for state in self.states}
+        self._start: Final = Snapshot(initial, remembers(), 0, 0)
 
     def __repr__(self) -> str:
         return f"<Machine {self.name}: {len(self.states)} states, {len(self.table)} rows>"
@@ -321,7 +322,7 @@ class Machine:
 
     def start(self) -> Snapshot:
         """Return an instance to which nothing has happened yet."""
-        return Snapshot(self.initial, self.remembers(), 0, 0)
+        return self._start
 
     def attempt(self, snapshot: Snapshot) -> Attempt | None:
         """Return what entering the state asked for, as after a restart that found the instance there."""
@@ -343,53 +344,73 @@ class Machine:
         Raises:
             StepError: a handler of the table raised.
         """
-        state, data, version, _ = snapshot
+        after, verdict, tell, effect = self.move(snapshot, event, now)
+        if effect is None and tell is None:
+            return _new(Decision, (after, (), verdict))
+        data = after[1]
+        try:
+            effects: tuple[Attempt | Tell, ...] = () if tell is None else tuple(tell(data, event, now))
+            if effect is not None:
+                effects = (*effects, _attempt(effect, data, after[3]))
+        except Exception as error:
+            raise self._raised(snapshot, event, error) from error
+        return _new(Decision, (after, effects, verdict))
+
+    def move(
+        self, snapshot: Snapshot, event: Event, now: int
+    ) -> tuple[Snapshot, Verdict, Telling | None, Effect | None]:
+        """Take the part of a step that is about the instance alone; replay needs no more of it. Pure.
+
+        Args:
+            snapshot: the instance.
+            event: what happened.
+            now: when, in ns of the gateway's clock.
+
+        Returns:
+            The instance afterwards, what became of the event, and what says which effects the step has.
+
+        Raises:
+            StepError: a handler of the table raised.
+        """
+        state, data, version, entered = snapshot
         kind = type(event)
         rules = self._rules[state].get(event.timer if kind is Elapsed else kind)  # type: ignore[attr-defined]
         if rules is None:
-            return self._unforeseen(snapshot, event)
+            after, verdict = self._unforeseen(snapshot, event)
+            return after, verdict, None, None
         try:
             for when, do, tell, target, verdict, enters, timers, ended, fired, effect in rules:
                 if when is not None and not when(data, event):
                     continue
                 version += 1
-                after = data if do is None else do(data, event, now)
-                if ended:
-                    after = _end(after, ended)
-                if fired and getattr(after, fired) == getattr(data, fired):
-                    after = evolve(after, **{fired: None})
-                if timers:
-                    after = _clamp(after, data, timers, now)
-                if effect is None and tell is None:
-                    where = _new(Snapshot, (target, after, version, version if enters else snapshot[3]))
-                    return _new(Decision, (where, (), verdict))
-                effects: tuple[Attempt | Tell, ...] = () if tell is None else tuple(tell(after, event, now))
-                if effect is not None:
-                    effects = (*effects, _attempt(effect, after, version))
-                where = _new(Snapshot, (target, after, version, version if enters else snapshot[3]))
-                return _new(Decision, (where, effects, verdict))
+                new = data if do is None else do(data, event, now)
+                if timers or ended or fired:
+                    new = _settle(new, data, timers, ended, fired, now)
+                where = _new(Snapshot, (target, new, version, version if enters else entered))
+                return where, verdict, tell, effect
         except Exception as error:
-            raise StepError(self.name, state, name_of(event), f"{type(error).__name__}: {error}") from error
+            raise self._raised(snapshot, event, error) from error
         raise AssertionError(
             f"{self.name}: no row for {name_of(event)} in {state} (the proof demands an unguarded one)"
         )
 
-    def _unforeseen(self, snapshot: Snapshot, event: Event) -> Decision:
+    def _raised(self, snapshot: Snapshot, event: Event, error: Exception) -> StepError:
+        return StepError(self.name, snapshot.state, name_of(event), f"{type(error).__name__}: {error}")
+
+    def _unforeseen(self, snapshot: Snapshot, event: Event) -> tuple[Snapshot, Verdict]:
         state, data, version, entered = snapshot
         if isinstance(event, Offline):
             after = Snapshot(state, self._moved_timers(state, data, event.length), version + 1, entered)
-            return Decision(after, (), Verdict("stayed", "", ()))
+            return after, Verdict("stayed", "", ())
         after = Snapshot(state, data, version + 1, entered)
         if type(event) in IGNORED_ALWAYS:
-            return Decision(after, (), Verdict("ignored", IGNORED_ALWAYS[type(event)], ()))
+            return after, Verdict("ignored", IGNORED_ALWAYS[type(event)], ())
         if type(event) is Elapsed:
-            return Decision(after, (), Verdict("ignored", f"no timer {event.timer!r} runs in {state!r}", ()))
+            return after, Verdict("ignored", f"no timer {event.timer!r} runs in {state!r}", ())
         if type(event) is Broken:
-            return Decision(after, (), Verdict("ignored", f"no attempt is under way in {state!r}", ()))
+            return after, Verdict("ignored", f"no attempt is under way in {state!r}", ())
         accepts = ", ".join(sorted(name_of(kind) for kind in self.events)) or "nothing"
-        return Decision(
-            after, (), Verdict("refused", f"{name_of(event)} is no event of {self.name}, which takes {accepts}", ())
-        )
+        return after, Verdict("refused", f"{name_of(event)} is no event of {self.name}, which takes {accepts}", ())
 
     def keeps_rest(self, state: str) -> bool:
         """Tell whether a timer of *state* keeps what was left to wait over a restart."""
@@ -414,11 +435,15 @@ class Machine:
         own = tuple(wait for wait in self.awaits.get(state, ()) if isinstance(wait, Timer))
         return own if state in self.final else (*own, *self.named)
 
-    def _held(self, state: str, *, enters: bool, elapsed: str) -> tuple[tuple[str, int, int, bool, bool], ...]:
+    def _held(
+        self, state: str, *, enters: bool, elapsed: str, does: bool
+    ) -> tuple[tuple[str, int, int, bool, bool], ...]:
+        """Return the timers to look at; a named one is as it was where nothing that is remembered changes."""
         return tuple(
             (timer.field, timer.floor, timer.cap, own, own and (enters or timer.field == elapsed))
             for timer in self._timers_of(state)
             for own in (timer not in self.named,)
+            if own or does
         )
 
     def _build_engine(self) -> Any:
@@ -482,7 +507,9 @@ class Machine:
                     target=target,
                     verdict=Verdict(kind, row.because or "", answers),
                     enters=enters,
-                    timers=() if row.ignores else self._held(target, enters=enters, elapsed=elapsed),
+                    timers=()
+                    if row.ignores
+                    else self._held(target, enters=enters, elapsed=elapsed, does=row.do is not None),
                     ended=tuple(sorted(own - kept)) if enters else (),
                     fired=elapsed if named else "",
                     effect=self.effect(target) if enters else None,
@@ -525,32 +552,38 @@ def _attempt(effect: Effect, data: Any, entered: int) -> Attempt:
     return Attempt(build() if isinstance(build, type) else build(data), effect.within, entered)
 
 
-def _end(data: Any, fields: tuple[str, ...]) -> Any:
-    """Clear the timers that end with the state left."""
-    armed = {field: None for field in fields if getattr(data, field) is not None}
-    return evolve(data, **armed) if armed else data
-
-
-def _clamp(after: Any, before: Any, timers: tuple[tuple[str, int, int, bool, bool], ...], now: int) -> Any:
-    """Hold every deadline that was set by this step between its floor and its cap.
+def _settle(
+    after: Any,
+    before: Any,
+    timers: tuple[tuple[str, int, int, bool, bool], ...],
+    ended: tuple[str, ...],
+    fired: str,
+    now: int,
+) -> Any:
+    """Clear the timers that are over, and hold every deadline that was set by this step between its floor and its cap.
 
     Args:
         after: what is remembered from now on.
         before: what was remembered.
         timers: (field, floor, cap, whether nobody setting it sets it, whether it begins with this step) of each.
+        ended: fields of the timers that end with the state left.
+        fired: field of the named timer that the step is for, which is over unless it was set anew; or empty.
         now: ns.
     """
-    moved: dict[str, int] = {}
+    moved: dict[str, int | None] = {}
+    for field in ended:
+        if getattr(after, field) is not None:
+            moved[field] = None
+    if fired and getattr(after, fired) == getattr(before, fired):
+        moved[fired] = None
     for field, floor, cap, own, begins in timers:
         deadline = getattr(after, field)
         if deadline is None:
             if own:
                 moved[field] = now + cap  # a timer nobody set fires at its cap: no state is left without its wait
-            continue
-        if not begins and deadline == getattr(before, field):
-            continue
-        if deadline < now + floor:
-            moved[field] = now + floor
-        elif deadline > now + cap:
-            moved[field] = now + cap
+        elif begins or deadline != getattr(before, field):
+            if deadline < now + floor:
+                moved[field] = now + floor
+            elif deadline > now + cap:
+                moved[field] = now + cap
     return evolve(after, **moved) if moved else after

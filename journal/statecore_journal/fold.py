@@ -1,19 +1,18 @@
-"""Replaying a journal: every recorded event once more through the machines of this code.
+"""Replaying recorded events: each once more through the machines of this code, an instance at a time.
 
-Instances are independent of each other, so they are replayed one after the other and not in the order of the journal:
-what is in memory is one instance, however long the journal. An instance whose older rows were pruned begins at its
-checkpoint.
+The fold believes nothing but the events. An instance whose older rows were pruned begins at its checkpoint. Instances are
+independent of each other, so what is in memory is one instance, however long the journal.
 
-The fold believes nothing but the events. Where it ends is compared with what was recorded by `diverges`.
+This is the way for one instance, or for all in the order of their addresses. A whole journal is taken through in the
+order of its rows, which is faster: see `statecore_journal.sweep`.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
@@ -23,10 +22,13 @@ from statecore.events import BUILT_IN, Elapsed, Event, name_of
 from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES
 from statecore.system import Address
-from statecore_journal.reader import Reader, open_reader
+from statecore_journal.rows import shown
 
-KNOWN_MAX: Final = 1024
-"""Events kept to be used again: many rows say the same, such as that a timer elapsed."""
+if TYPE_CHECKING:
+    from statecore_journal.reader import Reader
+
+KNOWN_MAX: Final = 256
+"""Events of a name that are kept to be used again: many rows say the same, such as that a timer elapsed."""
 
 KNOWN_CHARACTERS_MAX: Final = 32
 """Longer ones are hardly ever the same."""
@@ -57,6 +59,10 @@ class Divergence:
         event: that was recorded; empty where the place in `instances` is meant.
         recorded: what was recorded.
         folded: what this code makes of it.
+        definition: versions of the machine's table, as recorded and in this code, where they are known.
+        schema: versions of the fields of the event, or of what is remembered, likewise.
+        advice: what to do about it; see `statecore_journal.advice`.
+        stub: the upcaster that would settle it, to be filled in; empty if none could.
     """
 
     seq: int
@@ -65,6 +71,10 @@ class Divergence:
     event: str
     recorded: str
     folded: str
+    definition: tuple[int, int] | None = attrs.field(default=None, eq=False)
+    schema: tuple[int, int] | None = attrs.field(default=None, eq=False)
+    advice: str = attrs.field(default="", eq=False)
+    stub: str = attrs.field(default="", eq=False)
 
     def __str__(self) -> str:
         what = f"{self.event} of {self.address}" if self.event else f"{self.address} in table instances"
@@ -72,7 +82,7 @@ class Divergence:
 
 
 def fold(
-    source: Reader | sqlite3.Connection,
+    source: "Reader | sqlite3.Connection",
     address: str | None = None,
     until: int | None = None,
     *,
@@ -94,46 +104,22 @@ def fold(
         StepError: a handler raised.
     """
     with _connection(source) as connection:
-        replays = _Replays(machines)
+        replays: dict[str, Replay] = {}
         for found, start, rows in _histories(connection, address, until):
-            replay = replays.of(found)
+            name = Address.parse(found).machine
+            if name not in machines:
+                raise CodecError(f"{found}: this code has no machine {name!r}; it has {', '.join(machines)}")
+            replay = replays.get(name) or replays.setdefault(name, Replay(machines[name]))
             snapshot, seq = replay.start(start)
             for row in rows:
-                _check_next(found, snapshot, row)
-                snapshot, seq = replay.step(snapshot, row), row[_SEQ]
+                snapshot, seq = replay.step(snapshot, row)[0], row[SEQ]
             yield Folded(found, snapshot, seq)
-
-
-def diverges(path: str | Path, *, machines: Mapping[str, Machine] = MACHINES) -> Divergence | None:
-    """Return the first place in a journal where this code does not do what was recorded, or None.
-
-    Compared are the states before and after each row and its version, and then the table `instances`: state, version,
-    the version at which the state was entered, and what is remembered.
-
-    Raises:
-        NotAJournal, JournalTooNew, JournalCorrupt, JournalError: see there.
-    """
-    first: Divergence | None = None
-    with open_reader(path) as reader, reader.reading() as connection:
-        replays = _Replays(machines)
-        instances = _Ahead(connection.execute(f"{INSTANCES} order by address"))
-        for address, start, rows in _histories(connection, None, None):
-            for recorded in instances.before(address):
-                first = _earlier(first, _orphan(recorded))
-            first = _earlier(first, _compare(replays, address, start, rows, instances.take(address)))
-        for recorded in instances.before(None):
-            first = _earlier(first, _orphan(recorded))
-    return first
-
-
-def _earlier(one: Divergence | None, other: Divergence | None) -> Divergence | None:
-    return min((found for found in (one, other) if found is not None), key=lambda found: found.seq, default=None)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
-EVENTS: Final = "select machine, version, seq, at, event, source, target, outcome, data, schema from events"
-_VERSION, _SEQ, AT = 1, 2, 3
+EVENTS: Final = "select machine, version, seq, at, event, source, target, outcome, data, guards, schema from events"
+VERSION, SEQ, AT = 1, 2, 3
 INSTANCES: Final = "select address, version, seq, state, entered, data, schema from instances"
 CHECKPOINTS: Final = "select address, version, seq, state, entered, data, schema from checkpoints"
 
@@ -163,12 +149,12 @@ class _Ahead:
 
 
 @contextmanager
-def _connection(source: Reader | sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    if isinstance(source, Reader):
+def _connection(source: "Reader | sqlite3.Connection") -> Iterator[sqlite3.Connection]:
+    if isinstance(source, sqlite3.Connection):
+        yield source
+    else:
         with source.reading() as connection:
             yield connection
-    else:
-        yield source
 
 
 def _histories(
@@ -186,39 +172,37 @@ def _histories(
     starts = _Ahead(connection.execute(f"{CHECKPOINTS}{whose} order by address", values))
     for found, history in groupby(rows, itemgetter(0)):
         for start in starts.before(found):
-            if start[_START_SEQ] <= upto:
+            if start[SEQ] <= upto:
                 yield start[0], start, iter(())
         held = starts.take(found)
         if held is None:
             yield found, None, history
-        elif held[_START_SEQ] <= upto:
-            yield found, held, (row for row in history if row[_VERSION] > held[_VERSION])
+        elif held[SEQ] <= upto:
+            yield found, held, (row for row in history if row[VERSION] > held[VERSION])
     for start in starts.before(None):
-        if start[_START_SEQ] <= upto:
+        if start[SEQ] <= upto:
             yield start[0], start, iter(())
-
-
-_START_SEQ: Final = 2
 
 
 # ---- replaying -------------------------------------------------------------------------------------------------------
 
 
-class _Replays:
-    """What it takes to replay each machine."""
+class NoSuchEventError(CodecError):
+    """A row names an event that the machine does not have in this code."""
 
-    def __init__(self, machines: Mapping[str, Machine]) -> None:
-        self._machines = machines
-        self._made: dict[str, Replay] = {}
 
-    def of(self, address: str) -> "Replay":
-        """Return what it takes to replay an instance."""
-        name = Address.parse(address).machine
-        if name not in self._made:
-            if name not in self._machines:
-                raise CodecError(f"{address}: this code has no machine {name!r}; it has {', '.join(self._machines)}")
-            self._made[name] = Replay(self._machines[name])
-        return self._made[name]
+class Reading(NamedTuple):
+    """How the rows of one event are read.
+
+    Args:
+        schema: the version they were written at.
+        known: events that were read before, by their text.
+        read: reads one.
+    """
+
+    schema: int
+    known: dict[str, Event]
+    read: Callable[[str], Event]
 
 
 class Replay:
@@ -226,11 +210,10 @@ class Replay:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._step = machine.step
+        self.readings: dict[str, Reading] = {}
         self._kinds: dict[str, type[Event]] = {
             name_of(event): Elapsed if isinstance(event, Elapsed) else event for event in (*machine.events, *BUILT_IN)
         }
-        self._known: dict[tuple[str, str, int], Event] = {}
 
     def start(self, checkpoint: Row | None) -> tuple[Snapshot, int]:
         """Return where a history begins, and the position of what led there."""
@@ -245,21 +228,72 @@ class Replay:
         """Read what an instance remembers."""
         return codec.loads(data, self.machine.remembers, schema=schema)
 
-    def through(self, address: str, start: Row | None, rows: Iterable[Row]) -> Folded | Divergence:
-        """Take an instance through its rows; return where it ends up, or where it parts from the record."""
-        seq, version, name = 0, 0, ""
+    def kind(self, name: str) -> type[Event] | None:
+        """Return the class of an event by its name in a row, or None if this code has none."""
+        return self._kinds.get(name) or (Elapsed if name.startswith("Elapsed(") else None)
+
+    def reading(self, name: str, schema: int) -> Reading:
+        """Return how the rows of an event are read that were written at a version."""
+        found = self.readings.get(name)
+        if found is None or found.schema != schema:
+            kind = self.kind(name)
+            read = self._refuse(name) if kind is None else codec.reader(kind, schema)
+            found = self.readings[name] = Reading(schema, {}, read)
+        return found
+
+    def _refuse(self, name: str) -> Callable[[str], Event]:
+        def read(_: str) -> Event:
+            raise NoSuchEventError(f"{self.machine.name} has no event {name} in this code")
+
+        return read
+
+    def step(self, snapshot: Snapshot, row: Row) -> tuple[Snapshot, str | None, str | None]:
+        """Let a recorded event happen once more; return the snapshot and what would be recorded as outcome and guards.
+
+        Raises:
+            JournalCorrupt: it does not follow the snapshot.
+            CodecError: it cannot be read.
+            StepError: a handler raised.
+        """
+        address, version, seq, at, name, _, _, outcome, data, guards, schema = row
+        if version != snapshot.version + 1:
+            raise JournalCorrupt(
+                f"row {seq}: version {version} of {address} follows version {snapshot.version}; rows are missing"
+            )
         try:
-            snapshot, seq = self.start(start)
-            step = self.step
-            for row in rows:
-                _, version, seq, _, name, source, target, _, _, _ = row
-                _check_next(address, snapshot, row)
-                before, snapshot = snapshot.state, step(snapshot, row)
-                if snapshot.state != target or before != source:
-                    was, found = f"{source} -> {target}", f"{before} -> {snapshot.state}"
-                    return Divergence(seq, address, version, name, was, found)
+            event = self.reading(name, schema).read(data)
+        except NoSuchEventError as error:
+            if outcome is not None and outcome.startswith("refused"):  # it was no event of the machine then either
+                return snapshot._replace(version=version), outcome, guards
+            raise NoSuchEventError(f"row {seq}: {error}") from error
+        after, verdict, _, _ = self.machine.move(snapshot, event, at)
+        return after, *shown(verdict)
+
+    def check(self, snapshot: Snapshot, row: Row) -> Snapshot | Divergence:
+        """Let a recorded event happen once more; return where it leads, or how it parts from the record."""
+        address, version, seq, _, name, source, target, outcome, _, guards, _ = row
+        try:
+            after, says, asked = self.step(snapshot, row)
         except StatecoreError as error:
             return Divergence(seq, address, version, name, "a row", f"nothing, because {error}")
+        was, found = f"{source} -> {target}", f"{snapshot.state} -> {after.state}"
+        if was == found and outcome != says:
+            was, found = (f"{was}, {outcome or 'moved'}", f"{found}, {says or 'moved'}")
+        elif was == found and guards != asked:
+            was, found = (f"{was}, guards {guards or 'none'}", f"{found}, guards {asked or 'none'}")
+        return after if was == found else Divergence(seq, address, version, name, was, found)
+
+    def through(self, address: str, start: Row | None, rows: Iterable[Row]) -> Folded | Divergence:
+        """Take an instance through its rows; return where it ends up, or where it parts from the record."""
+        try:
+            snapshot, seq = self.start(start)
+        except StatecoreError as error:
+            return Divergence(0, address, 0, "", "a row", f"nothing, because {error}")
+        for row in rows:
+            after = self.check(snapshot, row)
+            if isinstance(after, Divergence):
+                return after
+            snapshot, seq = after, row[SEQ]
         return Folded(address, snapshot, seq)
 
     def ends_at(self, folded: Folded, recorded: Row | None) -> Divergence | None:
@@ -275,55 +309,9 @@ class Replay:
         ):
             if was != found:
                 return Divergence(seq, address, version, "", f"{name} {was}", f"{name} {found}")
-        mine = codec.dumps(data)
         try:
-            same = mine == text or self.remembered(text, schema) == data
+            if self.remembered(text, schema) == data:
+                return None
         except CodecError as error:
             return Divergence(seq, address, version, "", text, f"nothing, because {error}")
-        return None if same else Divergence(seq, address, version, "", text, mine)
-
-    def step(self, snapshot: Snapshot, row: Row) -> Snapshot:
-        """Let a recorded event happen once more."""
-        return self.happen(snapshot, row)[1]
-
-    def happen(self, snapshot: Snapshot, row: Row) -> tuple[Event | None, Snapshot]:
-        """Let a recorded event happen once more; return it too, unless it was no event of the machine even then."""
-        _, _, seq, at, name, _, _, outcome, data, schema = row
-        event = self._known.get((name, data, schema))
-        if event is None:
-            kind = self._kinds.get(name) or (Elapsed if name.startswith("Elapsed(") else None)
-            if kind is None and outcome is not None and outcome.startswith("refused"):
-                return None, snapshot._replace(version=snapshot.version + 1)
-            if kind is None:
-                raise CodecError(f"row {seq}: {self.machine.name} has no event {name} in this code")
-            event = codec.loads(data, kind, schema=schema)
-            if len(data) <= KNOWN_CHARACTERS_MAX and len(self._known) < KNOWN_MAX:
-                self._known[name, data, schema] = event
-        return event, self._step(snapshot, event, at).snapshot
-
-
-def _check_next(address: str, snapshot: Snapshot, row: Row) -> None:
-    if row[_VERSION] != snapshot.version + 1:
-        raise JournalCorrupt(
-            f"row {row[_SEQ]}: version {row[_VERSION]} of {address} follows version {snapshot.version}; rows are missing"
-        )
-
-
-# ---- comparing -------------------------------------------------------------------------------------------------------
-
-
-def _compare(
-    replays: _Replays, address: str, start: Row | None, rows: Iterator[Row], recorded: Row | None
-) -> Divergence | None:
-    try:
-        replay = replays.of(address)
-    except CodecError as error:
-        return Divergence(0, address, 0, "", "a row", f"nothing, because {error}")
-    found = replay.through(address, start, rows)
-    return found if isinstance(found, Divergence) else replay.ends_at(found, recorded)
-
-
-def _orphan(recorded: Row) -> Divergence:
-    """Say that the table of instances holds one that no event made."""
-    address, version, seq, state, *_ = recorded
-    return Divergence(seq, address, version, "", state, "no history")
+        return Divergence(seq, address, version, "", text, codec.dumps(data))

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import typing
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,9 @@ from statecore.machines.delivery import Accepted
 from statecore.machines.inbound import Inbound, Received
 from statecore.system import Address
 from statecore.units import SECONDS
+from statecore_journal.causes import SetOff
 from statecore_journal.files import read_only
+from statecore_journal.moments import position
 from statecore_journal.problems import RECOVER, translated
 from statecore_journal.schema import check
 
@@ -35,6 +38,9 @@ DEPTH_MAX: Final = 32
 
 SHOWN_MAX: Final = 200
 """Characters of a row that cannot be read that are shown."""
+
+CAUSES_PAGE: Final = 10_000
+"""Causes read at a time."""
 
 LOG_PAGE: Final = 1000
 """Rows of a log read at a time. Whoever pages through it may take hours, and holds nothing open meanwhile."""
@@ -380,36 +386,50 @@ class Reader:
         self,
         *,
         after: int = 0,
+        until: int | None = None,
         last: int | None = None,
         machine: str | None = None,
         account: str | None = None,
         chat: str | None = None,
         event: str | None = None,
         state: str | None = None,
+        outcome: str | None = None,
+        cause: int | None = None,
     ) -> Iterator[LogRow]:
         """Yield rows in their order.
 
         Args:
             after: only rows behind this position.
+            until: only rows up to this position.
             last: only the last so many of those that fit.
             machine: only instances whose address begins with this: "delivery", "connection/wx".
             account: only this account.
             chat: only instances of this chat.
             event: only this event.
             state: only rows that leave or enter this state.
+            outcome: only rows with this: "moved", "stayed", "ignored", "refused".
+            cause: only what the row at this position set off, directly or through others.
         """
+        after = max(after, cause or 0)
         with self.reading():
-            scope, wanted, values = self._filter(machine, account, chat, event, state)
+            scope, wanted, values = self._filter(machine, account, chat, event, state, outcome)
             where = f"{scope} where {wanted} and seq > ? and seq <= ?"
-            ((end,),) = self._all("select coalesce(max(seq), 0) from events")
-            if last is not None:
+            end = self.last() if until is None else min(self.last(), until)
+            if last is not None and cause is None:
                 first = f"select min(seq) from (select seq from {where} order by seq desc limit ?)"  # noqa: S608
                 ((begin,),) = self._all(first, *values, after, end, last)
                 after = end if begin is None else begin - 1
+        rows = self._pages(where, values, after, end)
+        if cause is not None:
+            rows = SetOff(self, cause).among(rows)
+            rows = rows if last is None else iter(deque(rows, maxlen=last))
+        yield from rows
+
+    def _pages(self, where: str, values: list[Any], after: int, end: int) -> Iterator[LogRow]:
         columns = ", ".join(_LOG_COLUMNS)
         sql = f"select {columns} from {where} order by seq limit ?"  # noqa: S608 - every value is bound
         while page := self._page(sql, *values, after, end):
-            yield from (LogRow(**dict(zip(_LOG_COLUMNS, row, strict=True))) for row in page)
+            yield from map(_log_row, page)
             after = page[-1][0]
 
     def _page(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -426,15 +446,39 @@ class Reader:
             raise JournalCorrupt(f"{self.path} is damaged: row {page[0][0]}, behind row {after}, is none. {RECOVER}")
         return page[:sound]
 
+    def row(self, seq: int) -> LogRow | None:
+        """Return the row at a position, or None if there is none."""
+        columns = ", ".join(_LOG_COLUMNS)
+        rows = self._all(f"select {columns} from events where seq = ?", seq)  # noqa: S608 - a constant
+        return _log_row(rows[0]) if rows else None
+
+    def last(self) -> int:
+        """Return the position of the last row; 0 if there is none."""
+        ((found,),) = self._all("select coalesce(max(seq), 0) from events")
+        return int(found)
+
+    def causes(self, after: int, end: int) -> list[tuple[int, int]]:
+        """Return (position, position of the cause) of a page of rows that were caused by others, in their order."""
+        caused = "select seq, cause from events where seq > ? and seq <= ? and cause is not null order by seq limit ?"
+        return self._all(caused, after, end, CAUSES_PAGE)
+
+    def position(self, text: str, now: int) -> int:
+        """Return the position of the last row that was written by a moment; see `statecore_journal.moments`."""
+        with self.reading() as opened:
+            return position(opened, text, now=now)
+
     def _filter(
-        self, machine: str | None, account: str | None, chat: str | None, event: str | None, state: str | None
+        self,
+        machine: str | None,
+        account: str | None,
+        chat: str | None,
+        event: str | None,
+        state: str | None,
+        outcome: str | None,
     ) -> tuple[str, str, list[Any]]:
         """Return what to read from, conditions, and the values for them."""
-        conditions: list[tuple[str, tuple[Any, ...]]] = [("1", ())]
-        if machine is not None:
-            conditions.append(("(machine = ? or machine glob ?)", (machine, _glob(machine) + "/*")))
-        if account is not None:
-            conditions.append(("(machine glob ? or machine glob ?)", (f"*/{_glob(account)}", f"*/{_glob(account)}/*")))
+        whose, bound, narrow = instances_of(machine, account)
+        conditions: list[tuple[str, tuple[Any, ...]]] = [(whose, bound)]
         if chat is not None:
             addresses = [address for (address,) in self._all("select address from instances where chat = ?", chat)]
             conditions.append(("machine in (select value from json_each(?))", (json.dumps(addresses),)))
@@ -442,10 +486,12 @@ class Reader:
             conditions.append(("event = ?", (event,)))
         if state is not None:
             conditions.append(("(source = ? or target = ?)", (state, state)))
-        # one instance is found by its address; of many, the rows would have to be put in order again for every page
-        one = machine is not None and machine.count("/") >= _KEYED
+        if outcome is not None:
+            how = "outcome is null" if outcome == "moved" else "(outcome = ? or outcome glob ?)"
+            conditions.append((how, () if outcome == "moved" else (outcome, f"{_glob(outcome)}:*")))
         values = [value for _, several in conditions for value in several]
-        return "events" if one else "events not indexed", " and ".join(sql for sql, _ in conditions), values
+        # of many instances, the rows would have to be put in order again for every page
+        return "events" if narrow else "events not indexed", " and ".join(sql for sql, _ in conditions), values
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
 
@@ -551,6 +597,27 @@ def _depth(text: str) -> int:
         depth += (character in "[{") - (character in "]}")
         deepest = max(deepest, depth)
     return deepest
+
+
+def instances_of(machine: str | None, account: str | None) -> tuple[str, tuple[Any, ...], bool]:
+    """Return which instances are meant, as a condition of SQL on `machine`, its values, and whether they are few.
+
+    Args:
+        machine: those whose address is this, or begins with it: "delivery", "connection/wx".
+        account: those of this account.
+    """
+    conditions, values = ["1"], []
+    if machine is not None:
+        conditions.append("(machine = ? or machine glob ?)")
+        values += [machine, _glob(machine) + "/*"]
+    if account is not None:
+        conditions.append("(machine glob ? or machine glob ?)")
+        values += [f"*/{_glob(account)}", f"*/{_glob(account)}/*"]
+    return " and ".join(conditions), tuple(values), machine is not None and machine.count("/") >= _KEYED
+
+
+def _log_row(row: Sequence[Any]) -> LogRow:
+    return LogRow(**dict(zip(_LOG_COLUMNS, row, strict=True)))
 
 
 def _glob(text: str) -> str:

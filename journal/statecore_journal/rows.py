@@ -59,7 +59,7 @@ def encode(unit: Unit) -> Rows:
     for index, entry in enumerate(unit.entries):
         address, machine, source, event, (snapshot, _, verdict), cause, chat, order, live, due = entry
         state, data, version, entered = snapshot
-        outcome, guards = _shown(verdict)
+        outcome, guards = shown(verdict)
         schema, definition = event.schema, machine.version
         name, fields = name_of(event), codec.dumps(event)
         events.append(
@@ -76,7 +76,7 @@ def encode(unit: Unit) -> Rows:
 
 
 @lru_cache(maxsize=4096)
-def _shown(verdict: Verdict) -> tuple[str | None, str | None]:
+def shown(verdict: Verdict) -> tuple[str | None, str | None]:
     """Write a verdict as the columns `outcome` and `guards`. Tables have few of them, and every row has one."""
     kind, reason, guards = verdict
     outcome = None if kind == "moved" else kind if kind == "stayed" else f"{kind}: {reason}"

@@ -23,6 +23,7 @@ from statecore.cli.common import (
     print_json,
     printable,
 )
+from statecore.cli.fields import show_fields
 from statecore.units import SECONDS, show_duration
 from statecore.world import wall_now
 
@@ -140,6 +141,26 @@ def _chats(account: Any, now: int) -> list[Text]:
 # ---- log -------------------------------------------------------------------------------------------------------------
 
 
+def FILTERS(command: Any) -> Any:  # noqa: N802 - a decorator, like those of click that stand beside it
+    """Give a command the options by which rows are picked."""
+    for option in (
+        click.option(
+            "--outcome",
+            type=click.Choice(("moved", "stayed", "ignored", "refused")),
+            help="Only rows with this outcome.",
+        ),
+        click.option("--state", type=TEXT, help="Only rows that leave or enter this state."),
+        click.option("--event", type=TEXT, help="Only this event: Lost, PartRefused, ..."),
+        click.option("--chat", type=TEXT, help="Only this chat."),
+        click.option("--account", help="Only this account."),
+        click.option(
+            "--machine", type=TEXT, help="Only instances whose address begins with this: delivery, connection/wx."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -147,22 +168,27 @@ Examples:
   statecore log gateway.db --machine connection
   statecore log gateway.db --machine delivery/wx/1a1fc0e440bff621427e6ca
   statecore log gateway.db --chat o9cq80abc@im.wechat --event PartRefused --json
+  statecore log gateway.db --since 10m --outcome refused
+  statecore log gateway.db --since "2026-11-21 18:04" --until 18:05:30
+  statecore log gateway.db --cause 4711                  everything that row 4711 set off
 \b
 A line is: time, position, instance, the state before and after, the event and its fields, and the position of its cause.
+Times are local, ISO with a zone, of the journal's last day (18:04:05), or how long ago (10m); a position will do as well.
 """
 )
 @JOURNAL
 @click.option("--last", type=click.IntRange(1, POSITION), help="Only the last N rows that fit.")
 @click.option("--after", type=click.IntRange(0, POSITION), default=0, help="Only rows behind this position.")
-@click.option("--machine", type=TEXT, help="Only instances whose address begins with this: delivery, connection/wx.")
-@click.option("--account", help="Only this account.")
-@click.option("--chat", type=TEXT, help="Only this chat.")
-@click.option("--event", type=TEXT, help="Only this event: Lost, PartRefused, ...")
-@click.option("--state", type=TEXT, help="Only rows that leave or enter this state.")
+@click.option("--since", type=TEXT, metavar="TIME", help="Only rows after this moment.")
+@click.option("--until", type=TEXT, metavar="TIME", help="Only rows up to this moment.")
+@FILTERS
+@click.option(
+    "--cause", type=click.IntRange(1, POSITION), metavar="SEQ", help="Only what this row set off, also through others."
+)
 @AS_JSON
 def log(
-    journal: str, *, last: int | None, after: int, machine: str | None, account: str | None, chat: str | None,
-    event: str | None, state: str | None, as_json: bool,
+    journal: str, *, last: int | None, after: int, since: str | None, until: str | None, cause: int | None, as_json: bool,
+    **filters: Any,
 ) -> None:  # fmt: skip
     """Show what happened in JOURNAL, one dense line an event; with --json one object a line."""
     from statecore_journal import open_reader
@@ -170,15 +196,23 @@ def log(
     out = console()
     shown = 0
     with open_reader(journal) as reader:
-        check_account(reader, account)
-        rows = reader.log(after=after, last=last, machine=machine, account=account, chat=chat, event=event, state=state)
+        check_account(reader, filters["account"])
+        now = wall_now()
+        begin = max(after, 0 if since is None else reader.position(since, now))
+        end = None if until is None else reader.position(until, now)
+        rows = reader.log(after=begin, until=end, last=last, cause=cause, **filters)
         for shown, row in enumerate(rows, start=1):  # noqa: B007 - looked at when it is over
-            if as_json:
-                click.echo(json.dumps({**plain(row), "data": row.fields}, ensure_ascii=False))
-            else:
-                out.print(render_row(row))
+            print_row(out, row, as_json=as_json)
     if not shown and not as_json:
         click.echo("nothing happened that fits", err=True)
+
+
+def print_row(out: Any, row: Any, *, as_json: bool) -> None:
+    """Print one row, for people or for programs."""
+    if as_json:
+        click.echo(json.dumps({**plain(row), "data": row.fields}, ensure_ascii=False))
+    else:
+        out.print(render_row(row))
 
 
 def render_row(row: Any) -> Text:
@@ -193,27 +227,10 @@ def render_row(row: Any) -> Text:
     line.append(f"  {row.event}", style="bold")
     if row.outcome:
         line.append(f" [{printable(row.outcome, 80)}]", style="dim")
-    for name, value in row.fields.items():
-        if row.event.startswith("Elapsed") and name == "timer":
-            continue  # it stands in the event's name
-        line.append(f" {name}={_shown(name, value)}", style="dim")
+    fields = {} if row.event.startswith("Elapsed") else row.fields  # the timer stands in the event's name
+    line.append(show_fields(fields), style="dim")
     if row.guards:
         line.append(f" ?{row.guards}", style="dim")
     if row.cause is not None:
         line.append(f"  ←#{row.cause}", style="dim")
     return line
-
-
-_DURATIONS = frozenset({"wait", "held", "within", "lasts", "slept", "heard_ago", "by", "down"})
-
-
-def _shown(name: str, value: Any) -> str:
-    if name in _DURATIONS and isinstance(value, int) and value >= 1000:
-        return show_duration(value)
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, dict):
-        return "{" + " ".join(f"{key}={_shown(key, item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_shown("", item) for item in value[:3]) + (", …]" if len(value) > 3 else "]")
-    return printable(json.dumps(value, ensure_ascii=False), 80)

@@ -21,7 +21,7 @@ from statecore.machine import STAY, Machine, Snapshot, on
 from statecore.machines import MACHINES, delivery
 from statecore.system import Entry, System, Unit
 from statecore.units import SECONDS
-from statecore_journal import Divergence, Folded, diverges, fold, open_reader
+from statecore_journal import Divergence, Folded, diverges, fold, open_reader, sweep
 from tests.journal.desk import LAMPS, START, Hand, Looked, Pressed, Smashed, lamp, opened, record, rows
 from tests.statecore.strategies import Moment, histories, seldom
 
@@ -163,10 +163,11 @@ def units(machine: Machine, lives: Sequence[Sequence[Moment]]) -> Iterator[Unit]
                 yield Unit("wx", now, [entry])
 
 
-def test_memory_does_not_grow_with_the_journal(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A journal of a year is verified on the small machine that wrote it.
     """
+    monkeypatch.setattr(sweep, "HELD_MAX", 16)
 
     def peak(path: Path, count: int) -> int:
         system = System("wx", LAMPS, Nothing())

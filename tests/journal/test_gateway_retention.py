@@ -10,8 +10,7 @@ import statecore.gateway
 from statecore.gateway import Options, Retention, run_gateway
 from statecore.units import MINUTES
 from statecore.world import VirtualWorld
-from statecore_journal import open_journal, open_reader
-from statecore_journal.fold import diverges
+from statecore_journal import diverges, open_journal, open_reader
 from tests.support.platform import Fake, Server
 
 

@@ -135,7 +135,7 @@ class Recording:
         return f"{self.machine}/{self.account}"
 
 
-_COLUMNS: Final = "seq, at, machine, version, event, source, target, outcome, data, schema, cause"
+_COLUMNS: Final = "seq, at, machine, version, event, outcome, data, schema, cause"
 _CHATS: Final = "select address, chat, ord from instances where account = ?"
 _CHECKPOINTS: Final = (
     "select address, version, seq, state, entered, data, schema from checkpoints where address glob ? or address glob ?"
@@ -210,19 +210,20 @@ def _rows(
     source: sqlite3.Connection, account: str, replays: Mapping[str, Replay], snapshots: dict[str, Snapshot]
 ) -> Iterator[Row]:
     sql = f"select {_COLUMNS} from events not indexed where machine glob ? or machine glob ? order by seq"  # noqa: S608
-    for seq, at, address, version, name, source_, target, outcome, data, schema, cause in source.execute(
-        sql, _globs(account)
-    ):
+    for seq, at, address, version, name, outcome, data, schema, cause in source.execute(sql, _globs(account)):
         replay = replays.get(address.partition("/")[0])
         if replay is None:
             continue
         before = snapshots.get(address) or replay.machine.start()
         if version <= before.version:
             continue  # the checkpoint holds it
-        event, after = replay.happen(before, (address, version, seq, at, name, source_, target, outcome, data, schema))
-        snapshots[address] = after
-        if event is not None:
-            yield Row(seq, at, address, event, name, before, after, outcome, data, cause)
+        if replay.kind(name) is None and outcome is not None and outcome.startswith("refused"):
+            snapshots[address] = before._replace(version=version)  # it was no event of the machine then either
+            continue
+        reading = replay.reading(name, schema)
+        event = reading.known.get(data) or reading.read(data)
+        after = snapshots[address] = replay.machine.move(before, event, at)[0]
+        yield Row(seq, at, address, event, name, before, after, outcome, data, cause)
 
 
 def _sort(recording: Recording, answers: "Answers", replays: Mapping[str, Replay]) -> None:
