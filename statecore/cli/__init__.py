@@ -15,6 +15,8 @@ COMMANDS: Final = {
     "status": ("statecore.cli.read", "status", "Show where everything is, and why."),
     "log": ("statecore.cli.read", "log", "Show what happened, a line an event."),
     "dead": ("statecore.cli.dead", "dead", "List, show, retry and purge what was given up."),
+    "report": ("statecore.cli.report", "report", "Write a journal as one file to look at, offline."),
+    "inspect": ("statecore.cli.report", "inspect", "Look at a journal in a browser while it is being written."),
     "login": ("statecore.cli.login", "login", "Log in to a platform."),
 }
 

@@ -1,0 +1,77 @@
+"""`statecore report` and `statecore inspect`: a journal as a page to look at."""
+
+import contextlib
+import webbrowser
+
+import click
+
+from statecore.cli.common import AS_JSON, JOURNAL, TEXT, check_account, print_json
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  statecore report gateway.db -o incident.html
+  statecore report gateway.db -o incident.html --account wx --since 14:05 --until 14:20
+  statecore report gateway.db -o incident.html --since 120000 --plain
+\b
+The file opens in any browser, from disk and offline. Nothing in it is loaded from elsewhere.
+"""
+)
+@JOURNAL
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), required=True, help="The file to write; replaced if it is there."
+)
+@click.option("--account", type=TEXT, help="Only this account.")
+@click.option("--since", type=TEXT, metavar="SEQ|TIME", help="Only rows from here on: 1234, 14:05, 2026-03-02T14:05.")
+@click.option("--until", type=TEXT, metavar="SEQ|TIME", help="Only rows up to here.")
+@click.option("--plain", is_flag=True, help="Show texts, ids and tokens as they are. Without, they are placeholders.")
+@AS_JSON
+def report(
+    journal: str, *, output: str, account: str | None, since: str | None, until: str | None, plain: bool, as_json: bool
+) -> None:
+    """Write what is in JOURNAL to one file to look at: what went wrong, a timeline, each machine's diagram, every event.
+
+    Texts, ids and tokens are placeholders unless --plain is given, so that the file can be shown to others. Credentials
+    are never in a journal's events.
+    """
+    from statecore_diagrams.report import write_report
+    from statecore_journal import open_reader
+
+    with open_reader(journal) as reader:
+        check_account(reader, account)
+    found = write_report(journal, output, account=account, since=since, until=until, plain=plain)
+    if as_json:
+        print_json(found)
+        return
+    told = f"{found.incidents} incident{'' if found.incidents == 1 else 's'}" if found.incidents else "no incident"
+    click.echo(f"{found.path}: {found.rows:,} events, {told}, {found.size / 1e6:.1f} MB{'' if plain else ', redacted'}")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  statecore inspect gateway.db
+  statecore inspect gateway.db --port 8700 --no-browser
+\b
+The address holds a token; whoever has it can read the journal while this runs. Ctrl-C ends it.
+"""
+)
+@JOURNAL
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to listen; any free port if not given.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@AS_JSON
+def inspect(journal: str, *, port: int, no_browser: bool, as_json: bool) -> None:
+    """Look at JOURNAL in a browser, while a gateway writes it or afterwards. Reachable from this machine only."""
+    from statecore_diagrams.report import open_inspector
+
+    with contextlib.suppress(KeyboardInterrupt), open_inspector(journal, port=port) as inspector:
+        if as_json:
+            print_json({"url": inspector.url})
+        else:
+            click.echo(f"{inspector.url}\n(Ctrl-C ends it)")
+        if not no_browser and not webbrowser.open(inspector.url):
+            click.echo("no browser could be opened; open the address above in one", err=True)
+        inspector.wait()
+
+
