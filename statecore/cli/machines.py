@@ -1,0 +1,58 @@
+"""Machines of one's own, named on a command line."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from statecore.cli.common import fail
+from statecore.machine import Machine
+from statecore.machines import MACHINES
+
+OWN = click.option(
+    "--machines",
+    "own",
+    metavar="MODULE:NAME",
+    help="Machines of your own: a machine, or several, in a module that can be imported from here.",
+)
+
+
+def load(named: str | None) -> Mapping[str, Machine]:
+    """Return the machines by name: the shipped ones, or those at "module:name", which end the command if they are none."""
+    if named is None:
+        return MACHINES
+    module_name, colon, name = named.partition(":")
+    if not colon or not name.isidentifier():
+        fail(f"--machines is MODULE:NAME, such as mypackage.machines:MACHINES, not {named!r}")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is code of the user's, and may raise anything
+        fail(f"--machines {named}: {module_name} cannot be imported: {type(error).__name__}: {error}")
+    found = getattr(module, name, None)
+    machines = _machines(found)
+    if not machines:
+        what = "has no" if found is None else "holds no machine in"
+        fail(f"--machines {named}: module {module_name!r} {what} {name!r}; name a Machine, or a list or dict of them")
+    return {machine.name: machine for machine in machines}
+
+
+def _machines(found: Any) -> list[Machine]:
+    if isinstance(found, Machine):
+        return [found]
+    several = list(found.values()) if isinstance(found, Mapping) else found
+    if isinstance(several, list | tuple | set | frozenset) and all(isinstance(held, Machine) for held in several):
+        return list(several)
+    return []
+
+
+def one(machines: Mapping[str, Machine], name: str) -> Machine:
+    """Return a machine by its name, which ends the command if there is none."""
+    if name not in machines:
+        fail(f"there is no machine {name!r}; there are {', '.join(machines)}")
+    return machines[name]
