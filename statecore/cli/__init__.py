@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "dead": ("statecore.cli.dead", "dead", "List, show, retry and purge what was given up."),
     "report": ("statecore.cli.report", "report", "Write a journal as one file to look at, offline."),
     "inspect": ("statecore.cli.report", "inspect", "Look at a journal in a browser while it is being written."),
+    "export": ("statecore.cli.export", "export", "Write what happened to a file that can be shown to others."),
     "login": ("statecore.cli.login", "login", "Log in to a platform."),
 }
 
