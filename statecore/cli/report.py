@@ -2,45 +2,48 @@
 
 import contextlib
 import webbrowser
+from typing import Any
 
 import click
 
-from statecore.cli.common import AS_JSON, JOURNAL, TEXT, check_account, print_json
+from statecore.cli.common import AS_JSON, JOURNAL, TEXT, print_json
+from statecore.cli.export import PLACE, _cut, _packages
 
 
 @click.command(
     epilog="""\b
 Examples:
   statecore report gateway.db -o incident.html
-  statecore report gateway.db -o incident.html --account wx --since 14:05 --until 14:20
+  statecore report gateway.db -o incident.html --account wx --since 2h
   statecore report gateway.db -o incident.html --since 120000 --plain
 \b
-The file opens in any browser, from disk and offline. Nothing in it is loaded from elsewhere.
+A SEQ|TIME is a position (1200), a moment (2026-11-21T13:30, local), or how long before the end (2h). The file opens in any browser, from disk and offline. Nothing in it is loaded from elsewhere.
 """
 )
 @JOURNAL
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), required=True, help="The file to write; replaced if it is there."
+    "-o", "--output", type=click.Path(dir_okay=False), required=True, help="The new file."
 )
 @click.option("--account", type=TEXT, help="Only this account.")
-@click.option("--since", type=TEXT, metavar="SEQ|TIME", help="Only rows from here on: 1234, 14:05, 2026-03-02T14:05.")
-@click.option("--until", type=TEXT, metavar="SEQ|TIME", help="Only rows up to here.")
+@click.option("--chat", type=TEXT, help="Only this chat.")
+@click.option("--since", type=PLACE, metavar="SEQ|TIME", help="Only rows from here on.")
+@click.option("--until", type=PLACE, metavar="SEQ|TIME", help="Only rows up to here.")
 @click.option("--plain", is_flag=True, help="Show texts, ids and tokens as they are. Without, they are placeholders.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
 @AS_JSON
 def report(
-    journal: str, *, output: str, account: str | None, since: str | None, until: str | None, plain: bool, as_json: bool
-) -> None:
+    journal: str, *, output: str, account: str | None, chat: str | None, since: Any, until: Any, plain: bool, force: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Write what is in JOURNAL to one file to look at: what went wrong, a timeline, each machine's diagram, every event.
 
     Texts, ids and tokens are placeholders unless --plain is given, so that the file can be shown to others. Credentials
     are never in a journal's events.
     """
     from statecore_diagrams.report import write_report
-    from statecore_journal import open_reader
 
-    with open_reader(journal) as reader:
-        check_account(reader, account)
-    found = write_report(journal, output, account=account, since=since, until=until, plain=plain)
+    cut = _cut(journal, account, chat, since, until)
+    found = write_report(journal, output, cut=cut, plain=plain, force=force, packages=_packages())
     if as_json:
         print_json(found)
         return

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
-from statecore.machine import Machine
-from statecore_diagrams.report.tones import tone
-from statecore_diagrams.report.veil import Veil
-from statecore_journal import AccountStatus, Reader, Status
+import attrs
+
+from statecore.machine import Effect, Machine
+from statecore_diagrams import palette, svg
+from statecore_diagrams.layout import LayoutMissing
+from statecore_journal import AccountStatus, Status
+from statecore_journal.export.redact import Hiding
+from statecore_journal.incidents import Incident
 
 _STYLE: Final = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
@@ -28,69 +31,53 @@ def machines(known: Mapping[str, Machine]) -> dict[str, Any]:
     }
 
 
+_TONES: Final = {"green": "good", "red": "bad", "yellow": "warn", "magenta": "odd", "cyan": "busy", "white": "wait"}
+
+
+def tone(machine: Machine, state: str) -> str:
+    """Return what a state is like, as the page's style sheet calls it: in the colour that diagrams and terminals give it."""
+    acts = any(isinstance(wait, Effect) for wait in machine.awaits.get(state, ()))
+    return _TONES[palette.tone(machine.name, state, acts=acts)]
+
+
 def picture(machine: Machine) -> str | None:
-    """Return a machine's diagram, or None if there is nothing that draws it; the page then draws what the journal shows."""
+    """Return a machine's diagram, or None if nothing here can lay it out; the page then draws what the journal shows."""
     try:
-        from statecore_diagrams import svg
-    except ImportError:
+        return svg.render(machine)
+    except LayoutMissing:
         return None
-    rendered: str = svg.render(machine)
-    return rendered
 
 
 def styles(about: Mapping[str, Any]) -> list[str]:
     """Return the style sheets in the pictures, for the policy that allows them."""
-    return [sheet for machine in about.values() if machine["svg"] for sheet in _STYLE.findall(machine["svg"])]
+    found = {sheet: None for machine in about.values() if machine["svg"] for sheet in _STYLE.findall(machine["svg"])}
+    return list(found)
 
 
-def accounts(status: Status, veil: Veil) -> list[dict[str, Any]]:
+def accounts(status: Status, hiding: Hiding) -> list[dict[str, Any]]:
     """Return where every account is."""
-    return [_account(account, veil) for account in status.accounts]
+    return [_account(account, hiding) for account in status.accounts]
 
 
-def _account(account: AccountStatus, veil: Veil) -> dict[str, Any]:
+def _account(account: AccountStatus, hiding: Hiding) -> dict[str, Any]:
     return {
-        "name": veil.account(account.name),
+        "name": hiding.account(account.name),
         "state": account.state,
-        "reason": veil.text(account.reason),
-        "action": veil.text(account.action),
-        "circuit": account.circuit,
+        "reason": hiding.prose(account.reason),
+        "action": hiding.prose(account.action),
         "deliveries": dict(account.deliveries),
         "messages": dict(account.messages),
     }
 
 
-def incidents(
-    source: Reader | Path, veil: Veil, origin: int, *, first: int = 0, last: int | None = None
-) -> list[dict[str, Any]]:
-    """Return what went wrong between two positions."""
-    try:
-        from statecore_journal.incidents import find
-    except ImportError:
-        return []
-    return shown(find(source, until=last), veil, origin, first=first)
-
-
-def shown(found: Iterable[Any], veil: Veil, origin: int, *, first: int = 0) -> list[dict[str, Any]]:
-    """Return incidents the way a page takes them, oldest first; times in microseconds since *origin*, the first row's."""
+def incidents(found: Iterable[Incident], origin: int) -> list[dict[str, Any]]:
+    """Return incidents the way a page takes them, oldest first; times in microseconds since *origin*."""
     return [
         {
-            "kind": one.kind,
-            "account": veil.account(one.account),
-            "address": veil.address(one.address),
-            "first": one.first,
-            "last": one.last,
+            **attrs.asdict(one),
             "began": (one.began - origin) / 1e3,
             "ended": None if one.ended is None else (one.ended - origin) / 1e3,
             "wall": one.wall / 1e6,
-            "rows": list(one.rows),
-            "summary": veil.text(one.summary),
-            "cause": veil.text(one.cause),
-            "advice": veil.text(one.advice),
-            "cost": {
-                name: getattr(one.cost, name) for name in ("delayed", "delay_max", "refused", "dead", "doubled", "down")
-            },
         }
-        for one in sorted(found, key=lambda one: one.first)
-        if one.last is None or one.last >= first
+        for one in sorted(found, key=lambda one: (one.first, one.kind))
     ]

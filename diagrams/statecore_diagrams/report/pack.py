@@ -14,11 +14,13 @@ from typing import Any, Final
 import attrs
 
 from statecore.system import Address
-from statecore_diagrams.report.veil import Veil
 from statecore_journal import LogRow
+from statecore_journal.export.redact import Hiding
 
 ROWS_A_PIECE: Final = 5_000
 """Unpacking one takes a few milliseconds; half as many make the file larger by a tenth."""
+
+COLUMNS: Final = ("seq", "at", "wall", "who", "event", "source", "target", "outcome", "guards", "cause", "epoch")
 
 
 @attrs.define
@@ -36,10 +38,8 @@ class Tables:
     guards: dict[str, int] = attrs.field(factory=dict)
 
     def plain(self) -> dict[str, list[Any]]:
-        """Return them as lists."""
-        return {
-            field.name: list(getattr(self, field.name)) for field in attrs.fields(Tables)
-        }  # of a dict, its keys in the order in which they were numbered
+        """Return them as lists; of a dict, its keys in the order in which they were numbered."""
+        return {field.name: list(getattr(self, field.name)) for field in attrs.fields(Tables)}
 
 
 class Packer:
@@ -47,16 +47,16 @@ class Packer:
 
     Args:
         chats: returns the chats that instances belong to, by address; those that belong to none may be left out.
-        veil: hides what is not to be shown.
+        hiding: replaces what is not to be shown.
     """
 
-    def __init__(self, chats: Callable[[list[str]], Mapping[str, str]], veil: Veil) -> None:
+    def __init__(self, chats: Callable[[list[str]], Mapping[str, str]], hiding: Hiding) -> None:
         self.tables = Tables()
         self.count = 0
         self.first: LogRow | None = None
         self.last: LogRow | None = None
         self._chats = chats
-        self._veil = veil
+        self._hiding = hiding
         self._numbers: dict[str, int] = {}
 
     def pieces(self, rows: Iterable[LogRow]) -> Iterator[tuple[str, str]]:
@@ -73,7 +73,7 @@ class Packer:
     def _piece(self, rows: list[LogRow]) -> tuple[str, str]:
         if self.first is None:
             self.first = rows[0]
-        tables, before = self.tables, self.last or self.first
+        tables, hiding, before = self.tables, self._hiding, self.last or self.first
         self._number({row.machine: row for row in reversed(rows) if row.machine not in self._numbers})
         columns: dict[str, list[int]] = {name: [] for name in COLUMNS}
         for row in rows:
@@ -81,16 +81,17 @@ class Packer:
             columns["at"].append(row.at - before.at)
             columns["wall"].append(row.wall - before.wall)
             columns["who"].append(self._numbers[row.machine])
-            columns["event"].append(_of(tables.events, row.event))
-            columns["source"].append(_of(tables.states, row.source))
-            columns["target"].append(_of(tables.states, row.target))
-            columns["outcome"].append(_of(tables.outcomes, row.outcome or ""))
-            columns["guards"].append(_of(tables.guards, row.guards or ""))
+            columns["event"].append(_of(tables.events, hiding.name(row.event)))
+            columns["source"].append(_of(tables.states, hiding.name(row.source)))
+            columns["target"].append(_of(tables.states, hiding.name(row.target)))
+            columns["outcome"].append(_of(tables.outcomes, hiding.outcome(row.outcome) or ""))
+            columns["guards"].append(_of(tables.guards, hiding.guards(row.guards) or ""))
             columns["cause"].append(0 if row.cause is None else row.seq - row.cause)
             columns["epoch"].append(row.epoch - before.epoch)
             before = row
         self.last, self.count = before, self.count + len(rows)
-        return _deflated(columns), _deflated([self._veil.data(row.event, row.data) for row in rows])
+        fields = [hiding.event(row.machine.partition("/")[0], row.event, row.data) for row in rows]
+        return _deflated(columns), _deflated(fields)
 
     def _number(self, new: dict[str, LogRow]) -> None:
         """Give instances that were not seen before their numbers, in the order of their first rows."""
@@ -98,14 +99,11 @@ class Packer:
         for address, row in sorted(new.items(), key=lambda item: item[1].seq):
             self._numbers[address] = len(self._numbers)
             where = Address.parse(address)
-            self.tables.addresses.append(self._veil.address(address))
-            self.tables.machines.append(where.machine)
-            self.tables.accounts.append(self._veil.account(where.account))
-            self.tables.chats.append(self._veil.chat(chats.get(address, "")))
+            self.tables.addresses.append(self._hiding.address(address))
+            self.tables.machines.append(self._hiding.name(where.machine))
+            self.tables.accounts.append(self._hiding.account(where.account))
+            self.tables.chats.append(self._hiding.chat(chats.get(address, "")))
             self.tables.versions.append(row.version)
-
-
-COLUMNS: Final = ("seq", "at", "wall", "who", "event", "source", "target", "outcome", "guards", "cause", "epoch")
 
 
 def _of(table: dict[str, int], name: str) -> int:
@@ -114,4 +112,4 @@ def _of(table: dict[str, int], name: str) -> int:
 
 def _deflated(value: Any) -> str:
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace"), 9)).decode()

@@ -16,13 +16,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from statecore_diagrams import palette
+
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
 VENDOR: Final = HERE / "vendor"
 LIBRARIES: Final = ("preact.js", "preact-hooks.js", "htm.js", "uplot.js", "dagre.js")
 """In the order in which they need each other."""
 
+STYLES: Final = ((VENDOR, "uplot.css"), (STATIC, "page.css"))
 LICENCES: Final = ("preact", "htm", "uplot", "dagre")
+THEMES: Final[tuple[palette.Theme, ...]] = ("light", "dark")
 
 _IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:async )?function|class|const|let)", re.MULTILINE)
@@ -54,9 +58,8 @@ class Page:
         self._libraries = [_COMMENT.sub("", (VENDOR / name).read_text(encoding="utf-8")) for name in LIBRARIES]
         self._engine = link("engine")
         self._main = f"(() => {{\n'use strict';\n{link('main')}\n}})();"
-        self._style = (VENDOR / "uplot.css").read_text(encoding="utf-8") + (STATIC / "page.css").read_text(
-            encoding="utf-8"
-        )
+        sheets = [(folder / name).read_text(encoding="utf-8") for folder, name in STYLES]
+        self._style = "\n".join((*sheets, *_pictures()))
 
     def policy(self, *, live: bool, styles: Iterable[str] = ()) -> str:
         """Return the Content-Security-Policy.
@@ -106,6 +109,12 @@ class Page:
         for script in (*self._libraries, self._main):
             yield f"<script>{script}</script>\n"
         yield "</body>\n</html>\n"
+
+
+def _pictures() -> Iterator[str]:
+    """Give the pictures of machines the colours that were chosen in the page, whatever the system prefers."""
+    for theme in THEMES:
+        yield palette.variables(theme, f':root[data-theme="{theme}"] svg.statecore-machine')
 
 
 def _licences() -> str:

@@ -146,10 +146,13 @@ export class App {
     this.set({ view: { t0: from, t1: from + length } });
   }
 
+  // Without a place to keep where it is, the row one looks at comes into the middle.
   zoom(factor, around = null) {
     const { view: { t0, t1 }, row } = this.state;
+    const length = (t1 - t0) * factor;
     const at = around ?? (row && row.t >= t0 && row.t <= t1 ? row.t : (t0 + t1) / 2);
-    this.show(at - (at - t0) * factor, at + (t1 - at) * factor);
+    const from = around === null ? at - length / 2 : at - (at - t0) * factor;
+    this.show(from, from + length);
   }
 
   pan(share) {

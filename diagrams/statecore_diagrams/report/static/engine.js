@@ -4,7 +4,7 @@
 // Times are microseconds since the first row. A row is found by its place (0, 1, 2 ...) or by its seq.
 import { matcher } from "./query.js";
 
-const WARNING = new Set(["warn", "bad"]);
+const WARNING = new Set(["warn", "bad", "odd"]);
 const PIECES_KEPT = 6;
 
 export class Engine {

@@ -2,7 +2,7 @@
 // not at hand, dagre lays out what the journal shows of it.
 import { duration, printable, short } from "./format.js";
 import { State } from "./events.js";
-import { html, useEffect, useRef } from "./view.js";
+import { html, useEffect, useRef, useState } from "./view.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -52,7 +52,7 @@ function laidOut(edges, states) {
   return picture;
 }
 
-function Diagram({ app, machine, row, state }) {
+function Diagram({ app, machine, row, state, whole }) {
   const box = useRef(), made = useRef({});
   useEffect(() => {
     let gone = false;
@@ -74,15 +74,16 @@ function Diagram({ app, machine, row, state }) {
         if (one.dataset.state === state) centre(box.current, one);
       }
       if (!row || row.outcome) return;
-      for (const one of picture.querySelectorAll(".edge")) {
-        const events = one.dataset.event?.split(/[\s,]+/);
-        one.classList.toggle("is-taken", one.dataset.source === row.source && one.dataset.target === row.target && (!events || events.includes(row.event)));
+      for (const one of picture.querySelectorAll(".edge, .label")) {
+        const { source, event, target } = one.dataset;  // of a picture, several words where it stands for several
+        const has = (words, word) => words === undefined || words.split(" ").includes(word);
+        one.classList.toggle("is-taken", source !== undefined && has(source, row.source) && has(event, row.event) && target === row.target);
       }
     };
     show();
     return () => { gone = true; };
-  }, [machine, state, row?.seq]);
-  return html`<div class="diagram" ref=${box} tabindex="0" aria-label=${`Diagram of ${machine}, in ${state}`}></div>`;
+  }, [machine, state, row?.seq, whole]);
+  return html`<div class=${whole ? "diagram whole" : "diagram"} ref=${box} tabindex="0" aria-label=${`Diagram of ${machine}, in ${state}`}></div>`;
 }
 
 // A picture larger than its box is scrolled to the state.
@@ -95,6 +96,7 @@ function centre(box, one) {
 export function Machines({ app }) {
   const { state } = app;
   const { row, states, pinned } = state;
+  const [whole, setWhole] = useState(false);
   if (!row) return html`<section class="machine" aria-label="Machine"></section>`;
   const shown = pinned && states.has(pinned) ? pinned : row.address;
   const near = [...states.values()].filter(({ address }) => {
@@ -103,17 +105,18 @@ export function Machines({ app }) {
   });
   const held = states.get(shown);
   const machine = shown.split("/")[0];
-  return html`<section class="machine" aria-label="Machine">
+  return html`<section class=${whole ? "machine large" : "machine"} aria-label="Machine">
     <header class="bar">
       <h2 title=${printable(shown)}>${short(shown)}</h2>
       ${held ? html`<${State} app=${app} machine=${machine} state=${held.state} /><span class="dim">for ${duration(Math.max(0, row.t - held.since))}</span>` : null}
       <span class="grow"></span>
+      <button aria-pressed=${whole} onClick=${() => setWhole(!whole)} title="Show the whole diagram">${whole ? "smaller" : "larger"}</button>
       <button aria-pressed=${pinned === shown} onClick=${() => app.pin(shown)} title="Keep showing this one (p)">${pinned === shown ? "unpin" : "pin"}</button>
     </header>
     <div class="chips" role="group" aria-label="Other machines at this moment">
       ${near.map((one) => html`<button key=${one.address} class=${one.address === shown ? "chip on" : "chip"} title=${printable(one.address)}
         onClick=${() => app.pin(one.address)}>${one.address.split("/")[0]} <${State} app=${app} machine=${one.address.split("/")[0]} state=${one.state} /></button>`)}
     </div>
-    <${Diagram} app=${app} machine=${machine} row=${row.address === shown ? row : null} state=${held?.state ?? ""} />
+    <${Diagram} app=${app} machine=${machine} row=${row.address === shown ? row : null} state=${held?.state ?? ""} whole=${whole} />
   </section>`;
 }

@@ -1,6 +1,6 @@
 // What is drawn into the timeline's canvas. Pure but for the canvas: everything it needs comes in `scene`.
 
-const NAMES = ["paper", "ink", "dim", "line", "good", "busy", "wait", "warn", "bad", "accent", "effect", "hit", "band", "bar"];
+const NAMES = ["paper", "ink", "dim", "line", "good", "busy", "wait", "warn", "bad", "odd", "accent", "effect", "hit", "band", "bar"];
 
 export function palette() {
   const style = getComputedStyle(document.documentElement);

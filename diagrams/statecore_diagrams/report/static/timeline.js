@@ -12,12 +12,15 @@ const GAP = 8;
 
 // What stands at the ticks of a time axis, by the distance between them (ms): the hour of 24, and a date written one way.
 const DAY = "{YYYY}-{MM}-{DD}";
-const TICKS = [
-  [86400e3, DAY, null, null, null, null, null, null, 1],
-  [60e3, "{HH}:{mm}", `\n${DAY}`, null, `\n${DAY}`, null, null, null, 1],
-  [1e3, "{HH}:{mm}:{ss}", `\n${DAY}`, null, `\n${DAY}`, null, null, null, 1],
-  [1, ":{ss}.{fff}", `\n${DAY} {HH}:{mm}`, null, `\n${DAY} {HH}:{mm}`, null, "\n{HH}:{mm}", null, 1],
-];
+const ticks = (under) => {
+  const below = (text) => (under ? `\n${text}` : null);
+  return [
+    [86400e3, DAY, null, null, null, null, null, null, 1],
+    [60e3, "{HH}:{mm}", below(DAY), null, below(DAY), null, null, null, 1],
+    [1e3, "{HH}:{mm}:{ss}", below(DAY), null, below(DAY), null, null, null, 1],
+    [1, "{HH}:{mm}:{ss}.{fff}", below(DAY), null, below(DAY), null, null, null, 1],
+  ];
+};
 
 const toned = (head) => {
   const tones = new Map(Object.entries(head.machines).flatMap(([machine, { states }]) => states.map(({ name, tone }) => [`${machine} ${name}`, tone])));
@@ -30,7 +33,7 @@ class Plot {
     this.host = host;
     const colours = palette();
     const time = {
-      side: axis, size: AXIS, gap: 3, values: TICKS, space: 70, ticks: { size: 4, stroke: () => this.colours.line, width: 1 },
+      side: axis, size: axis ? AXIS + 6 : AXIS, gap: 3, values: ticks(axis === 2), space: 80, ticks: { size: 4, stroke: () => this.colours.line, width: 1 },
       stroke: () => this.colours.dim, grid: { stroke: () => this.colours.line, width: 1 }, font: "11px ui-sans-serif, system-ui, sans-serif",
     };
     this.colours = colours;
@@ -68,12 +71,12 @@ class Plot {
 
 class Overview extends Plot {
   constructor(app, host) {
-    super(app, host, { width: 300, height: 76 }, 2, (self) => ({ draw: [() => self.draw()] }));
+    super(app, host, { width: 300, height: 82 }, 2, (self) => ({ draw: [() => self.draw()] }));
     dragging(this.plot.over, (pixels) => app.scrub(this.tAt(pixels)));
   }
 
   range() {
-    return [this.toX(0), this.toX(this.app.state.end)];
+    return [Math.round(this.toX(0)), Math.round(this.toX(this.app.state.end))];
   }
 
   draw() {
@@ -136,7 +139,8 @@ class Lanes extends Plot {
 
   range() {
     const { t0, t1 } = this.app.state.view;
-    return [this.toX(t0), this.toX(t1)];
+    const exact = t1 - t0 < 5e6 ? (x) => x : Math.round;  // of fractions of a millisecond, uPlot makes ticks at :59.999
+    return [exact(this.toX(t0)), exact(this.toX(t1))];
   }
 
   draw() {
@@ -309,7 +313,7 @@ export function Timeline({ app }) {
     const whole = new Overview(app, overview.current), part = new Lanes(app, canvas.current, scroller.current, showTip);
     plots.current = { whole, part };
     const fit = () => {
-      whole.resize(overview.current.clientWidth, 76);
+      whole.resize(overview.current.clientWidth, 82);
       part.resize(canvas.current.clientWidth, scroller.current.clientHeight + AXIS);
       place.current = { top: scroller.current.scrollTop, height: scroller.current.clientHeight };
       app.set({});
@@ -337,7 +341,7 @@ export function Timeline({ app }) {
   return html`<section class="timeline" aria-label="Timeline">
     <header class="bar">
       <h2>Timeline</h2>
-      <span class="dim">${duration(t1 - t0)} shown${state.end > 1 ? ` of ${duration(state.end)}` : ""}</span>
+      <span class="dim">${t1 - t0 < state.end ? `${duration(t1 - t0)} of ${duration(state.end)}` : duration(state.end)}</span>
       <span class="grow"></span>
       <label class="check"><input type="checkbox" checked=${state.alone} onChange=${() => app.set({ alone: !state.alone })} /> only the chain</label>
       <button onClick=${() => app.zoom(0.5)} title="Zoom in (+)" aria-label="Zoom in">+</button>
