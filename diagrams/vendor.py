@@ -67,7 +67,7 @@ PACKAGES: Final = (
 
 def fetch(package: Package) -> tuple[str, dict[str, bytes]]:
     """Return a package's licence and the files wanted of it, after the check that npm's own checksum allows."""
-    with urllib.request.urlopen(f"https://registry.npmjs.org/{package.name}/{package.version}") as answer:  # noqa: S310
+    with urllib.request.urlopen(f"https://registry.npmjs.org/{package.name}/{package.version}") as answer:
         about = json.load(answer)
     with urllib.request.urlopen(about["dist"]["tarball"]) as answer:  # noqa: S310 - https, as npm says
         archive = answer.read()

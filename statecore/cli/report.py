@@ -17,13 +17,12 @@ Examples:
   statecore report gateway.db -o incident.html --account wx --since 2h
   statecore report gateway.db -o incident.html --since 120000 --plain
 \b
-A SEQ|TIME is a position (1200), a moment (2026-11-21T13:30, local), or how long before the end (2h). The file opens in any browser, from disk and offline. Nothing in it is loaded from elsewhere.
+A SEQ|TIME is a position (1200), a moment (2026-11-21T13:30, local), or how long before the end (2h).
+The file opens in any browser, from disk and offline. Nothing in it is loaded from elsewhere.
 """
 )
 @JOURNAL
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), required=True, help="The new file."
-)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), required=True, help="The new file.")
 @click.option("--account", type=TEXT, help="Only this account.")
 @click.option("--chat", type=TEXT, help="Only this chat.")
 @click.option("--since", type=PLACE, metavar="SEQ|TIME", help="Only rows from here on.")
@@ -76,5 +75,3 @@ def inspect(journal: str, *, port: int, no_browser: bool, as_json: bool) -> None
         if not no_browser and not webbrowser.open(inspector.url):
             click.echo("no browser could be opened; open the address above in one", err=True)
         inspector.wait()
-
-

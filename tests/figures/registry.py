@@ -21,7 +21,11 @@ SCRATCH: Final = ROOT / ".cache"
 """Where journals are while they are measured: on the disk of the checkout, since a temporary folder may be memory, and
 there a commit costs nothing."""
 
-ISSUES: Final = {"gateway": "tests.figures.gateway", "qq": "tests.figures.qq"}
+ISSUES: Final = {
+    "gateway": "tests.figures.gateway",
+    "qq": "tests.figures.qq",
+    "incidents": "tests.figures.incidents",
+}
 """The module that holds the figures of each issue, in `FIGURES`. A new issue adds its line here."""
 
 

@@ -1,6 +1,6 @@
 """A long journal in seconds: accounts that talk with many people, with outages, made by the real machines."""
 
-import random
+import random  # noqa: TID251 - the same traffic every time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -58,7 +58,9 @@ class Traffic:
                 yield from self._poll(name)
             self._exchanges += 1
 
-    def _unit(self, account: str, *happenings: tuple[str, Event], chat: str = "", cause: int = 0, wait: int = 0) -> Unit:
+    def _unit(
+        self, account: str, *happenings: tuple[str, Event], chat: str = "", cause: int = 0, wait: int = 0
+    ) -> Unit:
         system = self._systems[account]
         self._now += wait or self._chance.randrange(1, 2 * SECONDS)
         unit = system.begin(self._now)

@@ -11,10 +11,11 @@ import base64
 import hmac
 import json
 import os
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -63,8 +64,22 @@ ASKS: Final[Mapping[str, Mapping[str, type]]] = {
 }
 """What may be asked, and of what kind each thing is that is said with it."""
 
+TIME_MAX: Final = 1e16
+"""Three hundred years, in microseconds."""
+
 _COUNTS: Final = frozenset({"n", "before", "after", "most"})
 _SEQ_MAX: Final = 2**63 - 1
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, str)
+
+
+def _is_group(part: Any) -> bool:
+    return isinstance(part, dict) and _is_text(part.get("account")) and _is_text(part.get("chat", ""))
+
+
+_PARTS: Final[Mapping[str, Callable[[Any], bool]]] = {"addresses": _is_text, "groups": _is_group}
 
 
 class _BadQuestionError(Exception):
@@ -111,6 +126,7 @@ class Inspector:
     def stop(self) -> None:
         """End."""
         self._server.shutdown()
+        self._server.hang_up()
         self._server.server_close()
         self._watching.stop()
 
@@ -176,7 +192,8 @@ class Inspector:
                 alarm.cancel()
 
     def _tone(self, machine: str, state: str) -> str:
-        return self._tones.get((machine, state), "wait")
+        tone: str = self._tones.get((machine, state), "wait")
+        return tone
 
 
 def _checked(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,13 +203,17 @@ def _checked(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
         raise _BadQuestionError(f"there is no question {name!r}")
     given: dict[str, Any] = {}
     for key, kind in shape.items():
-        value = about.get(key, "" if kind is str else None)
+        value: Any = about.get(key, "" if kind is str else None)
         if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not kind or (kind is list and len(value) > MOST):
             raise _BadQuestionError(f"{name} takes {key} as {kind.__name__}")
         if kind is int and not 0 <= value <= (MOST if key in _COUNTS and name != "find" else _SEQ_MAX):
             raise _BadQuestionError(f"{name} takes no {key} of {value}")
+        if kind is float and not abs(value) < TIME_MAX:
+            raise _BadQuestionError(f"{name} takes no {key} of {value}")
+        if kind is list and not all(_PARTS[key](part) for part in value):
+            raise _BadQuestionError(f"{name} takes other {key}")
         given[key] = value
     if "n" in given:
         given["n"] = max(1, given["n"])
@@ -206,6 +227,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], inspector: Inspector) -> None:
         self.inspector = inspector
         self._free = threading.BoundedSemaphore(CONNECTIONS_MAX)
+        self._open: set[socket.socket] = set()
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -215,21 +237,29 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self._open.discard(request)
             self._free.release()
+
+    def hang_up(self) -> None:
+        """Close the connections that browsers keep open for their next question."""
+        for connection in tuple(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: the browser went away."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: _Server  # type: ignore[mutable-override] - made by it alone
     protocol_version = "HTTP/1.1"
     server_version = "statecore"
     sys_version = ""
-    timeout = IDLE_S
+    timeout: float | None = IDLE_S
 
     def do_GET(self) -> None:
         """Answer: the page, or a question of it."""
@@ -240,7 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not inspector.admits(self.headers.get("Host", ""), token):
             self._refuse(HTTPStatus.FORBIDDEN, "open the address that `statecore inspect` printed")
         elif not what:
-            self._try(lambda: inspector.page())
+            self._try(inspector.page)
         elif what.startswith("api/"):
             self._try(lambda: inspector.answer(what.removeprefix("api/"), _about(asked.query)))
         else:

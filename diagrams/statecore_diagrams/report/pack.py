@@ -9,16 +9,18 @@ import base64
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from statecore.system import Address
 from statecore_journal import LogRow
-from statecore_journal.export.redact import Hiding
 
 ROWS_A_PIECE: Final = 5_000
 """Unpacking one takes a few milliseconds; half as many make the file larger by a tenth."""
+
+Given: TypeAlias = tuple[str, LogRow]
+"""A row as it is to be shown, and the address of its instance as the journal has it."""
 
 COLUMNS: Final = ("seq", "at", "wall", "who", "event", "source", "target", "outcome", "guards", "cause", "epoch")
 
@@ -46,22 +48,21 @@ class Packer:
     """Packs rows.
 
     Args:
-        chats: returns the chats that instances belong to, by address; those that belong to none may be left out.
-        hiding: replaces what is not to be shown.
+        chats: returns the chats that instances belong to, by the addresses that the journal has; those that belong to none
+            may be left out.
     """
 
-    def __init__(self, chats: Callable[[list[str]], Mapping[str, str]], hiding: Hiding) -> None:
+    def __init__(self, chats: Callable[[list[str]], Mapping[str, str]]) -> None:
         self.tables = Tables()
         self.count = 0
         self.first: LogRow | None = None
         self.last: LogRow | None = None
         self._chats = chats
-        self._hiding = hiding
         self._numbers: dict[str, int] = {}
 
-    def pieces(self, rows: Iterable[LogRow]) -> Iterator[tuple[str, str]]:
+    def pieces(self, rows: Iterable[Given]) -> Iterator[tuple[str, str]]:
         """Yield (columns, fields) of some thousand rows each."""
-        piece: list[LogRow] = []
+        piece: list[Given] = []
         for row in rows:
             piece.append(row)
             if len(piece) == ROWS_A_PIECE:
@@ -70,39 +71,38 @@ class Packer:
         if piece:
             yield self._piece(piece)
 
-    def _piece(self, rows: list[LogRow]) -> tuple[str, str]:
+    def _piece(self, given: list[Given]) -> tuple[str, str]:
         if self.first is None:
-            self.first = rows[0]
-        tables, hiding, before = self.tables, self._hiding, self.last or self.first
-        self._number({row.machine: row for row in reversed(rows) if row.machine not in self._numbers})
+            _, self.first = given[0]
+        tables, before = self.tables, self.last or self.first
+        self._number({address: row for address, row in reversed(given) if row.machine not in self._numbers})
         columns: dict[str, list[int]] = {name: [] for name in COLUMNS}
-        for row in rows:
+        for _, row in given:
             columns["seq"].append(row.seq - before.seq)
             columns["at"].append(row.at - before.at)
             columns["wall"].append(row.wall - before.wall)
             columns["who"].append(self._numbers[row.machine])
-            columns["event"].append(_of(tables.events, hiding.name(row.event)))
-            columns["source"].append(_of(tables.states, hiding.name(row.source)))
-            columns["target"].append(_of(tables.states, hiding.name(row.target)))
-            columns["outcome"].append(_of(tables.outcomes, hiding.outcome(row.outcome) or ""))
-            columns["guards"].append(_of(tables.guards, hiding.guards(row.guards) or ""))
+            columns["event"].append(_of(tables.events, row.event))
+            columns["source"].append(_of(tables.states, row.source))
+            columns["target"].append(_of(tables.states, row.target))
+            columns["outcome"].append(_of(tables.outcomes, row.outcome or ""))
+            columns["guards"].append(_of(tables.guards, row.guards or ""))
             columns["cause"].append(0 if row.cause is None else row.seq - row.cause)
             columns["epoch"].append(row.epoch - before.epoch)
             before = row
-        self.last, self.count = before, self.count + len(rows)
-        fields = [hiding.event(row.machine.partition("/")[0], row.event, row.data) for row in rows]
-        return _deflated(columns), _deflated(fields)
+        self.last, self.count = before, self.count + len(given)
+        return _deflated(columns), _deflated([row.data for _, row in given])
 
     def _number(self, new: dict[str, LogRow]) -> None:
         """Give instances that were not seen before their numbers, in the order of their first rows."""
         chats = self._chats(list(new))
         for address, row in sorted(new.items(), key=lambda item: item[1].seq):
-            self._numbers[address] = len(self._numbers)
-            where = Address.parse(address)
-            self.tables.addresses.append(self._hiding.address(address))
-            self.tables.machines.append(self._hiding.name(where.machine))
-            self.tables.accounts.append(self._hiding.account(where.account))
-            self.tables.chats.append(self._hiding.chat(chats.get(address, "")))
+            self._numbers[row.machine] = len(self._numbers)
+            where = Address.parse(row.machine)
+            self.tables.addresses.append(row.machine)
+            self.tables.machines.append(where.machine)
+            self.tables.accounts.append(where.account)
+            self.tables.chats.append(chats.get(address, ""))
             self.tables.versions.append(row.version)
 
 

@@ -97,8 +97,9 @@ class Page:
         yield "<!doctype html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
         if not live:  # a server says it in a header
             yield f'<meta http-equiv="Content-Security-Policy" content="{self.policy(live=False, styles=styles)}">\n'
-        yield "<meta name='viewport' content='width=device-width, initial-scale=1'>\n<meta name='referrer' content='no-referrer'>\n"
-        yield f"<title>{_escaped(title)}</title>\n<link rel='icon' href='data:,'>\n<style>{self._style}</style>\n</head>\n<body>\n"
+        yield "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
+        yield "<meta name='referrer' content='no-referrer'>\n<link rel='icon' href='data:,'>\n"
+        yield f"<title>{_escaped(title)}</title>\n<style>{self._style}</style>\n</head>\n<body>\n"
         yield "<div id='app'><p class='loading'>Reading the journal …</p></div>\n"
         for columns, fields in pieces:
             yield f"<script type='text/plain' class='columns'>{columns}</script>"

@@ -215,8 +215,8 @@ class Queries:
         first, last = self.ends()
         newest = self._one("select at from events where seq = ?", last)
         end = max(self._t(newest[0]) if newest else 0.0, 1.0)
-        trouble = [0] * n
-        counts = [0] * n
+        trouble = [0.0] * n
+        counts = [0.0] * n
         for _, at, address, target, outcome, weight in self._sample(first, last):
             part = min(n - 1, int(self._t(at) / end * n))
             counts[part] += weight
@@ -224,13 +224,14 @@ class Queries:
         if last - first >= EXACT_ROWS:  # a sample comes in lumps; between two positions there are so many rows
             edges = [first - 1, *(self._near(self._at(end * part / n), first, last) for part in range(1, n)), last]
             counts = [high - low for low, high in itertools.pairwise(edges)]
-        return {"end": end, "counts": counts, "trouble": [min(pair) for pair in zip(counts, trouble, strict=True)]}
+        trouble = [min(pair) for pair in zip(counts, trouble, strict=True)]
+        return {"end": end, "counts": _whole(counts), "trouble": _whole(trouble)}
 
     def bins(self, groups: list[dict[str, str]], t0: float, t1: float, n: int) -> dict[str, Any]:
         """Return the same of accounts and chats between two times."""
         first, last = self.ends()
         start, stop = self._near(self._at(t0) - 2, first, last) + 1, self._near(self._at(t1), first, last)
-        found = [{"counts": [0] * n, "trouble": [0] * n} for _ in groups]
+        found = [{"counts": [0.0] * n, "trouble": [0.0] * n} for _ in groups]
         keys = {(group["account"], group.get("chat")): place for place, group in enumerate(groups)}
         rows = list(self._sample(start, stop))
         chats = self._chats(row[2] for row in rows) if any("chat" in group for group in groups) else {}
@@ -243,7 +244,8 @@ class Queries:
             if place is not None:
                 found[place]["counts"][part] += weight
                 found[place]["trouble"][part] += weight * self._troubled(address, target, outcome)
-        return {"groups": found, "one": rows[0][-1] if rows else 1}
+        counted = [{name: _whole(values) for name, values in group.items()} for group in found]
+        return {"groups": counted, "one": rows[0][-1] if rows else 1}
 
     def _troubled(self, address: str, target: str, outcome: str | None) -> int:
         return int(outcome is None and self._tone(address.partition("/")[0], target) in ("warn", "bad", "odd"))
@@ -256,8 +258,8 @@ class Queries:
             sql = f"select {columns}, 1 from events where seq >= ? and seq <= ? order by seq"  # noqa: S608 - constants
             yield from self._db.execute(sql, (first, last))
             return
-        weight = round(count / (SAMPLE_PAGES * SAMPLE_ROWS))
-        sql = f"select {columns}, {weight} from events where seq >= ? order by seq limit {SAMPLE_ROWS}"  # noqa: S608
+        weight = count / (SAMPLE_PAGES * SAMPLE_ROWS)
+        sql = f"select {columns}, {weight!r} from events where seq >= ? order by seq limit {SAMPLE_ROWS}"  # noqa: S608
         for page in range(SAMPLE_PAGES):
             yield from self._db.execute(sql, (first + page * count // SAMPLE_PAGES,))
 
@@ -343,6 +345,11 @@ class Queries:
         )
         start = f"{machine}/"
         return [list(row) for row in self._db.execute(sql, (last - EDGES_WITHIN, len(start), start))]
+
+
+def _whole(counts: list[float]) -> list[int]:
+    """Round what a sample says: what was seen at all is at least one."""
+    return [round(count) or int(count > 0) for count in counts]
 
 
 def _account(address: str) -> str:

@@ -4,7 +4,6 @@ import json
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,17 +13,17 @@ from statecore.errors import StatecoreError
 from statecore.machine import Machine
 from statecore.machines import MACHINES
 from statecore_diagrams.report import facts
-from statecore_diagrams.report.pack import Packer
+from statecore_diagrams.report.pack import Given, Packer
 from statecore_diagrams.report.page import Page
 from statecore_journal import LogRow, Reader, open_reader
 from statecore_journal.export import Cut
-from statecore_journal.export.cut import WHOLE
+from statecore_journal.export.cut import WHOLE, Scope
 from statecore_journal.export.names import Names
 from statecore_journal.export.redact import Hiding, Open, Redactor
 from statecore_journal.export.target import target
 from statecore_journal.export.vocabulary import vocabulary
 from statecore_journal.incidents import Incident, Row, Watch, installed
-from statecore_journal.incidents.finding import made, rows
+from statecore_journal.incidents.finding import Chats, made
 
 log = logging.getLogger("statecore")
 
@@ -97,6 +96,8 @@ def write_report(
 
 
 class _Report:
+    """One report: the rows go by once, are hidden, watched, and packed where they are in the part that is wanted."""
+
     def __init__(
         self, reader: Reader, cut: Cut, hiding: Hiding, machines: Mapping[str, Machine], *, plain: bool
     ) -> None:
@@ -105,40 +106,70 @@ class _Report:
         self.hiding = hiding
         self.plain = plain
         self.machines = facts.machines(machines)
-        self.packer = Packer(partial(chats_of, reader), hiding)
-        self.incidents: list[Incident] = []
+        self.packer = Packer(self._chats)
+        self.watch = Watch(made(installed(log.warning).values(), log.warning))
+        self.found: dict[tuple[str, str, int], Incident] = {}
         self.title = reader.path.name if plain else "journal"
 
     def write(self, part: Path) -> tuple[int, int]:
         """Write it to a file; return how many rows and how many incidents are in it."""
-        pieces = self.packer.pieces(self._rows())
+        pieces, styles = self.packer.pieces(self._rows()), facts.styles(self.machines)
         with part.open("w", encoding="utf-8") as file:
-            for text in Page().parts(
-                f"{self.title} - statecore", self._head, pieces, styles=facts.styles(self.machines)
-            ):
+            for text in Page().parts(f"{self.title} - statecore", self._head, pieces, styles=styles):
                 file.write(text)
-        return self.packer.count, len(self.incidents)
+        return self.packer.count, len(self.found)
 
-    def _rows(self) -> Iterator[LogRow]:
-        """Yield the rows that were asked for, and no more than fit."""
-        found = self.reader.log(after=self.cut.since - 1, account=self.cut.account, chat=self.cut.chat)
-        for count, row in enumerate(found, start=1):
+    def _rows(self) -> Iterator[Given]:
+        """Yield the rows that were asked for. What came before may be why, so it is watched too."""
+        members, chats, count = self._members(), Chats(), 0
+        for row in self.reader.log(account=self.cut.account):
             if row.seq > self.cut.until:
                 return
+            shown = row.seq >= self.cut.since and (members is None or row.machine in members)
+            watched = self.watch.wanted(row.event) or row.event in Chats.BEGIN
+            if shown or watched:
+                given = self._hidden(row)
+                if watched:
+                    self._see(given, chats)
+                if shown:
+                    count += 1
+                    yield row.machine, given
             if count > ROWS_MAX:
                 raise ReportError(
                     f"there are more than {ROWS_MAX:,} rows, which a browser would take long to open. Say which part"
                     f" with --since and --until, or look at all of it with: statecore inspect {self.reader.path}"
                 )
-            yield row
+
+    def _hidden(self, row: LogRow) -> LogRow:
+        if self.plain:
+            return row
+        hiding = self.hiding
+        return LogRow(
+            seq=row.seq, at=row.at, wall=row.wall, machine=hiding.address(row.machine), version=row.version,
+            event=hiding.name(row.event), source=hiding.name(row.source), target=hiding.name(row.target),
+            outcome=hiding.outcome(row.outcome), data=hiding.event(row.machine.partition("/")[0], row.event, row.data),
+            guards=hiding.guards(row.guards), cause=row.cause, epoch=row.epoch,
+        )  # fmt: skip
+
+    def _see(self, row: LogRow, chats: Chats) -> None:
+        """Look for incidents in the rows as they are shown: then what is said of them holds nothing that is hidden."""
+        watched = Row(
+            row.seq, row.at, row.wall, row.machine, row.version, row.event, row.source, row.target, row.outcome, row.data,
+            row.cause, row.epoch,
+        )  # fmt: skip
+        watched.chat = chats.of(watched)
+        for one in self.watch.see(watched):
+            self.found[one.identity] = one
 
     def _head(self) -> dict[str, Any]:
         first, last = self.packer.first, self.packer.last
         if first is None or last is None:
             raise ReportError(f"{self.reader.path} has no row in that part; there is nothing to report")
-        self.incidents = [one for one in self._found(last) if one.last is None or one.last >= first.seq]
+        for one in self.watch.going_on(last.at):
+            self.found[one.identity] = one
+        self.found = {key: one for key, one in self.found.items() if one.last is None or one.last >= first.seq}
         status = self.reader.status(last.wall)
-        shown = attrs.evolve(status, accounts=tuple(one for one in status.accounts if self._shown(one.name)))
+        shown = tuple(account for account in status.accounts if self.cut.account in (None, account.name))
         return {
             "live": False,
             "redacted": not self.plain,
@@ -147,39 +178,24 @@ class _Report:
             "first": first.seq,
             "last": last.seq,
             "wall": first.wall / 1e6,
+            "epoch": first.epoch,
             "machines": self.machines,
-            "accounts": facts.accounts(shown, self.hiding),
-            "incidents": facts.incidents(self.incidents, first.at),
+            "accounts": facts.accounts(attrs.evolve(status, accounts=shown), self.hiding),
+            "incidents": facts.incidents(self.found.values(), first.at),
             "tables": self.packer.tables.plain(),
         }
 
-    def _found(self, last: LogRow) -> list[Incident]:
-        """Look for incidents in the rows as they are shown: then what is said of them holds nothing that is hidden."""
-        watch, found = Watch(made(installed(log.warning).values(), log.warning)), {}
-        for row in rows(self.reader, until=last.seq, wanted=watch.wanted):
-            if self._shown(row.account):
-                for one in watch.see(self._hidden(row)):
-                    found[one.identity] = one
-        for one in watch.going_on(last.at):
-            found[one.identity] = one
-        return list(found.values())
+    def _members(self) -> frozenset[str] | None:
+        """Return the instances of the chat that was asked for, and those its account's chats share; None for all."""
+        if self.cut.chat is None:
+            return None
+        with self.reader.reading() as connection:
+            condition, values = Scope(connection, self.cut).instances()
+            found = connection.execute(f"select address from instances where {condition}", values)  # noqa: S608 - bound
+            return frozenset(address for (address,) in found)
 
-    def _hidden(self, row: Row) -> Row:
-        if self.plain:
-            return row
-        hiding, data = self.hiding, json.dumps(row.fields)
-        return Row(
-            row.seq, row.at, row.wall, hiding.address(row.address), row.version, hiding.name(row.event),
-            hiding.name(row.source), hiding.name(row.target), hiding.outcome(row.outcome),
-            hiding.event(row.machine, row.event, data), row.cause, row.epoch, hiding.chat(row.chat),
-        )  # fmt: skip
-
-    def _shown(self, account: str) -> bool:
-        return self.cut.account in (None, account)
-
-
-def chats_of(reader: Reader, addresses: list[str]) -> dict[str, str]:
-    """Return the chats of instances that belong to one, by address."""
-    with reader.reading() as connection:
+    def _chats(self, addresses: list[str]) -> dict[str, str]:
         sql = "select address, chat from instances where address in (select value from json_each(?)) and chat != ''"
-        return dict(connection.execute(sql, (json.dumps(addresses),)))
+        with self.reader.reading() as connection:
+            found = connection.execute(sql, (json.dumps(addresses),)).fetchall()
+        return {address: self.hiding.chat(chat) for address, chat in found}

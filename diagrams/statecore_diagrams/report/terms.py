@@ -6,7 +6,7 @@ from typing import Any, Final
 _TERM: Final = re.compile(r'(?:(\w+):)?(?:"([^"]*)"?|(\S+))')
 _OF_CHAT: Final = "machine in (select address from instances where instr(lower(chat), ?))"
 _ANYWHERE: Final = (
-    f"(instr(lower(machine), ?) or {_OF_CHAT} or instr(lower(event), ?) or instr(lower(source), ?)"  # noqa: S608 - constants
+    f"(instr(lower(machine), ?) or {_OF_CHAT} or instr(lower(event), ?) or instr(lower(source), ?)"
     " or instr(lower(target), ?))"
 )
 _PLACES: Final = {

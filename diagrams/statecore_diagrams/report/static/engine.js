@@ -29,7 +29,7 @@ export class Engine {
 
   async load(pieces, onProgress) {
     const versions = Float64Array.from(this.tables.versions);
-    const last = { seq: this.head.first, at: 0, wall: 0, epoch: 0 };
+    const last = { seq: this.head.first, at: 0, wall: 0, epoch: this.head.epoch };
     let place = 0;
     this.starts = [];
     for (const [index, piece] of pieces.entries()) {

@@ -63,7 +63,7 @@ export function Events({ app }) {
       <h2>Events</h2>
       <span class="dim">${state.row ? `#${state.row.seq}` : ""}</span><span class="grow"></span>
       <input class="filter" type="search" placeholder="show only, e.g. machine:circuit" aria-label="Show only events with"
-        value=${state.filter} onChange=${(event) => app.narrow(event.target.value.trim())} />
+        onChange=${(event) => app.narrow(event.target.value.trim())} />
     </header>
     <div class="rows" ref=${box} role="grid" tabindex="0" aria-label="Events around the selected one" aria-activedescendant=${`row-${state.seq}`} onScroll=${scrolled}>
       <div style=${{ height: `${list.rows.length * LINE}px` }} role="presentation">

@@ -19,10 +19,12 @@ export function lanesOf(state) {
   return lanes;
 }
 
-function chainLanes({ why, row }) {
+function chainLanes({ why, row, tree }) {
   const rows = [...why.chain, ...(row ? [row] : []), ...why.effects];
   const seen = new Map();
   for (const one of rows) if (!seen.has(one.address)) seen.set(one.address, one);
+  const own = tree.find((account) => account.name === row?.account)?.singles ?? [];  // they decide what may happen to it
+  for (const address of own) if (!seen.has(address)) seen.set(address, { address, account: row.account });
   return [...seen.values()].map((one) => instance(one.address, 0, one.account, one.chat));
 }
 

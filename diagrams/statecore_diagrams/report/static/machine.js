@@ -4,6 +4,7 @@ import { duration, printable, short } from "./format.js";
 import { State } from "./events.js";
 import { html, useEffect, useRef, useState } from "./view.js";
 
+const pictures = new Map();
 const SVG = "http://www.w3.org/2000/svg";
 
 function drawn(definition) {
@@ -52,22 +53,29 @@ function laidOut(edges, states) {
   return picture;
 }
 
+async function pictured(app, machine) {
+  const about = app.state.head.machines[machine];
+  const picture = (about?.svg && drawn(about.svg)) || laidOut(await app.ask("edges", { machine }), about?.states.map(({ name }) => name) ?? []);
+  picture.setAttribute("role", "img");
+  picture.setAttribute("aria-label", `The states of ${machine}`);
+  pictures.set(machine, picture);
+  return picture;
+}
+
 function Diagram({ app, machine, row, state, whole }) {
   const box = useRef(), made = useRef({});
   useEffect(() => {
     let gone = false;
     const show = async () => {
       if (made.current.machine !== machine) {
-        const about = app.state.head.machines[machine];
-        const picture = (about?.svg && drawn(about.svg)) || laidOut(await app.ask("edges", { machine }), about?.states.map(({ name }) => name) ?? []);
+        const picture = pictures.get(machine) ?? (await pictured(app, machine));
         if (gone) return;
         made.current = { machine, picture };
-        picture.setAttribute("role", "img");
-        picture.setAttribute("aria-label", `The states of ${machine}`);
         box.current.replaceChildren(picture);
       }
       const { picture } = made.current;
       for (const one of picture.querySelectorAll(".is-now, .is-from, .is-taken")) one.classList.remove("is-now", "is-from", "is-taken");
+      picture.classList.toggle("has-now", state !== "");
       for (const one of picture.querySelectorAll(".state")) {
         one.classList.toggle("is-now", one.dataset.state === state);
         one.classList.toggle("is-from", row !== null && one.dataset.state === row.source && row.source !== state);

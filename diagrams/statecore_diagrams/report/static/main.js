@@ -24,6 +24,7 @@ async function begin() {
   app.listeners.add(show);
   show();
   listen(app);
+  globalThis.statecore = { ask: (name, about) => source.ask(name, about) };  // for the console
   document.documentElement.dataset.ready = "true";
 }
 

@@ -22,7 +22,7 @@ function Header({ app }) {
     ${head.redacted ? html`<span class="badge" title="Texts, ids and tokens are placeholders, each the same wherever it stands">redacted</span>` : null}
     <span class="grow"></span>
     <span class="find">
-      <input id="find" type="search" placeholder="find  ( / )" aria-label="Find a machine, chat, event or state" value=${find} onKeyDown=${typed} />
+      <input id="find" type="search" placeholder="find  ( / )" aria-label="Find a machine, chat, event or state" onKeyDown=${typed} />
       <span class="dim" role="status">${found}</span>
       <button onClick=${() => app.toHit(hit - 1)} disabled=${!hits.length} aria-label="Previous found" title="Previous (N)">↑</button>
       <button onClick=${() => app.toHit(hit + 1)} disabled=${!hits.length} aria-label="Next found" title="Next (n)">↓</button>
