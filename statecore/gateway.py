@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 import trio
@@ -27,7 +27,7 @@ from statecore.machines.delivery import SETTLED, Delivery
 from statecore.messages import Dead, Delivered, Expired, Inbox, Message, Receipt
 from statecore.platform import AccountConfig
 from statecore.policies import Backoff, backoff
-from statecore.settings import count, duration, location, table
+from statecore.settings import choice, count, duration, location, table
 from statecore.system import Unit
 from statecore.units import MILLISECONDS, SECONDS, parse_duration
 from statecore.world import World, here
@@ -80,6 +80,7 @@ class Options:
         governor: the bound on transitions of one instance.
         retention: how long the journal remembers what is over.
         lock_folder: where account locks are; all programs of a machine that could share an account must agree on it.
+        incidents: "on" to watch what is committed for incidents, and to say so in the log.
     """
 
     drain: int = duration("10s", low="50ms", high="1h")
@@ -87,6 +88,20 @@ class Options:
     governor: Governor = table(Governor)
     retention: Retention = table(Retention)
     lock_folder: Path = location(lease.lock_folder)
+    incidents: str = choice("on", "on", "off")
+
+
+class Monitors(Protocol):
+    """What a gateway asks of whoever watches for incidents."""
+
+    def take(self, unit: Unit, first: int) -> None:
+        """Take note of a committed unit and the seq of its first row. Called before its attempts are made, so it is quick."""
+
+    def look(self, now: int) -> None:
+        """Look through what was taken note of, and say what was found. *now* is the gateway's clock, in ns."""
+
+    def going_on(self) -> Sequence[Any]:
+        """Return the incidents that go on now; see `statecore_journal.incidents.Incident`."""
 
 
 class Gateway:
@@ -99,6 +114,7 @@ class Gateway:
         world: World,
         options: Options,
         replacing: Replacing | None = None,
+        monitors: Monitors | None = None,
     ) -> None:
         self._journal = journal
         self._configs = dict(accounts)
@@ -121,7 +137,8 @@ class Gateway:
         self._settlers: dict[str, trio.Event] = {}
         self._hurry = trio.Event()
         self._pulse = trio.current_time()
-        self._watchers: list[Callable[[Unit, int], None]] = []
+        self._watchers: list[Callable[[Unit, int], None]] = [] if monitors is None else [monitors.take]
+        self._monitors = monitors
         self.stopping = False
         self.stopped_by = ""
         self._stop = trio.Event()
@@ -236,6 +253,10 @@ class Gateway:
             if driver.paused:
                 found[name] = f"paused: {driver.paused}"
         return found
+
+    def incidents(self) -> Sequence[Any]:
+        """Return the incidents that go on now, oldest first; see `statecore_journal.incidents.Incident`."""
+        return [] if self._monitors is None else self._monitors.going_on()
 
     def stop(self, by: str = "program") -> None:
         """Begin to stop: take no new work, see to its end what is under way. `open_gateway` waits for that on leaving."""
@@ -369,6 +390,8 @@ class Gateway:
                             accounts.start_soon(self._supervise, name, config)
                     self.stop("a command")  # every account was let go, so there is nothing left to be done here
                     background.cancel_scope.cancel()
+                    if self._monitors is not None:
+                        self._monitors.look(self._world.now())
         finally:
             self._let_go.set()
             for event in self._settlers.values():
@@ -507,6 +530,8 @@ class Gateway:
                 self._look_for_work()
             except StatecoreError as error:
                 log.warning("the journal could not be read: %s", error)
+            if self._monitors is not None:
+                self._monitors.look(self._world.now())
             now_slept = self._world.asleep()
             if now_slept - slept > STEP_NOTED:
                 self._woke(now_slept - slept)
@@ -682,6 +707,7 @@ async def run_gateway(
     *,
     signals: tuple[int, ...],
     replacing: Replacing | None = None,
+    monitors: Monitors | None = None,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway over an open journal; leaving the context drains it.
 
@@ -692,11 +718,12 @@ async def run_gateway(
         options: how it runs.
         signals: signals on which it stops by itself.
         replacing: how to replace the processes that drive the accounts now; None to wait for them.
+        monitors: what watches for incidents, if anything does.
     """
     for name in accounts:
         if not is_account_name(name):
             raise ConfigError(f"accounts.{name}", "a name of an account must not be empty or hold a slash")
-    gateway = Gateway(journal, accounts, world, options, replacing)
+    gateway = Gateway(journal, accounts, world, options, replacing, monitors)
     failed: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:

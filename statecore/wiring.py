@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from statecore.gateway import Gateway, Options, run_gateway
+from statecore.gateway import Gateway, Monitors, Options, run_gateway
 from statecore.handover import Replacing
 from statecore.platform import AccountConfig
 from statecore.world import RealWorld
@@ -51,5 +51,18 @@ async def open_gateway(
     boot = RealWorld()
     async with open_journal(journal, wall=boot.wall, busy_ns=options.busy) as opened:
         world = RealWorld(origin=opened.store.latest_at())
-        async with run_gateway(opened, accounts, world, options, signals=watched, replacing=replacing) as gateway:
+        monitors = _monitors(opened.path, world) if options.incidents == "on" else None
+        async with run_gateway(
+            opened, accounts, world, options, signals=watched, replacing=replacing, monitors=monitors
+        ) as gateway:
             yield gateway
+
+
+def _monitors(path: Path, world: RealWorld) -> Monitors:
+    """Make what watches a gateway for incidents, with what went on before it began."""
+    from statecore_journal import Reader
+    from statecore_journal.incidents import LiveMonitors
+
+    monitors = LiveMonitors(world.wall)
+    monitors.read(Reader(path), world.now())
+    return monitors

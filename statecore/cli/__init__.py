@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "coverage": ("statecore.cli.diagram", "coverage", "Show which transitions a journal took, and which never."),
     "timeline": ("statecore.cli.diagram", "timeline", "Draw what happened over time."),
     "diagram": ("statecore.cli.diagram", "diagram", "Draw a machine."),
+    "incidents": ("statecore.cli.incidents", "incidents", "Name what went wrong, and what to change."),
     "dead": ("statecore.cli.dead", "dead", "List, show, retry and purge what was given up."),
     "report": ("statecore.cli.report", "report", "Write a journal as one file to look at, offline."),
     "inspect": ("statecore.cli.report", "inspect", "Look at a journal in a browser while it is being written."),

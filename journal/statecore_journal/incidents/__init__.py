@@ -12,6 +12,7 @@ a gateway (`LiveMonitors`).
 from statecore_journal.incidents.cases import Waiting
 from statecore_journal.incidents.finding import Make, Watch, find
 from statecore_journal.incidents.kinds import GROUP, KINDS, explained, installed
+from statecore_journal.incidents.live import LiveMonitors
 from statecore_journal.incidents.model import ROWS_MAX, Cost, Incident, Monitor, Row
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ROWS_MAX",
     "Cost",
     "Incident",
+    "LiveMonitors",
     "Make",
     "Monitor",
     "Row",

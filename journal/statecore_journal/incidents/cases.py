@@ -45,18 +45,22 @@ class Mark(NamedTuple):
     seq: int
     at: int
     wall: int
-    account: str
     address: str
 
     @classmethod
     def of(cls, row: Row) -> "Mark":
         """Mark a row."""
-        return cls(row.seq, row.at, row.wall, row.account, row.address)
+        return cls(row.seq, row.at, row.wall, row.address)
 
     @classmethod
     def cause_of(cls, row: Row) -> "Mark":
         """Mark the row of the same unit that caused this one."""
-        return cls(row.cause or row.seq, row.at, row.wall, row.account, row.address)
+        return cls(row.cause or row.seq, row.at, row.wall, row.address)
+
+    @property
+    def account(self) -> str:
+        """Whose it is."""
+        return self.address.split("/", 2)[1]
 
 
 @attrs.define(eq=False)
@@ -105,7 +109,7 @@ class Case:
 
     def show(self, seq: int) -> None:
         """Name a row that shows it; of too many, the first and the newest."""
-        if self.rows[-1] == seq:
+        if seq in self.rows:
             return
         if len(self.rows) < ROWS_MAX:
             self.rows.append(seq)

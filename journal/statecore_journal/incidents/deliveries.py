@@ -18,6 +18,9 @@ FAILING_MIN: Final = 60 * SECONDS
 FAILING_TIMES: Final = 3
 """The same for the whole account: both must be exceeded."""
 
+FAILING_GAP: Final = 10 * MINUTES
+"""A failure that comes so long after the one before is another incident, though nothing was sent in between."""
+
 UNKNOWNS: Final = 3
 """Lost answers that harmed nobody, because the platform takes a message once. More than a few are a fault on the way."""
 
@@ -202,6 +205,10 @@ class SendFailures:
                 if run.certain:
                     yield self._told(run, row.at, Mark.of(row))
         elif row.event == "NotSent" or row.get("then") == "retry":
+            if run is not None and row.at - run.newest.at > FAILING_GAP:
+                if run.certain:
+                    yield self._told(run, run.newest.at, run.newest)
+                run = None
             if run is None:
                 run = self._runs[row.account] = Case.at(Mark.of(row), f"delivery/{row.account}")
             run.note(row, _why(row))
@@ -215,7 +222,8 @@ class SendFailures:
         """Yield what goes on."""
         for run in self._runs.values():
             if run.certain:
-                yield self._told(run, at, None)
+                over = at - run.newest.at > FAILING_GAP
+                yield self._told(run, run.newest.at if over else at, run.newest if over else None)
 
     def _told(self, run: Case, at: int, end: Mark | None) -> Incident:
         cost = self.waiting.cost(run.account, None, run.start.at, at, refused=run.refused, dead=run.dead)
@@ -261,6 +269,7 @@ class UnknownOutcomes(Repeating):
         if case is None or not row.get("doubles", False):
             return ()
         case.doubled += 1
+        case.newest = Mark.of(row)
         case.show(row.seq)
         if case.certain:
             return ()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from statecore.units import SECONDS
 from statecore_journal.incidents.cases import Waiting
 from statecore_journal.incidents.model import Incident, Monitor, Row
 from statecore_journal.reader import Reader, open_reader
@@ -30,6 +31,7 @@ class Watch:
         self._monitors = list(monitors)
         self._report = report
         self._wanting: dict[str, tuple[Monitor, ...]] = {}
+        self._lagging = tuple(monitor for monitor in self._monitors if getattr(monitor, "lags", False))
 
     def wanted(self, event: str) -> bool:
         """Tell whether any monitor wants to see rows of this event."""
@@ -45,7 +47,10 @@ class Watch:
     def see(self, row: Row) -> list[Incident]:
         """Show a row; return what first became certain, and what is over, by it."""
         found: list[Incident] = []
-        for monitor in self._of(row.event):
+        monitors = self._of(row.event)
+        if row.lag_before is not None:
+            monitors = *monitors, *(monitor for monitor in self._lagging if monitor not in monitors)
+        for monitor in monitors:
             try:
                 found += monitor.see(row)
             except Exception as error:  # noqa: BLE001 - whoever wrote it; the others go on
@@ -65,6 +70,7 @@ class Watch:
     def _drop(self, monitor: Monitor, error: Exception, when: str) -> None:
         self._monitors.remove(monitor)
         self._wanting.clear()
+        self._lagging = tuple(one for one in self._lagging if one is not monitor)
         name = getattr(monitor, "kind", type(monitor).__name__)
         self._report(
             f"the monitor {name!r} raised {type(error).__name__}: {error} ({when}); it is left out from here on"
@@ -130,25 +136,30 @@ def made(monitors: Iterable[Make], report: Callable[[str], None]) -> list[Monito
 _COLUMNS: Final = "seq, at, wall, machine, version, event, source, target, outcome, data, cause, epoch"
 
 
-def rows(source: Reader, *, until: int | None = None, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Row]:
+def rows(
+    source: Reader, *, after: int = 0, until: int | None = None, wanted: Callable[[str], bool] = lambda _: True
+) -> Iterator[Row]:
     """Yield the rows of a journal in order, those of events that are wanted.
 
     Args:
         source: the journal.
+        after: behind this position.
         until: up to this position.
         wanted: tells by its name whether an event is wanted.
     """
-    chats = Chats()
-    after, end = 0, 2**63 - 1 if until is None else until
+    chats, lags = Chats(), Lags()
+    end = 2**63 - 1 if until is None else until
     known: dict[str, bool] = {}
     while page := _page(source, after, end):
         for columns in page:
             event = columns[5]
             if event not in known:
                 known[event] = wanted(event) or event in Chats.BEGIN
-            if known[event]:
+            shifted = lags.shifted(columns[3].split("/", 2)[1], columns[2] - columns[1])
+            if known[event] or shifted is not None:
                 row = Row(*columns)
                 row.chat = chats.of(row)
+                row.lag_before = shifted
                 yield row
             elif columns[7] in Chats.ENDS:
                 chats.forget(columns[3])
@@ -173,6 +184,22 @@ def _end(source: Reader, until: int | None) -> int:
         return 0
     at, wall = newest
     return int(at if until is not None else at + max(0, (beat or wall) - wall))
+
+
+class Lags:
+    """By how much the wall clock is ahead of the gateway's where rows are written, and where that changes."""
+
+    CHANGE: Final = 1 * SECONDS
+    """Clocks drift, and commits take a moment; neither does this from one row to the next."""
+
+    def __init__(self) -> None:
+        self._lags: dict[str, int] = {}
+
+    def shifted(self, account: str, lag: int) -> int | None:
+        """Return what it was before, in ns, if it has changed; else None."""
+        before = self._lags.get(account)
+        self._lags[account] = lag
+        return before if before is not None and abs(lag - before) >= self.CHANGE else None
 
 
 class Chats:

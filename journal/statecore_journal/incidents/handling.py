@@ -19,6 +19,9 @@ HANDLING_MAX: Final = 30 * MINUTES
 WAITING_MAX: Final = 10 * MINUTES
 """A message waits for its handler while there is none; a program that takes messages takes the next one in less."""
 
+NEVER: Final = Mark(0, 0, 0, "/")
+"""Where a handler began that a stop waits for: that is bounded by the stop's own patience."""
+
 COPIES: Final = 10
 """Copies of messages that are here already. A few are the platform's way to make sure; so many are a cursor it ignores."""
 
@@ -148,29 +151,52 @@ class HandlerFailures:
 
 
 @attrs.define(eq=False)
-class _Chat:
-    """The messages of a chat that came in and are not done.
+class _Inbox:
+    """The messages of an account that came in and are not done.
 
     Args:
-        waiting: how many wait for a handler.
-        since: since when the first of them could have been taken.
-        busy: whether a handler has one of them; then *since* is when it began.
+        waiting: by chat, how many wait for a handler.
+        busy: by chat, where a handler began with the message it has.
+        free: chats with a message that a handler could take.
+        deaf: since when there are any, and none was taken.
+        reads: whether the program has ever taken one; some only send.
     """
 
-    waiting: int
-    since: Mark
-    busy: bool = False
+    waiting: dict[str, int] = attrs.field(factory=dict)
+    busy: dict[str, Mark] = attrs.field(factory=dict)
+    free: int = 0
+    deaf: Mark | None = None
+    reads: bool = False
+
+    def moved(self, row: Row) -> None:
+        """Take in a row of a message."""
+        chat = row.chat
+        free = chat in self.waiting and chat not in self.busy
+        waiting = self.waiting.get(chat, 0) + (row.target == "waiting") - (row.source == "waiting")
+        if waiting > 0:
+            self.waiting[chat] = waiting
+        else:
+            self.waiting.pop(chat, None)
+        if row.target == "handling":
+            self.busy[chat], self.reads, self.deaf = Mark.of(row), True, None
+        elif row.source == "handling":
+            self.busy.pop(chat, None)
+        self.free += (waiting > 0 and chat not in self.busy) - free
+        if not self.free:
+            self.deaf = None
+        elif self.deaf is None:
+            self.deaf = Mark.of(row)
 
 
 class StuckState:
     """Something stands where it should have moved on.
 
-    Looks for: a handler that has had a message for 30 minutes, or messages that wait for 10 minutes although no handler of their
-    chat is at work. Starts where the handler began, or the wait; ends when it moves. Time in which no process drove the account
-    does not count.
+    Looks for: a handler that has had a message for 30 minutes, or messages that wait for 10 minutes although the program has
+    taken messages before and could take these. Starts where the handler began, or the wait; ends when it moves. Time in which no
+    process drove the account does not count.
 
-    From: NousResearch/hermes-agent#75571 and #67498 (everything stands, and nothing says where), openclaw/openclaw#71412 (a
-    stop that does not stop), HKUDS/nanobot#5429.
+    From: NousResearch/hermes-agent#75571 and #67498 (everything stands, and nothing says where), #87382 (20 hours deaf),
+    openclaw/openclaw#71412, HKUDS/nanobot#5429.
     """
 
     kind: ClassVar[str] = "stuck-state"
@@ -180,80 +206,78 @@ class StuckState:
     def __init__(self, *, handling: int = HANDLING_MAX, waiting: int = WAITING_MAX) -> None:
         self.handling = handling
         self.waited = waiting
-        self._chats: dict[str, dict[str, _Chat]] = {}
-        self._off: set[str] = set()
+        self._inboxes: dict[str, _Inbox] = {}
 
     def see(self, row: Row) -> Iterable[Incident]:
         """Take in the next row."""
+        if row.ignored:
+            return
         if row.event in ("Started", "StopRequested"):
-            if not row.ignored:
-                yield from self._process(row)
+            inbox = self._inboxes.get(row.account)
+            if inbox is not None:
+                yield from self._process(inbox, row)
             return
-        if row.machine != "inbound" or row.ignored:
+        if row.machine != "inbound":
             return
-        chats = self._chats.setdefault(row.account, {})
-        chat = chats.get(row.chat)
-        if chat is not None:
-            yield from self._over(chat, row)
-        if chat is None:
-            if row.target not in ("waiting", "handling"):
-                return
-            chat = chats[row.chat] = _Chat(0, Mark.of(row))
-        chat.waiting += (row.target == "waiting") - (row.source == "waiting")
-        if row.event != "Received" or (chat.waiting == 1 and not chat.busy):
-            chat.since = Mark.of(row)
-        chat.busy = row.target == "handling" or (chat.busy and row.source != "handling")
-        if not chat.busy and chat.waiting <= 0:
-            del chats[row.chat]
+        inbox = self._inboxes.get(row.account)
+        if inbox is None:
+            inbox = self._inboxes[row.account] = _Inbox()
+        began = inbox.busy.get(row.chat)
+        if row.source == "handling" and began not in (None, NEVER) and row.at - began.at >= self.handling:
+            yield self._handling(inbox, row.chat, began, row.at, Mark.of(row))
+        if row.target == "handling" and self._is_deaf(inbox, row.at):
+            yield self._deaf(inbox, row.at, Mark.of(row))
+        inbox.moved(row)
 
-    def _process(self, row: Row) -> Iterable[Incident]:
-        """Begin to count anew where a process begins, and stop where it stops."""
-        for chat in self._chats.get(row.account, {}).values():
-            yield from self._over(chat, row)
-            chat.since = Mark.of(row)
-        if row.event == "StopRequested":
-            self._off.add(row.account)
-        else:
-            self._off.discard(row.account)
+    def _process(self, inbox: _Inbox, row: Row) -> Iterable[Incident]:
+        """End what was stuck where a process stops or begins, and count anew from where it begins."""
+        yield from self._stuck(inbox, row.at, Mark.of(row))
+        begins = row.event == "Started"
+        inbox.deaf = Mark.of(row) if begins and inbox.free else None
+        inbox.busy = dict.fromkeys(inbox.busy, Mark.of(row) if begins else NEVER)
 
-    def _over(self, chat: _Chat, row: Row) -> list[Incident]:
-        """Tell what was stuck and moves by this row."""
-        if row.event == "Received" or row.account in self._off or not self._stuck(chat, row.at):
-            return []
-        return [self._told(chat, row.at, Mark.of(row))]
+    def _stuck(self, inbox: _Inbox, at: int, end: Mark | None) -> Iterable[Incident]:
+        for chat, began in inbox.busy.items():
+            if began is not NEVER and at - began.at >= self.handling:
+                yield self._handling(inbox, chat, began, at, end)
+        if self._is_deaf(inbox, at):
+            yield self._deaf(inbox, at, end)
 
-    def _stuck(self, chat: _Chat, at: int) -> bool:
-        return at - chat.since.at >= (self.handling if chat.busy else self.waited)
+    def _is_deaf(self, inbox: _Inbox, at: int) -> bool:
+        return inbox.reads and inbox.deaf is not None and at - inbox.deaf.at >= self.waited
 
     def finish(self, at: int) -> Iterable[Incident]:
         """Yield what stands."""
-        for account, chats in self._chats.items():
-            if account not in self._off:
-                for chat in chats.values():
-                    if self._stuck(chat, at):
-                        yield self._told(chat, at, None)
+        for inbox in self._inboxes.values():
+            yield from self._stuck(inbox, at, None)
 
-    def _told(self, chat: _Chat, at: int, end: Mark | None) -> Incident:
-        case = Case.at(chat.since)
-        cost = Cost(delayed=max(0, chat.waiting), delay_max=max(0, at - chat.since.at))
-        behind = f", and {times(chat.waiting, 'message')} of its chat behind it" if chat.waiting and chat.busy else ""
-        told = (
-            Told(
-                f"a handler has had one message for {case.lasted(at)}{behind}",
-                "it waits for something that does not come, and the chat's next message is not handed over before it ends",
-                "give the handler a deadline of its own (`with trio.fail_after(...)`); `handlers` at the top of the"
-                " configuration says how many messages are handled at once",
-                cost,
-            )
-            if chat.busy
-            else Told(
-                f"{times(max(1, chat.waiting), 'message')} waited {case.lasted(at)} for a handler",
-                "no handler was free to take them, or the program does not read its inbox",
-                "see that the program iterates over `gateway.inbox()`, or raise `handlers` at the top of the configuration",
-                cost,
-            )
+    def _handling(self, inbox: _Inbox, chat: str, began: Mark, at: int, end: Mark | None) -> Incident:
+        case = Case.at(began)
+        waiting = inbox.waiting.get(chat, 0)
+        behind = f", and {times(waiting, 'message')} of its chat behind it" if waiting else ""
+        return case.told(
+            self.kind,
+            end,
+            summary=f"a handler has had one message for {case.lasted(at)}{behind}",
+            cause="it waits for something that does not come, and the chat's next message is not handed over before it ends",
+            advice="give the handler a deadline of its own (`with trio.fail_after(...)`); `handlers` at the top of the"
+            " configuration says how many messages are handled at once",
+            cost=Cost(delayed=waiting, delay_max=at - began.at if waiting else 0),
         )
-        return case.told(self.kind, end, **told._asdict())
+
+    def _deaf(self, inbox: _Inbox, at: int, end: Mark | None) -> Incident:
+        assert inbox.deaf is not None, "asked before"
+        case = Case.at(inbox.deaf)
+        waiting = sum(inbox.waiting.values())
+        return case.told(
+            self.kind,
+            end,
+            summary=f"for {case.lasted(at)} no message was handed to a handler, and {times(waiting, 'message')} waited",
+            cause="all handlers were busy, or the program has stopped reading its inbox",
+            advice="see that the task that iterates over `gateway.inbox()` is alive, or raise `handlers` at the top of the"
+            " configuration",
+            cost=Cost(delayed=waiting, delay_max=at - inbox.deaf.at),
+        )
 
 
 class DuplicatesIn(Repeating):

@@ -174,38 +174,31 @@ class JournalStall:
     """
 
     kind: ClassVar[str] = "journal-stall"
-    events: ClassVar[None] = None
+    events: ClassVar[frozenset[str]] = frozenset({"Started", "ClockStepped", "Woke"})
+    lags: ClassVar[bool] = True
 
     def __init__(self, *, least: int = STALL_MIN) -> None:
         self.least = least
         self.waiting = Waiting()
-        self._usual: dict[str, int] = {}  # by account: wall clock less the gateway's, as rows are written at once
-        self._cases: dict[str, tuple[Case, list[Mark]]] = {}
+        self._cases: dict[str, Case] = {}
 
     def see(self, row: Row) -> Iterable[Incident]:
         """Take in the next row."""
-        account = row.account
-        apart = row.wall - row.at
-        usual = self._usual.get(account)
-        if usual is not None and apart - usual < self.least and not self._cases:
-            if apart < usual:
-                self._usual[account] = apart
-            return ()
-        return self._look(row, account, apart, usual)
-
-    def _look(self, row: Row, account: str, apart: int, usual: int | None) -> list[Incident]:
-        if usual is None or row.event in ("Started", "ClockStepped", "Woke"):  # another process, or another clock
-            self._usual[account] = apart
-            self._cases.pop(account, None)
-            return []
-        if apart - usual >= self.least:
-            case, _ = self._cases.setdefault(account, (Case.at(Mark.of(row)), []))
+        case = self._cases.get(row.account)
+        if row.event in self.events:  # another process, or another clock
+            self._cases.pop(row.account, None)
+            return
+        lag, before = row.wall - row.at, row.lag_before
+        if case is None:
+            if before is not None and lag - before >= self.least:
+                case = self._cases[row.account] = Case.at(Mark.of(row))
+                case.extra, case.amount = before, lag - before
+        elif lag - case.extra >= self.least:
+            case.amount = max(case.amount, lag - case.extra)
             case.note(row)
-            case.amount = max(case.amount, apart - usual)
-            return []
-        self._usual[account] = min(apart, usual)
-        held = self._cases.pop(account, None)
-        return [] if held is None else [self._told(held[0], row)]
+        else:
+            del self._cases[row.account]
+            yield self._told(case, row)
 
     def finish(self, at: int) -> Iterable[Incident]:  # noqa: ARG002
         """Find nothing: while it goes on, nothing can be written that would show it."""
@@ -216,8 +209,7 @@ class JournalStall:
         return case.told(
             self.kind,
             Mark.of(row),
-            summary=f"{times(case.count, 'row')} could not be written for up to {show_duration(case.amount)}, and everything"
-            f" waited{delays(cost)}",
+            summary=f"nothing could be written for {show_duration(case.amount)}, and everything waited{delays(cost)}",
             cause="the journal's disk was full or slow, or another process held a lock on it",
             advice="see to the disk; lower gateway.retention.max_mb and retention.keep if the journal filled it; nothing else may"
             " write to the file",

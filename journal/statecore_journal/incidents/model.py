@@ -79,13 +79,16 @@ class Row:
 
     Attributes:
         seq, at, wall, version, event, source, target, outcome, cause, epoch: its columns.
-        address: the column `machine`: "delivery/wx/1a2b".
+        address: the column `machine`: "delivery/wx/1a2b"; machine, account, key: its parts. The key is a delivery's id, or a
+            chat; empty for an account's own instance.
         chat: the chat it belongs to; empty where that is not known.
+        lag_before: by how much the wall clock was ahead of `at` in the row of the account before this one, in ns, where
+            that has changed by a second or more; else None.
     """
 
     __slots__ = (
-        "_data", "_fields", "_parts", "address", "at", "cause", "chat", "epoch", "event", "outcome", "seq", "source",
-        "target", "version", "wall",
+        "_data", "_fields", "account", "address", "at", "cause", "chat", "epoch", "event", "key", "lag_before", "machine",
+        "outcome", "seq", "source", "target", "version", "wall",
     )  # fmt: skip
 
     def __init__(
@@ -104,30 +107,11 @@ class Row:
         self.cause = cause
         self.epoch = epoch
         self.chat = chat
+        self.lag_before: int | None = None
         self._data = data
         self._fields: dict[str, Any] | None = None
-        self._parts: list[str] | None = None
-
-    @property
-    def _address(self) -> list[str]:
-        if self._parts is None:
-            self._parts = self.address.split("/", 2)
-        return self._parts
-
-    @property
-    def machine(self) -> str:
-        """Name of the machine: "delivery"."""
-        return self._address[0]
-
-    @property
-    def account(self) -> str:
-        """Whose it is."""
-        return self._address[1] if len(self._address) > 1 else ""
-
-    @property
-    def key(self) -> str:
-        """What stands behind the account in its address: a delivery's id, a chat; empty for an account's own instance."""
-        return self._address[2] if len(self._address) > 2 else ""
+        self.machine, _, rest = address.partition("/")
+        self.account, _, self.key = rest.partition("/")
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -158,7 +142,8 @@ class Monitor(Protocol):
 
     It may also have an attribute `events`: names of the events it wants to see, as they stand in journals ("Lost",
     "Elapsed(retry_at)"). Without it, or with None, it sees every row, and costs time for each. And it may have an attribute
-    `waiting`: it is given a `Waiting` that counts what is on its way, for what an incident delayed.
+    `waiting`: it is given a `Waiting` that counts what is on its way, for what an incident delayed. With an attribute `lags`
+    that is true it also sees the rows whose `Row.lag_before` is set.
     """
 
     @property
