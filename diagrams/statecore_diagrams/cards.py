@@ -22,9 +22,10 @@ SIGN: Final = 14
 
 BODY_MAX: Final = 165
 NOTE_MAX: Final = 190
-"""Where lists are broken, in boxes and in notes. Pixels."""
+LABEL_MAX: Final = 112
+"""Where lists are broken, in boxes and in notes; and how long an event with its guard may be on one line. Pixels."""
 
-COUNT: Final = 30
+COUNT: Final = 22
 """Room kept beside each label for how often it was taken, so that a picture with counts has the layout of the one without."""
 
 
@@ -94,8 +95,15 @@ def _listed(what: str, transitions: Sequence[Transition]) -> list[Line]:
 
 
 def label(edge: Edge) -> tuple[Line, ...]:
-    """Write the label of an arrow: a line for each event under its guard."""
-    return tuple(Line((Piece(text, held),)) for text, held in edge.lines.items())
+    """Write the label of an arrow: a line for each event under its guard, or two where they are long."""
+    lines: list[Line] = []
+    for text, held in edge.lines.items():
+        event, space, guard = text.partition(" [")
+        if space and metrics.width(text, BODY) > LABEL_MAX:
+            lines += [Line((Piece(event, held),), "more"), Line((Piece(f"[{guard}", held),))]
+        else:
+            lines.append(Line((Piece(text, held),)))
+    return tuple(lines)
 
 
 def label_box(lines: Sequence[Line]) -> Box:

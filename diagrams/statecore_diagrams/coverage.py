@@ -21,6 +21,7 @@ from statecore.errors import StatecoreError
 from statecore.events import BUILT_IN, Event, name_of
 from statecore.machine import Decision, Machine, Snapshot
 from statecore.machines import MACHINES
+from statecore_diagrams.figure import named
 from statecore_diagrams.model import Model, Transition, read
 from statecore_journal.reader import Reader, open_reader
 
@@ -74,13 +75,15 @@ class Coverage:
     """Counts transitions. What several processes counted can be put together.
 
     Args:
-        machines: whose transitions are counted, by name. Others are passed over.
+        machines: whose transitions are counted, by name. Rows of others are `strangers`.
     """
 
     def __init__(self, machines: Mapping[str, Machine] = MACHINES) -> None:
         self._models = {name: read(machine) for name, machine in machines.items()}
         self._counts: dict[str, Counter[Transition]] = {name: Counter() for name in machines}
         self._foreign: dict[str, Counter[str]] = {name: Counter() for name in machines}
+        self.strangers: Counter[str] = Counter()
+        """How many rows there were of machines that are not counted here, by their names."""
         self.pruned = False
         """Whether a journal had rows removed, which are not counted."""
 
@@ -98,7 +101,10 @@ class Coverage:
     ) -> None:
         """Count a row of a journal, given as its columns have it; *machine* is the name, without account and key."""
         model = self._models.get(machine)
-        if model is None or event in _BUILT_IN:
+        if model is None:
+            self.strangers[machine] += count
+            return
+        if event in _BUILT_IN:
             return
         kind = "moved" if outcome is None else outcome.partition(":")[0]
         fitting = [
@@ -149,6 +155,7 @@ class Coverage:
                 taken = other.of(name)
                 self._counts[name].update(taken.counts)
                 self._foreign[name].update(taken.foreign)
+        self.strangers.update(other.strangers)
         self.pruned = self.pruned or other.pruned
 
     def save(self, path: str | Path) -> None:
@@ -195,13 +202,18 @@ def _columns(transition: Transition) -> tuple[str, str, str, str | None, str]:
     return transition.event, transition.source, transition.target, outcome, transition.asked
 
 
-def rows(transitions: Iterable[Transition]) -> list[tuple[tuple[str, ...], str, str]]:
-    """Put transitions that differ only in where they begin together, for a list: (sources, target, event and guard)."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+def rows(model: Model, transitions: Iterable[Transition]) -> list[tuple[str, tuple[str, ...]]]:
+    """Put transitions between the same states together, for a list: (from where to where, the events and guards)."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
     for transition in transitions:
-        target = transition.target if transition.kind == "moved" else ""
-        found.setdefault((transition.kind, target, transition.label), []).append(transition.source)
-    return [(tuple(sources), target, label) for (_, target, label), sources in found.items()]
+        alike.setdefault(
+            (transition.kind, transition.target if transition.kind == "moved" else "", transition.label), []
+        ).append(transition.source)
+    found: dict[str, list[str]] = {}
+    for (kind, target, label), sources in alike.items():
+        where = named(model, sources)
+        found.setdefault(f"{where} → {target}" if kind == "moved" else f"{where} (stays)", []).append(label)
+    return [(where, tuple(labels)) for where, labels in found.items()]
 
 
 def plain(taken: Taken) -> dict[str, Any]:

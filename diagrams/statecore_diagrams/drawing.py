@@ -1,6 +1,7 @@
 """Pieces of SVG that pictures share."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
@@ -11,14 +12,18 @@ SIZE: Final = 10.5
 """Of type, in pixels, where nothing else is said."""
 
 
+_NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML cannot hold, however they are written."""
+
+
 def text(shown: str) -> str:
     """Escape text. It may come from outside: a chat may be called `<script>`."""
-    return escape(shown)
+    return escape(_NO_XML.sub("\N{REPLACEMENT CHARACTER}", shown))
 
 
 def attribute(value: str) -> str:
     """Escape and quote the value of an attribute."""
-    return quoteattr(value)
+    return quoteattr(_NO_XML.sub("\N{REPLACEMENT CHARACTER}", value))
 
 
 def words(

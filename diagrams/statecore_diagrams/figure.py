@@ -130,27 +130,27 @@ def _gathered(model: Model, moving: Sequence[Transition]) -> list[Edge]:
             labels = {transition.label for transition in held}
             saved += sum(between[source, target] <= labels for source in sources) - 1  # others stay, for other events
         if saved >= SAVES_MIN:
-            edges += [_from_note(model, sources, target, held) for target, held in targets.items()]
+            edges += [_fromnamed(model, sources, target, held) for target, held in targets.items()]
     return edges
 
 
-def _from_note(model: Model, sources: tuple[str, ...], target: str, held: list[Transition]) -> Edge:
+def _fromnamed(model: Model, sources: tuple[str, ...], target: str, held: list[Transition]) -> Edge:
     """Make an arrow from a note. The target is named among the sources if the same events enter it once more."""
     labels = {transition.label for transition in held}
     loops = [t for t in model.drawn if t.kind == "moved" and t.source == t.target == target and t.label in labels]
     if {transition.label for transition in loops} == labels:
-        return Edge((*sources, target), target, (*held, *loops), _note(model, (*sources, target)))
-    return Edge(sources, target, tuple(held), _note(model, sources))
+        return Edge((*sources, target), target, (*held, *loops), named(model, (*sources, target)))
+    return Edge(sources, target, tuple(held), named(model, sources))
 
 
-def _note(model: Model, sources: Sequence[str]) -> str:
-    """Say which states a note is about, in as few words as are exact."""
-    candidates = [state.name for state in model.states if not state.final and state.name != model.initial]
+def named(model: Model, sources: Sequence[str]) -> str:
+    """Say which states are meant, in as few words as are exact."""
+    candidates = [state.name for state in model.states if not state.final]
     others = [name for name in candidates if name not in sources]
-    if not others:
-        return f"every state but {model.initial}"
-    if len(others) < min(EXCEPT_MAX + 1, len(sources) / 2):
-        return f"every state but {', '.join((model.initial, *others))}"
+    if not others and len(sources) > 1:
+        return "every state"
+    if len(others) <= min(EXCEPT_MAX, len(sources) / 2):
+        return f"every state but {', '.join(others)}"
     return ", ".join(name for name in candidates if name in sources)
 
 

@@ -59,7 +59,8 @@ class _Picture:
         width, height = LEFT + WIDTH + 2 * MARGIN, TOP + LANE * len(timeline.lanes) + 2 * MARGIN
         lasted = show_duration(timeline.ends - timeline.begins) if timeline.ends > timeline.begins else "one moment"
         about = f"{timeline.drawn} rows of {len(timeline.lanes)} instances over {lasted}, from {_moment(timeline.wall)}"
-        said = f"{about}; {timeline.omitted}" if timeline.omitted else about
+        omitted = omission(timeline)
+        said = f"{about}; {omitted}" if omitted else about
         shown = printable(title, 80)
         return document(
             "statecore-timeline",
@@ -70,8 +71,8 @@ class _Picture:
                 words(shown, MARGIN, MARGIN + 10, "name", size=13, bold=True),
                 words(said, MARGIN, MARGIN + 26, "soft"),
                 *self._axis(),
+                *(self._cause(cause) for cause in timeline.causes),  # under the bars, whose text they would cross
                 *(line for place, lane in enumerate(timeline.lanes) for line in self._lane(place, lane)),
-                *(self._cause(cause) for cause in timeline.causes),
             ],
         )
 
@@ -114,7 +115,7 @@ class _Picture:
         yield f"<title>{text(f'{bar.state}{how}, {lasts}')}</title>"
         yield f'<rect x="{x:.1f}" y="{y - BAR / 2:.1f}" width="{long:.1f}" height="{BAR}" rx="{min(3.0, long / 2):.1f}"/>'
         if metrics.width(bar.state, SIZE) + 8 <= long:
-            yield words(bar.state, x + 4, y + 3.5, "state")
+            yield words(printable(bar.state), x + 4, y + 3.5, "state")
         yield "</g>"
 
     def _cause(self, cause: Cause) -> str:
@@ -145,6 +146,16 @@ _RULES: Final = """
 """
 
 
+def omission(timeline: Timeline) -> str:
+    """Say what is not drawn; empty if everything is."""
+    parts = []
+    if timeline.others:
+        parts.append(f"{timeline.others} rows of other instances are not drawn")
+    if timeline.cut is not None:
+        parts.append(f"what came after {_moment(timeline.wall + timeline.cut - timeline.begins)} is not drawn")
+    return "; ".join(parts)
+
+
 def _moment(wall: int) -> str:
     return dt.datetime.fromtimestamp(wall / SECONDS).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
 
@@ -165,8 +176,8 @@ def _tick(wall: int, step: int) -> str:
 def render_mermaid(timeline: Timeline, *, title: str = "Timeline") -> str:
     """Draw a timeline as a Mermaid `gantt`, which knows no arrows: causes are left out."""
     lines = ["gantt", f"    title {_plain(title)}", "    dateFormat x", "    axisFormat %H:%M:%S"]
-    if timeline.omitted:
-        lines.append(f"    %% {timeline.omitted}")
+    if omitted := omission(timeline):
+        lines.append(f"    %% {omitted}")
     for lane in timeline.lanes:
         lines.append(f"    section {_plain(printable(lane.address, ADDRESS_MAX))}")
         machine = Address.parse(lane.address).machine

@@ -23,8 +23,8 @@ Point: TypeAlias = tuple[float, float]
 
 INSTALL: Final = "pip install 'statecore[diagrams]'"
 
-RANK_GAP: Final = 34
-NODE_GAP: Final = 22
+RANK_GAP: Final = 26
+NODE_GAP: Final = 14
 """Pixels between layers, and between what stands in one."""
 
 STORED: Final = "layouts.json"

@@ -76,7 +76,7 @@ def _count(held: Sequence[Transition], taken: Mapping[Transition, int] | None) -
     if taken is None:
         return ""
     number = sum(taken.get(transition, 0) for transition in held)
-    return f" {number}x" if number else " (never)"
+    return f" {number}\N{MULTIPLICATION SIGN}" if number else " (never)"
 
 
 def _colours(figure: Figure, ids: Mapping[str, str], notes: Mapping[tuple[str, ...], str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ _WIDTHS: Final = {
     **dict.fromkeys("*", 389), **dict.fromkeys("^", 469), **dict.fromkeys("Jckvsxyz", 500), "'": 191, "|": 260, '"': 355,
     **dict.fromkeys("+<=>~", 584), **dict.fromkeys("FTZ", 611), **dict.fromkeys("&ABEKPSVXY", 667),
     **dict.fromkeys("CDHNRUw", 722), **dict.fromkeys("GOQ", 778), **dict.fromkeys("Mm", 833), "%": 889, "W": 944,
-    "@": 1015, "…": 1000, "·": 278, "→": 1000, "•": 350,
+    "@": 1015, "\N{MULTIPLICATION SIGN}": 584, "…": 1000, "·": 278, "→": 1000, "•": 350,
 }  # fmt: skip
 """Thousandths of the font's size; what is not here is 556, as digits and most letters are. Source: Adobe's AFM files."""
 

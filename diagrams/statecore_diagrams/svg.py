@@ -10,7 +10,7 @@ from typing import Final
 
 from statecore.machine import Machine
 from statecore_diagrams import cards, layout, metrics, palette
-from statecore_diagrams.cards import BODY, HEAD, LINE, PAD, SIGN, Card, Line
+from statecore_diagrams.cards import BODY, COUNT, HEAD, LINE, PAD, SIGN, Card, Line
 from statecore_diagrams.drawing import attribute, document, head, sign, style, text, words
 from statecore_diagrams.figure import Edge, Figure, arrange
 from statecore_diagrams.layout import Arrow, Box, Place, Point
@@ -21,6 +21,8 @@ PAGE: Final = Box(1000, 900)
 """What a picture should fit into, so that it can be read in a page's column on a screen."""
 
 START: Final = Box(14, 14)
+CLEAR: Final = 6
+"""Pixels between an arrow and its label."""
 
 Taken = Mapping[Transition, int]
 
@@ -136,7 +138,7 @@ class _Picture:
         for edge, label, (tip, curve, middle) in zip(self.figure.edges, self.labels, drawn, strict=True):
             kind = _kind(edge, self.taken)
             yield f'<g class="edge {kind}"{_data(edge)}>'
-            yield f"<title>{text(_told(edge, self.taken))}</title>"
+            yield f"<title>{text(self._told(edge))}</title>"
             yield f'<path d="{_path(curve)}"/>{head(curve[-1], tip)}'
             yield "</g>"
             labels += self._label(edge, label, middle)
@@ -148,12 +150,21 @@ class _Picture:
         yield f'<g class="label"{_data(edge)}>'
         for row, line in enumerate(lines):
             (piece,) = line.pieces
-            count = _count(piece.transitions, self.taken)
+            count = "" if line.kind == "more" else _count(piece.transitions, self.taken)
             shown = f"{line.text} {count}" if count else line.text
-            left = x - metrics.width(shown, BODY) / 2
+            left = x - (line.width + COUNT) / 2 + CLEAR  # where it stands without a count too
             classes = f"pays-{piece.transitions[0].pays or 'nothing'}{_faint(piece.transitions, self.taken)}"
             yield words(shown, left, top + LINE * row + LINE * 0.75, classes)
         yield "</g>"
+
+    def _told(self, edge: Edge) -> str:
+        cycle = any((source, edge.target) in self.figure.model.on_cycle for source in edge.sources)
+        where = "" if cycle else " (on no cycle)"
+        lines = [f"{', '.join(edge.sources)} → {edge.target}{where}"]
+        for label, held in edge.lines.items():
+            count = "" if self.taken is None else f", taken {sum(self.taken.get(one, 0) for one in held)} times"
+            lines.append(f"{label}: {_PAYS[held[0].pays]}{count}")
+        return "\n".join(lines)
 
 
 def _state(machine: str, card: Card, middle: Point, taken: Taken | None) -> Iterator[str]:
@@ -210,7 +221,7 @@ def _count(transitions: Sequence[Transition], taken: Taken | None) -> str:
     if taken is None:
         return ""
     number = sum(taken.get(transition, 0) for transition in transitions)
-    return f"{short(number)}x" if number else ""
+    return f"{short(number)}\N{MULTIPLICATION SIGN}" if number else ""
 
 
 def short(number: int) -> str:
@@ -227,14 +238,6 @@ def short(number: int) -> str:
                 else f"{number // size}{letter}"
             )
     return str(number)
-
-
-def _told(edge: Edge, taken: Taken | None) -> str:
-    lines = [f"{', '.join(edge.sources)} → {edge.target}"]
-    for label, held in edge.lines.items():
-        count = "" if taken is None else f", taken {sum(taken.get(transition, 0) for transition in held)} times"
-        lines.append(f"{label}: {_PAYS[held[0].pays]}{count}")
-    return "\n".join(lines)
 
 
 _PAYS: Final = {
@@ -349,5 +352,5 @@ _RULES: Final = """
 .label .pays-nothing{fill:var(--soft)}
 .edge.taken path{stroke-width:2.6}
 .edge.never path,.edge.never .head{opacity:.3}
-.label .never,.self.never{opacity:.55}
+.label .never,.self.never{opacity:.65}
 """

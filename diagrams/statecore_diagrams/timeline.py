@@ -18,8 +18,9 @@ LANES_MAX: Final = 40
 BARS_MAX: Final = 2_000
 """More lanes than a screen holds, or more bars than it has points, show less and not more."""
 
-ROWS_MAX: Final = 20_000
-"""Rows looked at for bars. Many rows stay in their state and make no bar."""
+DRAWN_MAX: Final = 20_000
+ROWS_MAX: Final = 500_000
+"""Rows kept, and rows looked at: many stay in their state, or are of instances for which there is no lane."""
 
 _FIRST: Final = ("connection", "session", "circuit", "window")
 """Machines of which an account has few are above the others."""
@@ -91,7 +92,7 @@ class Timeline:
         wall: what a wall clock said at the beginning, ns since 1970.
         drawn: how many rows are in it.
         others: how many rows of other instances are not, because there are too many lanes.
-        rest: how many rows fit but come after what is drawn.
+        cut: when the first row was that fits and is not drawn, nor any after it; ns of the gateway's clock. None if all are.
     """
 
     lanes: tuple[Lane, ...]
@@ -101,17 +102,7 @@ class Timeline:
     wall: int
     drawn: int
     others: int
-    rest: int
-
-    @property
-    def omitted(self) -> str:
-        """Say what is not drawn; empty if everything is."""
-        parts = []
-        if self.others:
-            parts.append(f"{self.others} rows of other instances are not drawn")
-        if self.rest:
-            parts.append(f"{self.rest} later rows are not drawn")
-        return "; ".join(parts)
+    cut: int | None
 
 
 def read(
@@ -144,9 +135,8 @@ def read(
     """
     builder = _Builder(lanes_max, bars_max, machines)
     for row in reader.log(after=after, machine=machine, account=account, chat=chat):
-        if until is not None and row.seq > until:
+        if (until is not None and row.seq > until) or not builder.see(row):
             break
-        builder.see(row)
     return builder.finish()
 
 
@@ -156,21 +146,22 @@ class _Builder:
         self._bars: dict[str, list[Bar]] = {}
         self._where: dict[int, tuple[str, int]] = {}
         self._causes: list[tuple[int, str, int, str, int]] = []
-        self._count = self._drawn = self._others = self._rest = 0
+        self._count = self._drawn = self._others = 0
+        self._cut: int | None = None
         self._begins = self._ends = self._wall = 0
 
-    def see(self, row: Any) -> None:
-        """Take a row of the log."""
-        if self._count >= self._bars_max or self._drawn >= ROWS_MAX:
-            self._rest += 1
-            return
+    def see(self, row: Any) -> bool:
+        """Take a row of the log; return whether it had room."""
+        if self._count >= self._bars_max or self._drawn >= DRAWN_MAX or self._drawn + self._others >= ROWS_MAX:
+            self._cut = row.at
+            return False
         if not self._drawn:
             self._begins, self._wall = row.at, row.wall
         bars = self._bars.get(row.machine)
         if bars is None:
             if len(self._bars) >= self._lanes_max:
                 self._others += 1
-                return
+                return True
             bars = self._bars[row.machine] = []
             if row.version > 1:
                 bars.append(Bar(row.source, self._begins, row.at, "", 0))
@@ -181,6 +172,7 @@ class _Builder:
             self._causes.append((row.cause, row.machine, row.at, row.event, row.seq))
         if not bars or row.target != bars[-1].state:
             self._enter(bars, row)
+        return True
 
     def _enter(self, bars: list[Bar], row: Any) -> None:
         if bars:
@@ -203,7 +195,7 @@ class _Builder:
         )
         return Timeline(
             lanes=lanes, causes=causes, begins=self._begins, ends=self._ends, wall=self._wall, drawn=self._drawn,
-            others=self._others, rest=self._rest,
+            others=self._others, cut=self._cut,
         )  # fmt: skip
 
     def _begun(self, address: str) -> tuple[int, int]:

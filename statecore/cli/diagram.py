@@ -181,9 +181,11 @@ def coverage(
         from statecore_diagrams.coverage import plain
 
         print_json({"taken": taken, "total": total, "percent": round(percent, 2), "pruned": counted.pruned,
+                    "strangers": dict(counted.strangers) if machine is None else {},
                     "machines": [plain(found) for found in shown]})  # fmt: skip
     else:
-        _show(shown, [name for name in machines if name not in counted.seen], counted.pruned)
+        _show(shown, [name for name in machines if name not in counted.seen])
+        _show_rest(counted, whole=machine is None)
     if fail_under is not None and percent < fail_under:
         fail(f"{taken} of {total} transitions were taken, {percent:.1f}%; --fail-under wants {fail_under:g}%")
 
@@ -200,7 +202,7 @@ def _counted(journals: Sequence[str], machines: Mapping[str, Machine]) -> Any:
     return found
 
 
-def _show(shown: Sequence[Any], unseen: Sequence[str], pruned: bool) -> None:
+def _show(shown: Sequence[Any], unseen: Sequence[str]) -> None:
     from statecore_diagrams.coverage import rows
 
     out = console()
@@ -209,15 +211,26 @@ def _show(shown: Sequence[Any], unseen: Sequence[str], pruned: bool) -> None:
         percent = 100 * len(found.taken) / found.total
         head.append(f"{len(found.taken)} of {found.total} transitions taken, {percent:.0f}%")
         out.print(head)
-        for sources, target, label in rows(found.never):
-            goes = f" → {target}" if target else " (stays)"
-            out.print(Text(f"  never  {label:<34} {', '.join(sources)}{goes}", style="dim"))
+        for where, labels in rows(found.model, found.never):
+            out.print(Text(f"  never  {where}: {', '.join(labels)}", style="dim"))
         for what, count in found.foreign.items():
             version = f"definition {found.model.version} of this code has no such transition"
             out.print(Text(f"  {count} rows of {printable(what)}: {version}", style="yellow"))
     if unseen:
         out.print(Text(f"nothing was recorded of {', '.join(unseen)}", style="dim"))
-    if pruned:
+
+
+def _show_rest(counted: Any, *, whole: bool) -> None:
+    """Say what was not counted."""
+    out = console()
+    for name, count in counted.strangers.items() if whole else ():
+        out.print(
+            Text(
+                f"{count} rows are of {printable(name)}, which is no shipped machine; name yours with --machines",
+                "yellow",
+            )
+        )
+    if counted.pruned:
         out.print(Text("older rows were pruned from a journal, and what they took is not counted", style="dim"))
 
 
@@ -280,5 +293,5 @@ def timeline(
     _write(
         drawing.render(found, title=title, theme=theme) if svg else drawing.render_mermaid(found, title=title), output
     )
-    if found.omitted:
-        click.echo(f"{found.omitted}; narrow it with --since, --until, --machine or --chat", err=True)
+    if omitted := drawing.omission(found):
+        click.echo(f"{omitted}; narrow it with --since, --until, --machine or --chat", err=True)
