@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
+from statecore.chance import Chance
 from statecore.events import Event, Governed, Late
 from statecore.intake import Intake
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound, window
@@ -95,11 +96,11 @@ class Account:
         self.name = name
         self.system = System(name, MACHINES, store)
         self._tie = TIES[platform.tie]
-        self.outbox = Outbox(self.system, self._tie, platform, policies, store, world)
-        self.intake = Intake(self.system, policies, store, world, self.outbox)
+        self._chance = Chance(world)
+        self.outbox = Outbox(self.system, self._tie, platform, policies, store, self._chance)
+        self.intake = Intake(self.system, policies, store, self._chance, self.outbox)
         self._policies = policies
         self._store = store
-        self._world = world
 
     @property
     def address(self) -> str:
@@ -120,7 +121,8 @@ class Account:
             event: who takes it.
             held: tells whether a receipt is still with a handler of this process, which outlived its driver.
         """
-        unit = self.system.begin(self._world.now())
+        self._chance.begin(f"{event.boot} {event.epoch}")
+        unit = self.system.begin(self._chance.now())
         self.system.feed(unit, self.address, event)
         started = -len(unit.entries)
         for address in self._store.in_states(self.name, "delivery", delivery.SENDING):
@@ -155,7 +157,7 @@ class Account:
 
     def stop(self, by: str, wait: int) -> Unit:
         """Begin to let go: take no new work, see to its end what is under way."""
-        unit = self.system.begin(self._world.now())
+        unit = self.system.begin(self._chance.now())
         self.system.feed(unit, self.address, connection.StopRequested(by=by, wait=wait))
         return unit
 
@@ -200,7 +202,7 @@ class Account:
             began: when it began, in ns.
             size: of what was sent, in bytes.
         """
-        unit = self.system.begin(self._world.now())
+        unit = self.system.begin(self._chance.now())
         if self.system.snapshot(address).entered != entered:
             self.system.feed(unit, address, Late(event=type(result).__name__, of=entered), cause=cause)
         elif address == self.address:
@@ -211,19 +213,20 @@ class Account:
 
     def governed(self, address: str, held: int, rows: int) -> Unit:
         """Note that the governor held an instance back."""
-        unit = self.system.begin(self._world.now())
+        unit = self.system.begin(self._chance.now())
         self.system.feed(unit, address, Governed(held=held, rows=rows))
         return unit
 
     def happened(self, event: Event) -> Unit:
         """Let something from outside happen to the connection: a wake from suspend, new credentials."""
-        unit = self.system.begin(self._world.now())
+        unit = self.system.begin(self._chance.now())
         self.system.feed(unit, self.address, event)
         return unit
 
     def woke(self, slept: int) -> Unit:
         """The machine was suspended for *slept* ns."""
-        return self.happened(connection.Woke(slept=slept, wait=round(self._world.draw() * STAGGER)))
+        self._chance.about(self.address, self.system.snapshot(self.address).version)
+        return self.happened(connection.Woke(slept=slept, wait=round(self._chance.draw() * STAGGER)))
 
     # ---- the connection ----------------------------------------------------------------------------------------------
 
@@ -239,7 +242,8 @@ class Account:
                 unit, result, cause, lambda new, copies: tie.arrived(policies, at.data, new, copies, held)
             )
         else:
-            event = self._tie.event(self._policies, self._world, result, at, held, unit.now)
+            self._chance.about(self.address, at.version)
+            event = self._tie.event(self._policies, self._chance, result, at, held, unit.now)
             self.system.feed(unit, self.address, event, cause=cause)
             if isinstance(result, Review):
                 self.outbox.reviewed(unit, result, -len(unit.entries))
@@ -264,7 +268,7 @@ class Account:
         "retry" and "purge" take the address of a dead delivery or a quarantined receipt; "credentials" says that there
         are new ones; "resume" ends a wait for a person, and closes a chat's circuit if one is given.
         """
-        unit = self.system.begin(self._world.now())
+        unit = self.system.begin(self._chance.now())
         unit.done.append(command.id)
         machine, account, _ = Address.parse(command.target)
         if command.kind in ("retry", "purge"):

@@ -28,6 +28,8 @@ from statecore.messages import Dead, Delivered, Expired, Inbox, Message, Receipt
 from statecore.platform import AccountConfig
 from statecore.policies import Backoff, backoff
 from statecore.settings import choice, count, duration, location, table
+from statecore.recorded import recorded
+from statecore.settings import count, duration, location, table
 from statecore.system import Unit
 from statecore.units import MILLISECONDS, SECONDS, parse_duration
 from statecore.world import World, here
@@ -499,6 +501,7 @@ class Gateway:
             epoch=epoch,
             offline=offline,
             resumable=config.policies.sessions.resume_within,
+            settings=recorded(config),
         )
         late = {
             address: driver.note_handled(address, error) for address, error in self._unrecorded.get(name, {}).items()
@@ -506,8 +509,8 @@ class Gateway:
         try:
             await driver.run(started, self._is_given)
         finally:
-            for address, recorded in late.items():
-                if recorded.durable:
+            for address, noted in late.items():
+                if noted.durable:
                     del self._unrecorded[name][address]
         await self._journal.beat({name: (epoch, "stopped")})
 

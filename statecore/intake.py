@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from statecore.chance import Chance
 from statecore.events import Event
 from statecore.lanes import Lanes, LaneStore
 from statecore.machines import inbound
@@ -12,7 +13,6 @@ from statecore.platform import Batch, Message, Policies
 from statecore.policies import backoff
 from statecore.system import System, Unit
 from statecore.units import SECONDS
-from statecore.world import World
 
 FINGERPRINT_WITHIN: Final = 30 * SECONDS
 """The same text that comes again under another id after longer than this is another message. Copies were seen 1 to 11
@@ -39,10 +39,10 @@ class Seen(NamedTuple):
 class Intake:
     """The incoming half of an account."""
 
-    def __init__(self, system: System, policies: Policies, store: LaneStore, world: World, outbox: Outbox) -> None:
+    def __init__(self, system: System, policies: Policies, store: LaneStore, chance: Chance, outbox: Outbox) -> None:
         self._system = system
         self._policies = policies
-        self._world = world
+        self._chance = chance
         self._outbox = outbox
         self._seen: OrderedDict[Fingerprint, tuple[Seen, ...]] = OrderedDict()
         self.lanes = Lanes(system.account, "inbound", store, system.state_in_lane)
@@ -163,7 +163,8 @@ class Intake:
         else:
             attempts = held.snapshot.data.attempts
             policy = self._policies.handling
-            wait = backoff.delay(policy.backoff, attempts, self._world.draw())
+            self._chance.about(address, held.snapshot.version)
+            wait = backoff.delay(policy.backoff, attempts, self._chance.draw())
             event = inbound.HandlerFailed(error=error, wait=wait, final=attempts >= policy.attempts)
             self._system.feed(unit, address, event, cause=cause)
         self.moved(address)

@@ -4,6 +4,7 @@ from typing import Final, Protocol, TypeVar
 
 import attrs
 
+from statecore.chance import Chance
 from statecore.events import Broken, Elapsed
 from statecore.evidence import Recent
 from statecore.lanes import Lanes, LaneStore
@@ -30,7 +31,6 @@ from statecore.reading import Evidence, Reading
 from statecore.system import LAST, NO_LANE, PLACED, Entry, System, Unit
 from statecore.ties import Crash, Tie
 from statecore.units import MILLISECONDS, SECONDS
-from statecore.world import World
 
 IN_FLIGHT_MAX: Final = 8
 """Requests of one account under way at once. Pacing is the real bound; this one holds when answers take long."""
@@ -77,15 +77,15 @@ class Outbox:
     """The outgoing half of an account."""
 
     def __init__(
-        self, system: System, tie: Tie, platform: Platform, policies: Policies, store: OutboxStore, world: World
+        self, system: System, tie: Tie, platform: Platform, policies: Policies, store: OutboxStore, chance: Chance
     ) -> None:
         self._system = system
         self._tie = tie
         self._platform = platform
         self._policies = policies
-        self._world = world
+        self._chance = chance
         self._recent = Recent()
-        self._bucket = pacing.Bucket(1.0, world.now())  # a burst after every restart would be a burst every restart
+        self._bucket = pacing.Bucket(1.0, chance.now())  # a burst after every restart would be a burst every restart
         self._doubts = 0
         self._plain = False  # markup was refused, and the same went through without; found out anew after a restart
         self._reviews: dict[str, str] = {}
@@ -127,7 +127,6 @@ class Outbox:
             NotAccepted: the platform cannot take such a text.
         """
         self._platform.check(chat)
-        machine = delivery.delivery
         event = delivery.Accepted(
             chat=chat,
             parts=self._platform.split(text),
@@ -136,10 +135,15 @@ class Outbox:
             key=key,
             origin=origin,
         )
+        return self.take_on(id_, event, now)
+
+    def take_on(self, id_: str, event: delivery.Accepted, now: int) -> Unit:
+        """Build the unit that takes on a message that is cut into its parts already; see `accept`."""
+        machine, chat, expires_at = delivery.delivery, event.chat, event.expires_at
         decision = machine.step(machine.start(), event, now)
         address = f"delivery/{self._account}/{id_}"
         due = machine.due(decision.snapshot)
-        unit = Unit(self._account, now, key=key)
+        unit = Unit(self._account, now, key=event.key)
         unit.entries.append(Entry(address, machine, "new", event, decision, 0, chat, LAST, live=True, due=due))
         if expires_at is not None and expires_at <= now:  # it was asked for long ago
             over = Elapsed("expires_at")
@@ -179,13 +183,14 @@ class Outbox:
                 self.next_turn = at
                 return
             chat = self._probe_first() if account.state == "half-open" else self.lanes.take()
-            if chat is not None:
-                self._turn(unit, chat, account)
+            if chat is None:
+                return
+            self._turn(unit, chat, account)
 
     def _probe_first(self) -> str | None:
         """Choose who probes for the account: the chat that was refused least lately, so one dead chat cannot hold it."""
         suspects = set(self._system.snapshot(self.circuit_address).data.suspects) | set(
-            self._recent.others_refused("", self._world.now() - self._policies.circuit.evidence)
+            self._recent.others_refused("", self._chance.now() - self._policies.circuit.evidence)
         )
         for _ in range(len(self.lanes.ready)):
             chat = self.lanes.take()
@@ -257,7 +262,7 @@ class Outbox:
         return accepted.reply_to.split("/", 2)[2] if accepted.reply_to.count("/") > 1 else ""
 
     def _obstacle(self, own: Snapshot, allowed: Snapshot, slot: "Slot | None") -> delivery.Held | None:
-        now = self._world.now()
+        now = self._chance.now()
         if own.state == "open":
             return delivery.Held(
                 by="circuit", reason=own.data.reason, wait=max(1, own.data.probe_at - now), action=WRITE
@@ -292,7 +297,9 @@ class Outbox:
             cause: position of the row that asked for the attempt.
             size: of the part, in bytes.
         """
-        chat = self._system.instance(address).chat
+        held = self._system.instance(address)
+        chat = held.chat
+        self._chance.about(address, held.snapshot.version)
         match result:
             case Taken():
                 taken = delivery.PartAccepted(
@@ -390,7 +397,7 @@ class Outbox:
         evidence = self._evidence(chat, data, unit.now, size=size, bare=bare, probing=probing)
         reading = self._read(result, evidence, token=data.token > 0)
         if reading.then == "taken" and data.unclear:
-            repeated = delivery.PartAccepted(confirmed=False, repeated=True, trace=result.trace)
+            repeated = delivery.PartAccepted(confirmed=False, repeated=True, trace=result.trace, code=result.code)
             self._taken(unit, address, chat, repeated, cause)
             return
         then = "circuit" if reading.then == "bare" and bare else "slot" if reading.then == "taken" else reading.then
@@ -398,7 +405,7 @@ class Outbox:
             then = "window"  # there is nothing it could answer instead
         if then == "retry" and self._exhausted(data, unit.now):
             then = "dead"
-        wait, failures = self._wait_after(chat, then, data, unit.now)
+        wait, failures = self._wait_after(chat, then, data, unit.now, getattr(result, "hint", None))
         event = delivery.PartRefused(
             code=result.code,
             message=result.message,
@@ -409,6 +416,7 @@ class Outbox:
             wait=wait,
             down=self._down(unit.now),
             trace=result.trace,
+            hint=getattr(result, "hint", None),
         )
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)
@@ -428,7 +436,7 @@ class Outbox:
                 self._system.feed(unit, self.window_of(chat), shut, cause=index)
             if then == "credentials":
                 self._doubts += 1
-                again = backoff.delay(self._policies.backoff, self._doubts, self._world.draw())
+                again = backoff.delay(self._policies.backoff, self._doubts, self._chance.draw())
                 self._system.feed(
                     unit,
                     self.connection_address,
@@ -477,18 +485,18 @@ class Outbox:
             unclear=sent.unclear,
         )
 
-    def _wait_after(self, chat: str, then: str, data: delivery.Delivery, now: int) -> tuple[int, int]:
+    def _wait_after(self, chat: str, then: str, data: delivery.Delivery, now: int, hint: int | None) -> tuple[int, int]:
         """Choose how long a refused delivery waits, and which failure in a row of its circuit this is."""
         policy = self._policies.circuit
         if then == "retry":
-            return backoff.delay(self._policies.retry.backoff, data.attempts + 1, self._world.draw()), 0
+            return backoff.delay(self._policies.retry.backoff, data.attempts + 1, self._chance.draw(), hint), 0
         if then == "account":
-            return self._cooldown(self.circuit_address, policy.cooldown, now)
+            return self._cooldown(self.circuit_address, policy.cooldown, now, hint)
         if then == "circuit":
-            return self._cooldown(self.circuit_of(chat), policy.chat_cooldown, now)
+            return self._cooldown(self.circuit_of(chat), policy.chat_cooldown, now, hint)
         return 0, 0
 
-    def _cooldown(self, address: str, first: int, now: int) -> tuple[int, int]:
+    def _cooldown(self, address: str, first: int, now: int, hint: int | None = None) -> tuple[int, int]:
         policy = self._policies.circuit
         state, held, _, _ = self._system.snapshot(address)
         if state == "open":
@@ -498,7 +506,7 @@ class Outbox:
             if state == "probing"
             else circuits.failures_now(policy, held.failures, held.closed_at, now)
         )
-        return circuits.wait(policy, first, failures, self._world.draw()), failures
+        return max(circuits.wait(policy, first, failures, self._chance.draw()), backoff.asked(hint)), failures
 
     def _blame_account(
         self, unit: Unit, address: str, chat: str, reading: Reading, said: str, wait: int, failures: int, cause: int
@@ -555,7 +563,7 @@ class Outbox:
         event = delivery.NotSent(
             stage=result.stage,
             error=result.error,
-            wait=backoff.delay(self._policies.retry.backoff, data.attempts + 1, self._world.draw()),
+            wait=backoff.delay(self._policies.retry.backoff, data.attempts + 1, self._chance.draw()),
             down=self._down(unit.now),
             final=self._exhausted(data, unit.now),
         )

@@ -10,14 +10,20 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
 from statecore.errors import ConfigError
-from statecore.units import MILLISECONDS, parse_duration, show_duration
+from statecore.units import MILLISECONDS, SECONDS, parse_duration, show_duration
 
 T = TypeVar("T")
+
+_SETTING: Final = "statecore.setting"
+"""Marks, in the metadata of a field, that it is a setting."""
+
+_DURATION: Final = "statecore.duration"
+"""Marks that it holds a duration."""
 
 
 def checked(convert: Callable[[Any, Any], Any], **arguments: Any) -> Any:
@@ -27,7 +33,8 @@ def checked(convert: Callable[[Any, Any], Any], **arguments: Any) -> Any:
         convert: returns what the field holds, or raises `ConfigError` on the field's name.
         arguments: as for `attrs.field`.
     """
-    return attrs.field(converter=attrs.Converter(convert, takes_field=True), **arguments)
+    metadata = {_SETTING: True, **arguments.pop("metadata", {})}
+    return attrs.field(converter=attrs.Converter(convert, takes_field=True), metadata=metadata, **arguments)
 
 
 def duration(default: str, *, low: str = "1ms", high: str = "3650d") -> Any:
@@ -46,7 +53,7 @@ def duration(default: str, *, low: str = "1ms", high: str = "3650d") -> Any:
             )
         return ns
 
-    return checked(convert, default=default)
+    return checked(convert, default=default, metadata={_DURATION: True})
 
 
 def number(default: float, *, low: float, high: float) -> Any:
@@ -138,6 +145,42 @@ def build(kind: type[T], values: object, key: str) -> T:
         return kind(**given)
     except ConfigError as error:
         raise ConfigError(f"{key}.{error.key}", error.why) from None
+
+
+def written(value: Any) -> Any:
+    """Write settings the way `build` reads them: with all defaults, and without what could not stand in a file.
+
+    Left out is what is secret, which is what its class does not show (``repr=False``).
+    """
+    if isinstance(value, Mapping):
+        return {str(key): written(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [written(item) for item in value]
+    if not attrs.has(type(value)):
+        return str(value) if isinstance(value, Path) else value
+    return {
+        field.alias: _duration_text(held) if field.metadata.get(_DURATION) else written(held)
+        for field in attrs.fields(type(value))
+        if field.init and field.repr is not False and _is_setting(held := getattr(value, field.name))
+    }
+
+
+def _is_setting(value: Any) -> bool:
+    """Tell whether a value can stand in a configuration file."""
+    if isinstance(value, Mapping):
+        return all(map(_is_setting, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_setting, value))
+    if attrs.has(type(value)):
+        return any(_SETTING in field.metadata for field in attrs.fields(type(value)))
+    return isinstance(value, bool | int | float | str | Path)
+
+
+def _duration_text(ns: int) -> str:
+    """Write a duration so that reading it gives the same number of ns."""
+    if ns % SECONDS == 0:
+        return f"{ns // SECONDS}s"
+    return f"{ns / MILLISECONDS:.6f}".rstrip("0").rstrip(".") + "ms"
 
 
 SHORTEST_WAIT = 50 * MILLISECONDS

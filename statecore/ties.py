@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from statecore.chance import Chance
 from statecore.events import Broken, Event
 from statecore.machine import Snapshot
 from statecore.machines import connection, session
@@ -32,7 +33,6 @@ from statecore.platform import (
 )
 from statecore.policies import backoff, starts
 from statecore.units import MILLISECONDS, MINUTES, SECONDS
-from statecore.world import World
 
 SILENCES_MAX: Final = 2
 """Polls in a row that the platform did not answer at all before the connection counts as lost. One is normal: it is the
@@ -66,13 +66,13 @@ class Tie:
 
     Args:
         machine: name of its machine.
-        event: (policies, world, result of an attempt, snapshot, ns it took, now) -> what it means.
+        event: (policies, chance, result of an attempt, snapshot, ns it took, now) -> what it means.
         arrived: (new messages, copies, ns it took, what else there is to know) -> the event of messages that came.
         sendable: tells by a snapshot whether messages may leave.
     """
 
     machine: str
-    event: Callable[[Policies, World, Any, Snapshot, int, int], Event]
+    event: Callable[[Policies, Chance, Any, Snapshot, int, int], Event]
     arrived: Callable[[Policies, Any, int, int, int], Event]
     sendable: Callable[[Snapshot], bool]
 
@@ -96,18 +96,18 @@ def idle_wait(policies: Policies, empties: int, held: int) -> int:
     return max(policy.gap, period - held) if held < period else max(policy.gap, 50 * MILLISECONDS)
 
 
-def _polled(policies: Policies, world: World, result: Any, at: Snapshot, held: int, now: int) -> Event:
+def _polled(policies: Policies, chance: Chance, result: Any, at: Snapshot, held: int, now: int) -> Event:
     data: connection.Connection = at.data
     match result:
         case Dialled():
             return connection.Ready() if result.proved else connection.Opened()
         case Empty(silent=True) if data.silences + 1 >= SILENCES_MAX or data.ready_since is None:
             failure = Failure(stage="silence", error="the platform does not answer its polls")
-            return _lost(policies, world, failure, data, now)
+            return _lost(policies, chance, failure, data, now)
         case Empty():
             return connection.Idle(held=held, wait=idle_wait(policies, data.empties, held), silent=result.silent)
         case _:
-            return _any(policies, world, result, data, now)
+            return _any(policies, chance, result, data, now)
 
 
 def _poll_arrived(policies: Policies, data: Any, new: int, copies: int, held: int) -> Event:
@@ -124,7 +124,7 @@ def _may_send_polled(at: Snapshot) -> bool:
 # ---- sessions --------------------------------------------------------------------------------------------------------
 
 
-def _in_session(policies: Policies, world: World, result: Any, at: Snapshot, _held: int, now: int) -> Event:
+def _in_session(policies: Policies, chance: Chance, result: Any, at: Snapshot, _held: int, now: int) -> Event:
     data: session.Session = at.data
     policy = policies.sessions
     match result:
@@ -139,19 +139,19 @@ def _in_session(policies: Policies, world: World, result: Any, at: Snapshot, _he
         case FrameSent():
             return session.Asked()
         case Ended():
-            return _ended(policies, world, result, data, now)
+            return _ended(policies, chance, result, data, now)
         case Unauthorised() if at.state != "authorising" and data.doubted != data.credential:
             failure = Failure(stage="answer", error=f"{result.code} {result.message}".strip(), reachable=True)
-            return _lost(policies, world, failure, data, now, forget=("token",))
+            return _lost(policies, chance, failure, data, now, forget=("token",))
         case Failure() | Unauthorised() | Crash() | str():
-            return _any(policies, world, result, data, now, asks=at.state == "looking-up")
+            return _any(policies, chance, result, data, now, asks=at.state == "looking-up")
         case Hello() if at.state != "greeting":
             return session.Noted(what="another hello")
         case _:
-            return _frame(policies, world, result, data, now)
+            return _frame(policies, chance, result, data, now)
 
 
-def _frame(policies: Policies, world: World, result: Any, data: session.Session, now: int) -> Event:
+def _frame(policies: Policies, chance: Chance, result: Any, data: session.Session, now: int) -> Event:
     policy = policies.sessions
     match result:
         case Hello():
@@ -160,7 +160,7 @@ def _frame(policies: Policies, world: World, result: Any, data: session.Session,
             every = min(max(result.beat_every, BEAT_MIN), BEAT_MAX)
             return session.Greeted(beat_every=every, wait=wait, starts=left)
         case Welcome():
-            first = round(data.beat_every * session.BEAT_SHARE * (0.2 + 0.8 * world.draw()))
+            first = round(data.beat_every * session.BEAT_SHARE * (0.2 + 0.8 * chance.draw()))
             return session.Welcomed(resumed=result.resumed, beat=first)
         case BeatAck():
             return session.Acknowledged()
@@ -172,7 +172,7 @@ def _frame(policies: Policies, world: World, result: Any, data: session.Session,
             return session.Noted(what=getattr(result, "what", "review"))
 
 
-def _ended(policies: Policies, world: World, result: Ended, data: session.Session, now: int) -> Event:
+def _ended(policies: Policies, chance: Chance, result: Ended, data: session.Session, now: int) -> Event:
     if result.then == "stop":
         return connection.Rejected(
             error=result.error, wait=max(_tripped_wait(data), result.hint or 0), action=result.action
@@ -183,7 +183,7 @@ def _ended(policies: Policies, world: World, result: Ended, data: session.Sessio
         )
     forget = {"identify": ("session",), "token": ("token",)}.get(result.then, ())
     failure = Failure(stage="receive", error=result.error, reachable=True, hint=result.hint)
-    return _lost(policies, world, failure, data, now, forget=forget)
+    return _lost(policies, chance, failure, data, now, forget=forget)
 
 
 def _session_arrived(_policies: Policies, _data: Any, new: int, copies: int, held: int) -> Event:
@@ -199,7 +199,7 @@ def _may_send_in_session(at: Snapshot) -> bool:
 
 
 def _any(
-    policies: Policies, world: World, result: Any, data: connection.Connection, now: int, *, asks: bool = False
+    policies: Policies, chance: Chance, result: Any, data: connection.Connection, now: int, *, asks: bool = False
 ) -> Event:
     match result:
         case Unauthorised():
@@ -209,10 +209,10 @@ def _any(
         case Failure(action=action) if action:
             return connection.Rejected(error=f"{result.stage}: {result.error}", wait=_tripped_wait(data), action=action)
         case Failure():
-            return _lost(policies, world, result, data, now, asks=asks)
+            return _lost(policies, chance, result, data, now, asks=asks)
         case Crash():
             failures = backoff.failures_now(policies.backoff, data.failures, data.ready_since, now)
-            wait = backoff.delay(policies.backoff, failures, world.draw())
+            wait = backoff.delay(policies.backoff, failures, chance.draw())
             return Broken(how=result.how, error=result.error, wait=wait, failures=failures)  # type: ignore[arg-type]
         case _:  # what hanging up came to: there is nothing to be done about it
             return connection.HungUp(error=str(result))
@@ -228,7 +228,7 @@ def _stale_wait(data: connection.Connection) -> int:
 
 def _lost(
     policies: Policies,
-    world: World,
+    chance: Chance,
     failure: Failure,
     data: connection.Connection,
     now: int,
@@ -238,7 +238,7 @@ def _lost(
 ) -> connection.Lost:
     policy = policies.backoff
     failures = backoff.failures_now(policy, data.failures, data.ready_since, now)
-    wait = backoff.delay(policy, failures, world.draw(), failure.hint)
+    wait = backoff.delay(policy, failures, chance.draw(), failure.hint)
     if asks and failures > LOOKUPS_QUICK:
         wait = max(wait, LOOKUPS_APART)
     return connection.Lost(
@@ -248,6 +248,7 @@ def _lost(
         failures=failures,
         reachable=failure.reachable,
         forget=forget,
+        hint=failure.hint,
     )
 
 

@@ -10,13 +10,13 @@ import sqlite3
 import stat
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from statecore.errors import JournalCorrupt, JournalError, JournalTooNew, NotAJournal
-from statecore_journal.problems import translated
+from statecore_journal.problems import RECOVER, translated
 
 APPLICATION_ID: Final = 0x53544A31
 """Marks the file as a journal of statecore ("STJ1"), in SQLite's own header field for that."""
@@ -117,12 +117,13 @@ def _uri(path: Path) -> str | None:
     return f"{base}?mode=ro&readonly_shm=1" if beside(path, "-shm").exists() else None
 
 
-def inspect(path: Path, known: int) -> int:
+def inspect(path: Path, known: int, columns: Collection[tuple[str, str]] = ()) -> int:
     """Refuse what is no journal that this code can use, without changing a byte of it.
 
     Args:
         path: a file that is not empty.
         known: the newest schema that this code knows.
+        columns: (table, column) that a file of that schema has.
 
     Returns:
         The schema of the file; 0 if nothing is in it yet.
@@ -130,9 +131,13 @@ def inspect(path: Path, known: int) -> int:
     Raises:
         NotAJournal, JournalTooNew, JournalCorrupt, JournalError: see there.
     """
-    if not path.is_file():
-        raise JournalError(f"there is no journal at {path}")
-    size = path.stat().st_size
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise JournalError(f"there is no journal at {path}: {error.strerror}") from error
+    if not stat.S_ISREG(about.st_mode):
+        raise NotAJournal(f"{path} is no plain file; name the file of a journal")
+    size = about.st_size
     if size < SQLITE_BYTES_MIN:
         raise NotAJournal(f"{path} holds {size} bytes, so it is no journal; name another file, or move this one away")
     with translated(path), read_only(path) as connection:
@@ -146,6 +151,7 @@ def inspect(path: Path, known: int) -> int:
             )
         )
         missing = _missing_page(connection, path)
+        lacking = sorted(set(columns) - set(connection.execute(_COLUMNS))) if version == known and not missing else []
     if mark != APPLICATION_ID and (mark or tables):
         raise NotAJournal(f"{path} is an SQLite database of something else; name another file for the journal")
     if version > known:
@@ -156,9 +162,17 @@ def inspect(path: Path, known: int) -> int:
     if missing is not None:
         raise JournalCorrupt(
             f"{path} is torn: its page {missing} is neither in its {path.stat().st_size} bytes nor in the log beside it. "
-            "Keep the file; restore a copy of it, or save what can be read with: sqlite3 FILE .recover"
+            f"{RECOVER}"
         )
+    if lacking:
+        table, column = lacking[0]
+        raise JournalCorrupt(f"{path} has no column {column} in a table {table}, which a journal has. {RECOVER}")
     return int(version)
+
+
+_COLUMNS: Final = (
+    "select tables.name, columns.name from sqlite_master as tables, pragma_table_info(tables.name) as columns"
+)
 
 
 def _missing_page(connection: sqlite3.Connection, path: Path) -> int | None:

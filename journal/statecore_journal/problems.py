@@ -14,7 +14,8 @@ _PROTOCOL, _AUTH, _NOTADB = 15, 23, 26
 _READING: Final = frozenset({266, 522, 8458, 8714})
 """Errors of the disk that are not about writing: READ, SHORT_READ, CORRUPTFS, IN_PAGE."""
 
-_RECOVER: Final = "Keep the file; restore a copy of it, or save what can be read with: sqlite3 FILE .recover"
+RECOVER: Final = "Keep the file; restore a copy of it, or save what can be read with: sqlite3 FILE .recover"
+"""What to do with a damaged journal."""
 
 
 def problem(error: sqlite3.Error, path: Path) -> JournalError:
@@ -29,7 +30,7 @@ def problem(error: sqlite3.Error, path: Path) -> JournalError:
             f"the disk that holds {path} is full, or the file may not grow; nothing was written. Free some space and go on"
         )
     if primary == _CORRUPT or code in _READING or (code is None and "UTF-8" in text):
-        return JournalCorrupt(f"{path} is damaged ({text}). {_RECOVER}")
+        return JournalCorrupt(f"{path} is damaged ({text}). {RECOVER}")
     if primary == _IOERR:
         return JournalFull(f"{path} cannot be written ({text}); nothing was recorded. See to the disk, or to its quota")
     if primary == _NOTADB:

@@ -5,11 +5,12 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
 from statecore import codec
+from statecore.errors import CodecError, JournalCorrupt
 from statecore.machines import circuit, connection, delivery, session, window
 from statecore.machines.delivery import Accepted
 from statecore.machines.inbound import Inbound, Received
@@ -19,12 +20,20 @@ from statecore_journal.files import read_only
 from statecore_journal.problems import translated
 from statecore_journal.schema import check
 
+T = TypeVar("T")
+
 SILENT_AFTER: Final = 15 * SECONDS
 """An owner that has not written its heartbeat for this long (three beats) is called silent, and nothing it said last is
 repeated as if it were so."""
 
 CHATS_SHOWN: Final = 50
 """Chats that a status explains one by one; the others are counted."""
+
+DEPTH_MAX: Final = 32
+"""Values within values that a row may hold; real ones have three. What goes deeper exhausts whoever shows it."""
+
+SHOWN_MAX: Final = 200
+"""Characters of a row that cannot be read that are shown."""
 
 LOG_PAGE: Final = 1000
 """Rows of a log read at a time. Whoever pages through it may take hours, and holds nothing open meanwhile."""
@@ -111,12 +120,14 @@ class Status:
         events: how many events there have been; the older ones may be pruned.
         now: the gateway's clock, in ns.
         accounts: in the order of their names.
+        unreadable: what of it could not be read, a sentence each; the rest is as it stands.
     """
 
     path: str
     events: int
     now: int
     accounts: tuple[AccountStatus, ...]
+    unreadable: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -139,14 +150,17 @@ class LogRow:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Return the event's fields; those at their defaults are left out."""
-        found = json.loads(self.data)
-        return found if isinstance(found, dict) else {}
+        """Return the event's fields; those at their defaults are left out. What cannot be read stands as it is."""
+        try:
+            found = json.loads(self.data) if _depth(self.data) <= DEPTH_MAX else None
+        except (ValueError, RecursionError):
+            found = None
+        return found if isinstance(found, dict) else {"unreadable": self.data[:SHOWN_MAX]}
 
 
 @attrs.frozen(kw_only=True)
 class Letter:
-    """A dead delivery, or a message that was set aside."""
+    """A dead delivery, or a message that was set aside; and what of it could not be read, in a sentence."""
 
     address: str
     account: str
@@ -159,6 +173,7 @@ class Letter:
     sent: int
     parts: int
     text: str
+    unreadable: str = ""
 
 
 _OWNER: Final = "pid, host, boot, epoch, since, beat, status"
@@ -204,6 +219,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._unreadable: list[str] = []
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -236,6 +252,7 @@ class Reader:
             wall: the wall clock now, in ns since 1970.
             troubles: what the asking process says of itself, by account.
         """
+        self._unreadable = []
         with self.reading():
             newest = self._all("select seq, at, wall from events order by seq desc limit 1")
             events, at, written = newest[0] if newest else (0, wall, wall)
@@ -247,18 +264,24 @@ class Reader:
             }
             facts = self._facts()
             found = tuple(self._account(facts, name, wall, (troubles or {}).get(name, "")) for name in sorted(names))
-        return Status(path=str(self.path), events=events, now=at + max(0, wall - written), accounts=found)
+        return Status(
+            path=str(self.path),
+            events=events,
+            now=at + max(0, wall - written),
+            accounts=found,
+            unreadable=tuple(self._unreadable),
+        )
 
     def _facts(self) -> "_Facts":
         """Read what is needed of all accounts at once: one question each, however many accounts there are."""
         ties: dict[str, tuple[str, int, Any]] = {}
         for machine, kind in _TIES.items():
             for account, _, *row in self._instances(machine):
-                ties[account] = (row[0], row[1], codec.loads(row[2], kind, schema=row[3]))
+                ties[account] = (row[0], row[1], self._read(f"{machine}/{account}", row[2], kind, row[3]))
         circuits: dict[str, tuple[str, Any]] = {}
         for account, chat, state, _, data, schema in self._instances("circuit"):
             if not chat:
-                circuits[account] = (state, codec.loads(data, circuit.Circuit, schema=schema))
+                circuits[account] = (state, self._read(f"circuit/{account}", data, circuit.Circuit, schema))
         counts: dict[str, dict[str, dict[str, int]]] = {}
         for account, machine, state, count in self._all(
             "select account, machine, state, count(*) from instances where machine in ('delivery', 'inbound')"
@@ -324,7 +347,15 @@ class Reader:
         if not rows:
             return None, 0, kind()
         state, at, data, schema = rows[0]
-        return state, at, codec.loads(data, kind, schema=schema)
+        return state, at, self._read(address, data, kind, schema)
+
+    def _read(self, what: str, text: str, kind: type[T], schema: int) -> T:
+        """Read a value. If that is impossible, note why and go on without: the rest of the journal is worth seeing."""
+        try:
+            return codec.loads(text, kind, schema=schema)
+        except CodecError as error:
+            self._unreadable.append(f"{what} cannot be read: {error}")
+            return kind()
 
     def _chat(self, account: str, chat: str, waiting: int, address: str) -> ChatStatus:
         state, _, first = self._instance(address, delivery.Delivery)
@@ -375,10 +406,17 @@ class Reader:
                 ((begin,),) = self._all(first, *values, after, end, last)
                 after = end if begin is None else begin - 1
         columns = ", ".join(_LOG_COLUMNS)
-        sql = f"select {columns} from {where} order by seq limit {LOG_PAGE}"  # noqa: S608 - every value is bound
-        while page := self._all(sql, *values, after, end):
+        sql = f"select {columns} from {where} order by seq limit ?"  # noqa: S608 - every value is bound
+        while page := self._page(sql, *values, after, end):
             yield from (LogRow(**dict(zip(_LOG_COLUMNS, row, strict=True))) for row in page)
             after = page[-1][0]
+
+    def _page(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Read some rows; one, if there is damage among those that follow, so that all before it are seen."""
+        try:
+            return self._all(sql, *values, LOG_PAGE)
+        except JournalCorrupt:
+            return self._all(sql, *values, 1)
 
     def _filter(
         self, machine: str | None, account: str | None, chat: str | None, event: str | None, state: str | None
@@ -431,19 +469,29 @@ class Reader:
             return None
         account, chat, state, at, text, schema = rows[0]
         common = {"address": address, "account": account, "chat": chat, "state": state, "at": at}
+        self._unreadable = []
         if machine == "inbound":
-            message = codec.loads(text, Inbound, schema=schema)
-            received = [codec.loads(first, Received, schema=version) for first, version in begun]
+            message = self._read(address, text, Inbound, schema)
+            received = self._begun(address, begun, Received)
             return Letter(
                 **common, reason=message.reason, action=message.action, attempts=message.attempts, sent=0, parts=1,
-                text="".join(event.text for event in received),
+                text="".join(event.text for event in received), unreadable="; ".join(self._unreadable),
             )  # fmt: skip
-        data = codec.loads(text, delivery.Delivery, schema=schema)
-        accepted = [codec.loads(first, Accepted, schema=version) for first, version in begun]
+        data = self._read(address, text, delivery.Delivery, schema)
+        accepted = self._begun(address, begun, Accepted)
         return Letter(
             **common, reason=data.reason, action=data.action, attempts=data.attempts + data.unknowns + data.interruptions,
             sent=data.part, parts=data.parts, text="".join(part for event in accepted for part in event.parts),
+            unreadable="; ".join(self._unreadable),
         )  # fmt: skip
+
+    def _begun(self, address: str, rows: Sequence[tuple[Any, ...]], kind: type[T]) -> list[T]:
+        """Read the event that an instance began with."""
+        try:
+            return [codec.loads(data, kind, schema=schema) for data, schema in rows]
+        except CodecError as error:
+            self._unreadable.append(f"the first event of {address} cannot be read: {error}")
+            return []
 
     def command_result(self, number: int) -> str | None:
         """Return what came of a command, or None while nobody has carried it out."""
@@ -478,6 +526,17 @@ _LOG_COLUMNS: Final = tuple(field.name for field in attrs.fields(LogRow))
 _LAST_CHARACTER: Final = "\U0010ffff"
 _KEYED: Final = 2
 """Slashes in an address that has a key, as those of deliveries and messages have."""
+
+
+def _depth(text: str) -> int:
+    """Return how deep the values of a JSON text lie within each other, at most."""
+    if text.count("[") + text.count("{") <= DEPTH_MAX:
+        return 0
+    deepest = depth = 0
+    for character in text:
+        depth += (character in "[{") - (character in "]}")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _glob(text: str) -> str:

@@ -209,7 +209,7 @@ def _run(
         if goal is not None and tally.size <= goal:
             break
         tally.age = max(age, YOUNGEST)
-        limits = _Limits(now - tally.age, now - max(tally.age, dedup))
+        limits = _Limits(max(0, now - tally.age), max(0, now - max(tally.age, dedup)))
         for kind in kinds:
             following: str | None = ""
             while following is not None and not (goal is not None and tally.size <= goal):

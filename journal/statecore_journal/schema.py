@@ -4,6 +4,8 @@ Every table can be queried by hand: `sqlite3 gateway.db "select * from events wh
 Few columns and one unique index are half of the speed, so `events` has just what a reader of an incident needs.
 """
 
+import functools
+import re
 import sqlite3
 import threading
 from contextlib import closing
@@ -228,10 +230,21 @@ def check(path: Path) -> None:
     Raises:
         NotAJournal, JournalTooNew, JournalCorrupt, JournalError: see there.
     """
-    version = inspect(path, SCHEMA_VERSION)
+    version = inspect(path, SCHEMA_VERSION, _columns())
     if not version:
         raise NotAJournal(f"{path} is a database with nothing in it; name another file")
     if version < SCHEMA_VERSION:
         raise JournalError(
             f"{path} was written by an older statecore (schema {version}); start a gateway on it once to bring it up to date"
         )
+
+
+@functools.cache
+def _columns() -> frozenset[tuple[str, str]]:
+    """Return (table, column) of everything that a journal of the current version has."""
+    found = re.findall(r"create table (\w+) \((.*?)\n\) strict", TABLES, re.DOTALL)
+    return frozenset(
+        (table, column)
+        for table, body in found
+        for column in re.findall(r"^    (\w+) +(?:text|integer)\b", body, re.MULTILINE)
+    )

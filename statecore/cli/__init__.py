@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "report": ("statecore.cli.report", "report", "Write a journal as one file to look at, offline."),
     "inspect": ("statecore.cli.report", "inspect", "Look at a journal in a browser while it is being written."),
     "export": ("statecore.cli.export", "export", "Write what happened to a file that can be shown to others."),
+    "prune": ("statecore.cli.prune", "prune", "Take out of a journal what is over and old."),
     "login": ("statecore.cli.login", "login", "Log in to a platform."),
 }
 

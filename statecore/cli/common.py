@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn, TextIO, TypeVar
 
@@ -27,6 +27,10 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for 
 
 POSITION: Final = 2**63 - 1
 """The last position a journal could have."""
+
+
+MESSAGE_CHARACTERS_MAX: Final = 900
+"""How long a line of an error may be; real ones are a sentence or two."""
 
 
 class _Text(click.ParamType[str]):
@@ -91,7 +95,10 @@ def _drop(stream: TextIO) -> None:
 
 def fail(message: str) -> NoReturn:
     """End with what went wrong."""
-    click.echo(f"statecore: {message}", err=True)
+    shown = "\n".join(
+        printable(line, MESSAGE_CHARACTERS_MAX) for line in message.splitlines()
+    )  # it may quote a journal
+    click.echo(f"statecore: {shown}", err=True)
     sys.exit(1)
 
 
@@ -155,6 +162,14 @@ def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
+
+
+def fail_if_unreadable(troubles: Sequence[str]) -> None:
+    """End with what could not be read, once everything else was shown."""
+    if not troubles:
+        return
+    more = f"; and {len(troubles) - 1} more like it" if len(troubles) > 1 else ""
+    fail(f"{troubles[0]}{more}. Was it written by other code, or by a newer one? `statecore log` shows the rows")
 
 
 def check_account(reader: Any, account: str | None) -> None:

@@ -13,6 +13,7 @@ from statecore.cli.common import (
     clock,
     console,
     fail,
+    fail_if_unreadable,
     paint,
     print_json,
     printable,
@@ -49,8 +50,10 @@ def list_(journal: str, *, account: str | None, as_json: bool) -> None:
         check_account(reader, account)
         letters = reader.dead(account)
         now = reader.status(wall_now()).now
+    unreadable = [letter.unreadable for letter in letters if letter.unreadable]
     if as_json:
         print_json(letters)
+        fail_if_unreadable(unreadable)
         return
     if not letters:
         click.echo("nothing was given up")
@@ -66,6 +69,7 @@ def list_(journal: str, *, account: str | None, as_json: bool) -> None:
             f"{letter.sent} of {letter.parts}" if kind == "delivery" else "-", printable(letter.reason), printable(letter.action),
         )  # fmt: skip
     console().print(table)
+    fail_if_unreadable(unreadable)
 
 
 @dead.command(epilog=EPILOG)
@@ -83,12 +87,13 @@ def show(journal: str, id_: str, *, as_json: bool) -> None:
         rows = list(reader.log(machine=letter.address))
     if as_json:
         print_json({"letter": letter, "events": rows})
+        fail_if_unreadable([letter.unreadable] if letter.unreadable else [])
         return
     out = console()
     out.print(f"{letter.address}  ", paint(letter.state), sep="")
     for label, text in (
         ("chat", letter.chat), ("reason", letter.reason), ("what to do", letter.action),
-        ("sent", f"{letter.sent} of {letter.parts} parts"), ("since", clock(rows[-1].wall)),
+        ("sent", f"{letter.sent} of {letter.parts} parts"), ("since", clock(rows[-1].wall) if rows else ""),
     ):  # fmt: skip
         out.print(f"  {label:<12}{printable(text)}", markup=False)
     out.print("  text:", markup=False)
@@ -97,6 +102,7 @@ def show(journal: str, id_: str, *, as_json: bool) -> None:
     out.print("  what happened:", markup=False)
     for row in rows:
         out.print("    ", render_row(row), sep="")
+    fail_if_unreadable([letter.unreadable] if letter.unreadable else [])
 
 
 def _one(found: list[str], id_: str) -> str:

@@ -17,6 +17,7 @@ from statecore.cli.common import (
     check_account,
     clock,
     console,
+    fail_if_unreadable,
     paint,
     plain,
     print_json,
@@ -58,6 +59,7 @@ def status(journal: str, *, as_json: bool, check: bool) -> None:
             out.print("no account has been driven yet")
         for account in found.accounts:
             out.print(render_account(account, found.now))
+    fail_if_unreadable(found.unreadable)
     if check and not (found.accounts and all(fine(account) for account in found.accounts)):
         sys.exit(1)
 

@@ -96,6 +96,7 @@ class Started(External):
         epoch: the lease's epoch, newer than every one before.
         offline: for how long nobody drove it before that, in ns.
         resumable: how long a session outlives its process, in ns.
+        settings: what it was configured with, without secrets; see `statecore.settings.written`.
     """
 
     boot: str
@@ -104,6 +105,7 @@ class Started(External):
     epoch: int
     offline: int = 0
     resumable: int = 0
+    settings: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -194,6 +196,7 @@ class Lost(Outcome):
         failures: which failure in a row this is.
         reachable: whether the platform answered at all.
         forget: what is not to be used again: "session", "token".
+        hint: how long the platform asked to be left alone, in ns, if it did.
     """
 
     stage: str
@@ -202,6 +205,7 @@ class Lost(Outcome):
     failures: int
     reachable: bool = False
     forget: tuple[str, ...] = ()
+    hint: int | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -209,6 +209,7 @@ class PartAccepted(Outcome):
         wait: ns before the next part may follow.
         repeated: whether it says that it took the part before.
         trace: the platform's own id of the request.
+        code: what it said, where it said that by a refusal.
     """
 
     message: str = ""
@@ -216,6 +217,7 @@ class PartAccepted(Outcome):
     wait: int = 0
     repeated: bool = False
     trace: str = ""
+    code: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -260,6 +262,7 @@ class PartRefused(Outcome):
         wait: ns until it is tried again, where time can cure it.
         down: for how long the account has been down in all, in ns.
         trace: the platform's own id of the request.
+        hint: how long the platform asked to be left alone, in ns, if it did.
     """
 
     code: str
@@ -271,6 +274,7 @@ class PartRefused(Outcome):
     wait: int = 0
     down: int = 0
     trace: str = ""
+    hint: int | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -56,7 +56,12 @@ def delay(policy: Backoff, failures: int, draw: float, hint: int | None = None) 
     exponent = min(max(failures, 1), EXPONENT_MAX)
     ceiling = min(policy.cap, policy.floor * policy.factor**exponent)
     wait = round(policy.floor + draw * max(0.0, ceiling - policy.floor))
-    return max(wait, min(hint or 0, HINT_NS_MAX))
+    return max(wait, asked(hint))
+
+
+def asked(hint: int | None) -> int:
+    """Return for how long a server is left alone because it asked for that, in ns; 0 if it did not."""
+    return min(hint or 0, HINT_NS_MAX)
 
 
 def failures_now(policy: Backoff, failures: int, ready_since: int | None, now: int) -> int:

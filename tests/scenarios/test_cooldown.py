@@ -12,8 +12,9 @@ import pytest
 import trio
 
 from statecore.gateway import Gateway
-from statecore.platform import Policies
-from tests.support.platform import QUICK, Fake, Plain, refused, wechat
+from statecore.platform import Policies, Refusal
+from statecore.units import SECONDS
+from tests.support.platform import QUICK, Fake, Fate, Plain, refused, wechat
 from tests.support.power import Power
 from tests.support.stage import Stage
 
@@ -45,6 +46,25 @@ def test_half_open_admits_one_and_each_failed_probe_doubles_the_wait(stage: Stag
     assert len(book.of("delivery", "delivered")) == 50
     probes = [row for row in book.events("ProbeSent") if row.outcome is None]
     assert len(probes) == len(times)
+
+
+@pytest.mark.parametrize("code", ["fast", "mute", "busy"])
+def test_who_says_how_long_it_wants_to_be_left_alone_is_left_alone_for_so_long(stage: Stage, code: str) -> None:
+    """
+    Whatever the refusal is taken to mean, `Retry-After` is obeyed where it is longer than our own wait.
+    """
+    stage.server.during(0, 60, Fate(Refusal(code=code, hint=90 * SECONDS)))
+    stage.account = Fake(stage.server, Plain(), QUICK)
+
+    async def main() -> None:
+        async with stage.gateway() as gateway:
+            await stage.connected()
+            await (await stage.send(gateway, "ann", "hello")).settled()
+
+    stage.run(main)
+
+    refusal, taken = stage.server.attempts
+    assert taken.at - refusal.at >= 90
 
 
 def test_it_opens_again_soon_after_the_server_is_well(stage: Stage) -> None:

@@ -33,7 +33,7 @@ from statecore_journal.export.events import (
     hiding_of,
 )
 from statecore_journal.export.names import Names
-from statecore_journal.export.redact import Hiding
+from statecore_journal.export.redact import Hiding, fitting
 from statecore_journal.export.target import target
 from statecore_journal.fold import CHECKPOINTS, EVENTS, Folded, Replay
 from statecore_journal.problems import translated
@@ -120,7 +120,7 @@ class _Seen:
     """What went by of an instance's rows.
 
     Args:
-        last: (version, seq, at, source, target, outcome) of the last one; None if there was none.
+        last: (version, seq, at, source, target) of the last one; None if there was none.
         entered: version at which it last moved.
         lane: position of the row by which it last came into its lane.
     """
@@ -131,7 +131,7 @@ class _Seen:
 
     def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
-            _, version, seq, at, _, source, goal, outcome, _, _ = row
+            _, version, seq, at, _, source, goal, outcome = row[:8]
             self.last = (version, seq, at, source, goal)
             if outcome is None:
                 self.entered = version
@@ -285,8 +285,8 @@ class _Copying:
             account=self._hiding.account(instance.account),
             chat=self._hiding.chat(instance.chat),
             state=self._hiding.name(instance.state),
-            due=None if instance.due is None else instance.due - shift.at,
-            at=instance.at - shift.at,
+            due=None if instance.due is None else fitting(instance.due - shift.at),
+            at=fitting(instance.at - shift.at),
             data=self._hiding.remembered(instance.machine, instance.data),
         )
         if last is None:
@@ -310,7 +310,7 @@ class _Copying:
             live=int(live),
             final=int(snapshot.state in machine.final),
             due=machine.due(snapshot),
-            at=seen.last[2] if seen.last is not None else instance.at - self._hiding.shift.at,
+            at=seen.last[2] if seen.last is not None else fitting(instance.at - self._hiding.shift.at),
             schema=getattr(type(snapshot.data), "schema", 1),
             data=codec.dumps(snapshot.data),
         )
@@ -344,9 +344,9 @@ class _Copying:
             columns, "leases", self._scope.names("account")
         ):
             self._put(
-                f"insert into leases ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?)",
+                f"insert into leases ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
                 hiding.account(account), epoch, hiding.boot(boot), hiding.process(pid), hiding.host(host),
-                since - shift.wall, beat - shift.wall, hiding.prose(says),
+                fitting(since - shift.wall), fitting(beat - shift.wall), hiding.prose(says),
             )  # fmt: skip
 
     def _copy_commands(self) -> None:
@@ -357,8 +357,8 @@ class _Copying:
         columns = "id, account, kind, target, wall, done"
         for id_, account, kind, what, wall, done in self._rows(columns, "commands", self._scope.names("account")):
             self._put(
-                f"insert into commands ({columns}, body) values (?, ?, ?, ?, ?, ?, '')",
-                id_, hiding.account(account), hiding.name(kind), self._aim(what), wall - shift.wall,
+                f"insert into commands ({columns}, body) values (?, ?, ?, ?, ?, ?, '')",  # noqa: S608 - constants
+                id_, hiding.account(account), hiding.name(kind), self._aim(what), fitting(wall - shift.wall),
                 None if done is None else hiding.prose(done),
             )  # fmt: skip
 

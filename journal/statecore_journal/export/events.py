@@ -57,30 +57,36 @@ _KINDS: Final = frozenset(
     (int, int, int, str, int, str, str, str, outcome, str, guards, cause, int, int, int)
     for outcome, guards, cause in product((str, type(None)), (str, type(None)), (int, type(None)))
 )
-INSERT_EVENT: Final = f"insert into events ({', '.join(EVENT_COLUMNS)}) values ({', '.join('?' * len(EVENT_COLUMNS))})"
+_ALL: Final = ", ".join(EVENT_COLUMNS)
+INSERT_EVENT: Final = f"insert into events ({_ALL}) values ({', '.join('?' * len(EVENT_COLUMNS))})"  # noqa: S608
+
+LATEST: Final = 2**62
+"""The last moment that can be one, in ns: a hundred years from now. What is later could not be shifted."""
 
 Row = tuple[Any, ...]
 
 
 def events_of(opened: sqlite3.Connection, scope: Scope, since: int) -> Iterator[Row]:
+    """Yield the rows of a part of a journal from a position on, in their order."""
     condition, values = scope.addresses("machine")
-    scope_of = f"events not indexed where seq >= ? and seq <= ? and {condition}"
-    sql = f"select {', '.join(EVENT_COLUMNS)} from {scope_of} order by seq"  # noqa: S608 - bound
+    where = f"seq >= ? and seq <= ? and {condition}"
+    sql = f"select {_ALL} from events not indexed where {where} order by seq"  # noqa: S608 - values are bound
     for row in opened.execute(sql, (since, scope.until, *values)):
-        if tuple(map(type, row)) not in _KINDS:
+        if tuple(map(type, row)) not in _KINDS or not (0 <= row[1] <= LATEST and 0 <= row[2] <= LATEST):
             raise JournalCorrupt(
-                f"row {row[0]} holds what no journal does: {[type(value).__name__ for value in row]}; the file is damaged. "
+                f"row {row[0]} holds what no journal does (at {row[1]!r}, wall {row[2]!r}); the file is damaged. "
                 "Keep it; restore a copy of it, or export what is before it with --until"
             )
         yield row
 
 
 def hidden(row: Row, hiding: Hiding) -> Row:
+    """Hide a row. Names of machines, events, states and guards, and why one ignores an event, are out of code, and kept."""
     seq, at, wall, machine, version, event, source, goal, outcome, data, guards, cause, epoch, schema, definition = row
     shift = hiding.shift
     return (
         seq, at - shift.at, wall - shift.wall, hiding.address(machine), version, hiding.name(event), hiding.name(source),
-        hiding.name(goal), hiding.outcome(outcome), hiding.event(machine.partition("/")[0], event, data),
+        hiding.name(goal), outcome, hiding.event(machine.partition("/")[0], event, data),
         hiding.guards(guards), cause, epoch, schema, definition,
     )  # fmt: skip
 
@@ -112,6 +118,7 @@ def write_lines(source: str | Path, to: str | Path, *, how: How, cut: Cut, force
 
 
 def hiding_of(how: How, names: Names, opened: sqlite3.Connection, scope: Scope) -> Hiding:
+    """Return what hides, or does not."""
     if how.plain:
         return Open()
     first = opened.execute(
@@ -119,7 +126,7 @@ def hiding_of(how: How, names: Names, opened: sqlite3.Connection, scope: Scope) 
     ).fetchone()
     shift = Shift(first[0] - FIXED_DATE, first[1] - FIXED_DATE) if how.shift and first is not None else Shift()
     return Redactor(
-        vocabulary(how.packages),
+        vocabulary(tuple(how.packages)),
         names,
         keep=how.keep,
         keep_accounts=how.keep_accounts,

@@ -37,6 +37,7 @@ class Kind(enum.Enum):
     URL = "url"  # the scheme is kept, and a host that is written in the source
     TEXT = "text"  # what people wrote: only how long it is, and its lines, are kept
     RAISED = "raised"  # what a user's own code raised: the exception's name is kept
+    SETTINGS = "setting"  # an account's configuration as JSON: numbers, lengths and known words are kept
     EVENT = "event"  # the name of one of the machine's events
     PROSE = "word"  # sentences of ours and of platforms: only words that the source has are kept
     VALUE = "value"  # text of which nothing is known
@@ -55,7 +56,8 @@ EVENTS: Final[Mapping[type, Mapping[str, Kind]]] = {
     Governed: _fields("held rows"),
     Offline: _fields("length"),
 
-    connection.Started: _fields("epoch offline resumable", boot=Kind.BOOT, pid=Kind.PROCESS, host=Kind.HOST),
+    connection.Started: _fields("epoch offline resumable", boot=Kind.BOOT, pid=Kind.PROCESS, host=Kind.HOST,
+                                settings=Kind.SETTINGS),
     connection.StopRequested: _fields("wait", by=Kind.PROSE),
     connection.Drained: _fields(),
     connection.CredentialsChanged: _fields(),
@@ -65,7 +67,7 @@ EVENTS: Final[Mapping[type, Mapping[str, Kind]]] = {
     connection.ClockStepped: _fields("by"),
     connection.Ready: _fields(),
     connection.Opened: _fields(),
-    connection.Lost: _fields("wait failures reachable", stage=Kind.PROSE, error=Kind.PROSE, forget=Kind.PROSE),
+    connection.Lost: _fields("wait failures reachable hint", stage=Kind.PROSE, error=Kind.PROSE, forget=Kind.PROSE),
     connection.TokenRefused: _fields("wait", code=Kind.PROSE, message=Kind.PROSE, action=Kind.PROSE),
     connection.Rejected: _fields("wait", error=Kind.PROSE, action=Kind.PROSE),
     connection.Arrived: _fields("messages copies held"),
@@ -90,10 +92,10 @@ EVENTS: Final[Mapping[type, Mapping[str, Kind]]] = {
     delivery.Released: _fields(by=Kind.PROSE),
     delivery.Revived: _fields(),
     delivery.Purged: _fields(),
-    delivery.PartAccepted: _fields("confirmed wait repeated", message=Kind.MESSAGE, trace=Kind.TRACE),
+    delivery.PartAccepted: _fields("confirmed wait repeated", message=Kind.MESSAGE, trace=Kind.TRACE, code=Kind.PROSE),
     delivery.PartPending: _fields(audit=Kind.REVIEW, trace=Kind.TRACE),
     delivery.Reviewed: _fields("passed", audit=Kind.REVIEW, message=Kind.MESSAGE),
-    delivery.PartRefused: _fields("then wait down", code=Kind.PROSE, message=Kind.PROSE, reading=Kind.PROSE,
+    delivery.PartRefused: _fields("then wait down hint", code=Kind.PROSE, message=Kind.PROSE, reading=Kind.PROSE,
                                   evidence=Kind.PLAIN, action=Kind.PROSE, trace=Kind.TRACE),
     delivery.NotSent: _fields("wait down final", stage=Kind.PROSE, error=Kind.PROSE),
     delivery.PartUnknown: _fields("wait final", error=Kind.PROSE),

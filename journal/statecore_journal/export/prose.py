@@ -21,6 +21,7 @@ _PARTS: Final = re.compile(
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?:[^/@?#]*@)?(\[[^\]]*\]|[^/:?#]*)")
 _NUMBER: Final = re.compile(r"[-+#]?[0-9]{1,4}(?:\.[0-9]{1,3})?%?", re.ASCII)
 _LENGTH: Final = re.compile(r"(?:[0-9]{1,4}(?:\.[0-9]{1,3})?(?:ns|ms|s|m|h|d|kB|MB|GB))+", re.ASCII)
+_SETTING: Final = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,6})?(?:ms|s|m|h|d)", re.ASCII)
 _EXCEPTION: Final = re.compile(
     r"(?:[A-Z][A-Za-z]{0,30})?(?:Error|Exception|Timeout|Warning|Exit|Interrupt|Failure|Closed)"
 )
@@ -73,6 +74,12 @@ class Prose:
         if scheme not in self._vocabulary.words and scheme not in ("http", "https", "ws", "wss"):
             return self._names.of(Kind.URL, value)
         return f"{scheme}://{self._host(found[2])}/"
+
+    def setting(self, value: str) -> str:
+        """Replace the value of a setting, unless it is a length or a known word."""
+        if "://" in value:
+            return self.url(value)
+        return value if self._kept(value) or _SETTING.fullmatch(value) else self.identity(Kind.SETTINGS, value)
 
     def raised(self, text: str) -> str:
         """Replace what a user's own code raised: it may quote anything, so no word of it is kept but its name."""

@@ -87,8 +87,6 @@ class Redactor:
     def address(self, text: str) -> str:
         """Replace the address of an instance, part by part."""
         machine, account, key = Address.parse(text)
-        if not account:  # it is none, so nothing of it is known
-            return self.name(machine)
         hidden = self._prose.identity(KEYS.get(machine, Kind.INSTANCE), key)
         return "/".join(part for part in (self.name(machine), self.account(account), hidden) if part)
 
@@ -123,10 +121,6 @@ class Redactor:
     def guards(self, text: str | None) -> str | None:
         """Let the names of guards and their answers pass, if they look like that."""
         return text if text is None or _GUARDS.fullmatch(text) else self._prose(text)
-
-    def outcome(self, text: str | None) -> str | None:
-        """Replace what is not known in what became of an event. What a table says is its author's."""
-        return text if text is None else self._prose(text)
 
     def text(self, text: str) -> str:
         """Replace what somebody wrote: as many lines, each about as long, in characters and in bytes."""
@@ -204,9 +198,9 @@ class Redactor:
     def _number(self, kind: Kind, value: int) -> int:
         match kind:
             case Kind.TIME if value:
-                return value - self.shift.at
+                return fitting(value - self.shift.at)
             case Kind.WALL_MS if value:
-                return value - self.shift.wall // 1_000_000
+                return fitting(value - self.shift.wall // 1_000_000)
             case Kind.PROCESS:
                 return self.process(value)
         return value
@@ -223,13 +217,34 @@ class Redactor:
                 return self._prose.raised(value)
             case Kind.URL:
                 return self._prose.url(value)
-            case Kind.ADDRESS:
+            case Kind.ADDRESS if Address.parse(value).machine in self._machines and "/" in value:
                 return self.address(value)
             case Kind.ACCOUNT:
                 return self.account(value)
+            case Kind.SETTINGS:
+                return self._settings(value)
             case Kind.EVENT:
                 return value if value in _events(self._machines.get(machine)) else self._prose(value)
         return self._prose.identity(kind, value)
+
+    def _settings(self, text: str) -> str:
+        """Replace names and addresses in an account's configuration; it can still be read as one."""
+        try:
+            whole = orjson.loads(text)
+        except ValueError:
+            whole = None
+        return orjson.dumps(self._setting(whole)).decode() if isinstance(whole, dict) else ""
+
+    def _setting(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {self.name(key): self._setting(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._setting(item) for item in value]
+        if not isinstance(value, str) or not value:
+            return value
+        if value.isdecimal() and value.isascii():  # the number of an app, which must stay one
+            return f"{self._names.number(Kind.SETTINGS, int(value)):0{min(len(value), 40)}}"
+        return self._prose.setting(value)
 
 
 class Hiding(Protocol):
@@ -247,7 +262,6 @@ class Hiding(Protocol):
     def process(self, number: int, /) -> int: ...
     def name(self, name: str, /) -> str: ...
     def guards(self, text: str | None, /) -> str | None: ...
-    def outcome(self, text: str | None, /) -> str | None: ...
     def event(self, machine: str, event: str, data: str, /) -> str: ...
     def remembered(self, machine: str, data: str, /) -> str: ...
 
@@ -261,7 +275,7 @@ class Open:
         """Return what was given."""
         return text
 
-    account = address = chat = key = prose = host = boot = process = name = guards = outcome = same
+    account = address = chat = key = prose = host = boot = process = name = guards = same
 
     def event(self, machine: str, event: str, data: str) -> str:  # noqa: ARG002 - as `Redactor` has it
         """Return the fields of an event as they are."""
@@ -270,6 +284,11 @@ class Open:
     def remembered(self, machine: str, data: str) -> str:  # noqa: ARG002 - as `Redactor` has it
         """Return what an instance remembers as it is."""
         return data
+
+
+def fitting(value: int) -> int:
+    """Hold a number within 64 bits, which a damaged journal may leave once its times are shifted."""
+    return max(-(2**63), min(value, 2**63 - 1))
 
 
 def _filled(line: str) -> str:

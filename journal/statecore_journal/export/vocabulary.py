@@ -7,10 +7,11 @@ apart: a sentence of ours comes through whole, and so do the names of hosts, set
 
 import ast
 import errno
+import functools
 import importlib.util
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +40,8 @@ character unicode json parse value key type object list string number expected g
 
 _WORD: Final = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*")
 _TOKEN: Final = re.compile(RUN)
+_EXAMPLE: Final = re.compile(r"[0-9]{3}|.@")
+"""Ids stand in the source as examples; they are no words."""
 _HOST_OF_URL: Final = re.compile(r"://([a-z0-9.-]+)")
 
 
@@ -55,8 +58,9 @@ class Vocabulary:
     sentences: frozenset[str]
 
 
-def vocabulary(packages: Iterable[str] = ("statecore",)) -> Vocabulary:
-    """Collect what the source of some packages can say.
+@functools.cache
+def vocabulary(packages: tuple[str, ...] = ("statecore",)) -> Vocabulary:
+    """Collect what the source of some packages can say. It takes half a second, once a process.
 
     Args:
         packages: names of packages, which need not be imported; one that has no source adds nothing.
@@ -81,6 +85,7 @@ def tokens_of(text: str) -> set[str]:
     """
     lowered = text.lower()
     found = {word for token in _TOKEN.findall(lowered) for word in (token, token.strip("@.:-/…"))}
+    found = {token for token in found if not _EXAMPLE.search(token)}
     return {*found, *_WORD.findall(lowered), *_HOST_OF_URL.findall(lowered)}
 
 
