@@ -27,9 +27,8 @@ from statecore.machines.delivery import SETTLED, Delivery
 from statecore.messages import Dead, Delivered, Expired, Inbox, Message, Receipt
 from statecore.platform import AccountConfig
 from statecore.policies import Backoff, backoff
-from statecore.settings import choice, count, duration, location, table
 from statecore.recorded import recorded
-from statecore.settings import count, duration, location, table
+from statecore.settings import choice, count, duration, location, table
 from statecore.system import Unit
 from statecore.units import MILLISECONDS, SECONDS, parse_duration
 from statecore.world import World, here

@@ -16,12 +16,12 @@ from statecore_diagrams.report import facts
 from statecore_diagrams.report.pack import Given, Packer
 from statecore_diagrams.report.page import Page
 from statecore_journal import LogRow, Reader, open_reader
-from statecore_journal.export import Cut
+from statecore_journal.export import Cut, How
 from statecore_journal.export.cut import WHOLE, Scope
+from statecore_journal.export.events import hiding_of
 from statecore_journal.export.names import Names
-from statecore_journal.export.redact import Hiding, Open, Redactor
+from statecore_journal.export.redact import Hiding
 from statecore_journal.export.target import target
-from statecore_journal.export.vocabulary import vocabulary
 from statecore_journal.incidents import Incident, Row, Watch, installed
 from statecore_journal.incidents.finding import Chats, made
 
@@ -90,7 +90,9 @@ def write_report(
     """
     path, goal = Path(journal), Path(output)
     with open_reader(path) as reader, target(goal, path, force=force) as part, closing(Names()) as names:
-        hiding: Hiding = Open() if plain else Redactor(vocabulary({*PACKAGES, *packages}), names, machines=machines)
+        how = How(plain=plain, packages=(*PACKAGES, *packages), machines=machines)
+        with reader.reading() as connection:
+            hiding = hiding_of(how, names, connection, Scope(connection, cut))
         count, incidents = _Report(reader, cut, hiding, machines, plain=plain).write(part)
     return Written(str(goal), count, incidents, goal.stat().st_size)
 
