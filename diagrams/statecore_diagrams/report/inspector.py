@@ -27,6 +27,7 @@ from statecore.machine import Machine
 from statecore.machines import MACHINES
 from statecore.world import wall_now
 from statecore_diagrams.report import facts
+from statecore_diagrams.report.asking import BadQuestionError, checked
 from statecore_diagrams.report.page import Page
 from statecore_diagrams.report.queries import Queries
 from statecore_diagrams.report.report import ReportError
@@ -44,46 +45,6 @@ IDLE_S: Final = 30.0
 
 ANSWER_S: Final = 10.0
 """After which a question to the journal is given up."""
-
-MOST: Final = 2_000
-"""Rows, points or places in one answer."""
-
-ASKS: Final[Mapping[str, Mapping[str, type]]] = {
-    "overview": {"n": int},
-    "tree": {},
-    "members": {"account": str, "chat": str},
-    "bins": {"groups": list, "t0": float, "t1": float, "n": int},
-    "lanes": {"addresses": list, "t0": float, "t1": float, "n": int},
-    "near": {"t": float},
-    "rows": {"seq": int, "before": int, "after": int, "filter": str},
-    "why": {"seq": int, "most": int},
-    "find": {"text": str, "after": int, "most": int},
-    "states": {"seq": int, "addresses": list},
-    "edges": {"machine": str},
-    "news": {"after": int},
-}
-"""What may be asked, and of what kind each thing is that is said with it."""
-
-TIME_MAX: Final = 1e16
-"""Three hundred years, in microseconds."""
-
-_COUNTS: Final = frozenset({"n", "before", "after", "most"})
-_SEQ_MAX: Final = 2**63 - 1
-
-
-def _is_text(part: Any) -> bool:
-    return isinstance(part, str)
-
-
-def _is_group(part: Any) -> bool:
-    return isinstance(part, dict) and _is_text(part.get("account")) and _is_text(part.get("chat", ""))
-
-
-_PARTS: Final[Mapping[str, Callable[[Any], bool]]] = {"addresses": _is_text, "groups": _is_group}
-
-
-class _BadQuestionError(Exception):
-    """A question that the page would not ask."""
 
 
 class Inspector:
@@ -157,7 +118,7 @@ class Inspector:
 
     def answer(self, name: str, about: Mapping[str, Any]) -> Any:
         """Answer a question."""
-        given = _checked(name, about)
+        given = checked(name, about)
         if name == "news":
             return self._news()
         with open_reader(self.path) as reader, self._reading(reader) as (_, queries):
@@ -196,30 +157,6 @@ class Inspector:
         return tone
 
 
-def _checked(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is said with a question, if it is what the page would say."""
-    shape = ASKS.get(name)
-    if shape is None:
-        raise _BadQuestionError(f"there is no question {name!r}")
-    given: dict[str, Any] = {}
-    for key, kind in shape.items():
-        value: Any = about.get(key, "" if kind is str else None)
-        if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-            value = float(value)
-        if type(value) is not kind or (kind is list and len(value) > MOST):
-            raise _BadQuestionError(f"{name} takes {key} as {kind.__name__}")
-        if kind is int and not 0 <= value <= (MOST if key in _COUNTS and name != "find" else _SEQ_MAX):
-            raise _BadQuestionError(f"{name} takes no {key} of {value}")
-        if kind is float and not abs(value) < TIME_MAX:
-            raise _BadQuestionError(f"{name} takes no {key} of {value}")
-        if kind is list and not all(_PARTS[key](part) for part in value):
-            raise _BadQuestionError(f"{name} takes other {key}")
-        given[key] = value
-    if "n" in given:
-        given["n"] = max(1, given["n"])
-    return given
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
@@ -255,11 +192,11 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server  # type: ignore[mutable-override] - made by it alone
+    server: _Server  # type: ignore[mutable-override]
     protocol_version = "HTTP/1.1"
     server_version = "statecore"
     sys_version = ""
-    timeout: float | None = IDLE_S
+    timeout = IDLE_S  # type: ignore[mutable-override]
 
     def do_GET(self) -> None:
         """Answer: the page, or a question of it."""
@@ -279,7 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _try(self, work: Callable[[], Any]) -> None:
         try:
             found = work()
-        except _BadQuestionError as error:
+        except BadQuestionError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
         except StatecoreError as error:
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
@@ -319,7 +256,7 @@ def _about(query: str) -> Mapping[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise _BadQuestionError("what is said with a question is a JSON object")
+        raise BadQuestionError("what is said with a question is a JSON object")
     return found
 
 

@@ -160,7 +160,8 @@ class Queries:
             if row is None:
                 break
             chain.insert(0, row)
-        caused, effects, cut = {seq}, [], False
+        caused, cut = {seq}, False
+        effects: list[Row] = []
         behind = f"select {_BRIEF} from events where seq > ? and seq <= ? and cause >= ? order by seq"  # noqa: S608
         for row in self._db.execute(behind, (seq, seq + EFFECTS_WITHIN, seq)):
             if row[-1] not in caused:

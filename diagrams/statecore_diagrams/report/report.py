@@ -18,7 +18,7 @@ from statecore_diagrams.report.page import Page
 from statecore_journal import LogRow, Reader, open_reader
 from statecore_journal.export import Cut, How
 from statecore_journal.export.cut import WHOLE, Scope
-from statecore_journal.export.events import hiding_of
+from statecore_journal.export.events import EVENT_COLUMNS, hidden, hiding_of
 from statecore_journal.export.names import Names
 from statecore_journal.export.redact import Hiding
 from statecore_journal.export.target import target
@@ -145,13 +145,14 @@ class _Report:
     def _hidden(self, row: LogRow) -> LogRow:
         if self.plain:
             return row
-        hiding = self.hiding
-        return LogRow(
-            seq=row.seq, at=row.at, wall=row.wall, machine=hiding.address(row.machine), version=row.version,
-            event=hiding.name(row.event), source=hiding.name(row.source), target=hiding.name(row.target),
-            outcome=hiding.outcome(row.outcome), data=hiding.event(row.machine.partition("/")[0], row.event, row.data),
-            guards=hiding.guards(row.guards), cause=row.cause, epoch=row.epoch,
+        values = hidden(
+            (
+                row.seq, row.at, row.wall, row.machine, row.version, row.event, row.source, row.target, row.outcome,
+                row.data, row.guards, row.cause, row.epoch, 0, 0,
+            ),
+            self.hiding,
         )  # fmt: skip
+        return LogRow(**dict(zip(EVENT_COLUMNS[:-2], values[:-2], strict=True)))
 
     def _see(self, row: LogRow, chats: Chats) -> None:
         """Look for incidents in the rows as they are shown: then what is said of them holds nothing that is hidden."""

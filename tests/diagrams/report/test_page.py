@@ -40,9 +40,7 @@ def test_a_report_opens_from_disk_without_asking_for_anything(window: Window, st
     assert [asked for asked in window.asked if not asked.startswith(("file:", "blob:", "data:"))] == []
 
 
-def test_what_is_in_the_journal_is_shown_as_text_and_never_run(
-    window: Window, storm_report: Path, storm: Told
-) -> None:
+def test_what_is_in_the_journal_is_shown_as_text_and_never_run(window: Window, storm_report: Path, storm: Told) -> None:
     """
     A stranger names a chat and writes a message; the page is opened by whoever runs the gateway.
     """
@@ -84,9 +82,7 @@ def test_the_diagram_shows_the_state_of_the_machine_at_that_moment(
     assert page.locator(".diagram svg").get_attribute("data-machine") == found.machine.partition("/")[0]
 
 
-def test_scrubbing_over_the_whole_moves_through_the_journal(
-    window: Window, storm_report: Path, storm: Told
-) -> None:
+def test_scrubbing_over_the_whole_moves_through_the_journal(window: Window, storm_report: Path, storm: Told) -> None:
     """
     The diagram of a pinned machine follows: that is how one watches an incident happen.
     """
@@ -190,7 +186,9 @@ def test_tab_goes_through_the_page_and_shows_where_it_is(window: Window, storm_r
     places = []
     for _ in range(14):
         page.keyboard.press("Tab")
-        places.append(page.evaluate("[document.activeElement.tagName, getComputedStyle(document.activeElement).outlineStyle]"))
+        places.append(
+            page.evaluate("[document.activeElement.tagName, getComputedStyle(document.activeElement).outlineStyle]")
+        )
 
     assert [place for place in places if place[1] == "none"] == []
     assert {place[0] for place in places} >= {"BUTTON", "INPUT", "DIV"}

@@ -71,7 +71,12 @@ export class Engine {
       this.unpacked.set(piece, JSON.parse(await inflated(this.fields[piece])));
       if (this.unpacked.size > PIECES_KEPT) this.unpacked.delete(this.unpacked.keys().next().value);
     }
-    return JSON.parse(this.unpacked.get(piece)[place - this.starts[piece]]);
+    const text = this.unpacked.get(piece)[place - this.starts[piece]];
+    try {
+      const fields = JSON.parse(text);
+      if (fields !== null && typeof fields === "object" && !Array.isArray(fields)) return fields;
+    } catch { /* a damaged row is shown as it is */ }
+    return { "not readable": text };
   }
 
   // ---- finding places ----
