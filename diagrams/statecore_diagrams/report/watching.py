@@ -15,8 +15,11 @@ log = logging.getLogger("statecore")
 EVERY_S: Final = 1.0
 """How often it is looked whether there are new rows."""
 
-ROWS_AT_ONCE: Final = 5_000
+ROWS_AT_ONCE: Final = 2_000
 """The file is closed between two readings, so that the gateway can start its log anew."""
+
+PAUSE_S: Final = 0.01
+"""Between two readings, so that questions of the page do not wait for all of a long journal to be read."""
 
 FOUND_MAX: Final = 1_000
 """Incidents that are shown; of more, the newest. A page with more of them would help nobody."""
@@ -60,7 +63,7 @@ class Watching:
             try:
                 with open_reader(self._path) as reader:
                     while not self._stop.is_set() and self._read(reader):
-                        pass
+                        self._stop.wait(PAUSE_S)
             except StatecoreError as error:
                 log.warning("looking for incidents: %s", error)
             self.looking = False

@@ -239,10 +239,13 @@ export class App {
 
   // ---- what is new ----
 
+  // What is new is asked for every second; of a journal so long that the answer takes its time, less often.
   async #listen() {
+    let took = 0;
     for (;;) {
-      await new Promise((resolve) => setTimeout(resolve, NEWS_MS));
+      await new Promise((resolve) => setTimeout(resolve, Math.max(NEWS_MS, 4 * took)));
       if (document.hidden) continue;
+      const began = performance.now();
       try {
         const { head, end, view, list, filter, follow } = this.state;
         const news = await this.source.ask("news", { after: head.last });
@@ -263,6 +266,7 @@ export class App {
       } catch (error) {
         this.set({ trouble: `the inspector does not answer (${error.message}); is it still running?` });
       }
+      took = performance.now() - began;
     }
   }
 
