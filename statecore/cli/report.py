@@ -1,7 +1,10 @@
 """`statecore report` and `statecore inspect`: a journal as a page to look at."""
 
 import contextlib
+import tempfile
 import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -72,6 +75,19 @@ def inspect(journal: str, *, port: int, no_browser: bool, as_json: bool) -> None
             print_json({"url": inspector.url})
         else:
             click.echo(f"{inspector.url}\n(Ctrl-C ends it)")
-        if not no_browser and not webbrowser.open(inspector.url):
+        with contextlib.nullcontext() if no_browser else _browser(inspector.url):
+            inspector.wait()
+
+
+@contextlib.contextmanager
+def _browser(url: str) -> Iterator[None]:
+    """Open an address in a browser by way of a file that only its owner can read.
+
+    Everybody on a machine can see the arguments of a command, and the address holds the token.
+    """
+    with tempfile.TemporaryDirectory(prefix="statecore-") as folder:
+        file = Path(folder) / "inspect.html"
+        file.write_text(f'<!doctype html><meta http-equiv="refresh" content="0; url={url}"><a href="{url}">inspect</a>')
+        if not webbrowser.open(file.as_uri()):
             click.echo("no browser could be opened; open the address above in one", err=True)
-        inspector.wait()
+        yield

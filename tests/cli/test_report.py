@@ -119,3 +119,25 @@ def test_inspect_prints_an_address_that_works_until_it_is_stopped(journal: Path,
 
         assert answer.status == 200
         assert b"gateway.db" in body
+
+
+def test_the_browser_is_not_told_the_token_where_others_can_see_it(
+    journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The arguments of a command are in `ps`; so they name a file that leads on, and that only its owner can read.
+    """
+    browser = tmp_path / "browser"
+    browser.write_text(
+        '#!/bin/sh\necho "told $1 $(stat -c %a "$(dirname "${1#file://}")") $(cat "${1#file://}")" >&2\n'
+    )
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    with started("-m", "statecore", "inspect", str(journal), cwd=tmp_path) as process:
+        url = read_until(process, "http://127.0.0.1:").strip()
+        told = read_until(process, "told ").split(" ", 3)
+
+    assert told[1].startswith("file://")
+    assert url not in told[1]
+    assert told[2] == "700"
+    assert f"url={url}" in told[3]

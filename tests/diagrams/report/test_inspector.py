@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from statecore_diagrams.report import Inspector, ReportError, open_inspector
 from statecore_journal import open_reader
 from tests.diagrams.report.conftest import Told
-from tests.journal.desk import files
+from tests.journal.desk import files, record
 from tests.support.chromium import Window
 from tests.support.traffic import record_traffic
 
@@ -305,6 +305,21 @@ def test_rows_appear_as_they_are_written(live: Window, growing: tuple[Path, Insp
     expect(page.locator(".lane.account .name")).to_have_text(["late", "wx"])
     expect(page.locator(".head > .dim")).to_contain_text(f"{after} events")
     assert all(asked.startswith((inspector.url, "blob:", "data:")) for asked in live.asked)
+
+
+def test_a_journal_in_which_nothing_has_happened_yet_can_be_looked_at(live: Window, tmp_path: Path) -> None:
+    """
+    One opens the inspector, and then starts the gateway.
+    """
+    path = tmp_path / "gateway.db"
+    record(path, [])
+    with open_inspector(path) as inspector:
+        page = live.page
+        page.goto(inspector.url)
+        expect(page.locator(".rows .none")).to_have_text("no events")
+        record_traffic(path, 60)
+        expect(page.locator(".row")).not_to_have_count(0)
+        expect(page.locator(".lane.account")).to_have_count(2)
 
 
 def test_the_page_says_so_when_the_inspector_is_gone(live: Window, storm: Told) -> None:

@@ -249,6 +249,7 @@ export class App {
       try {
         const { head, end, view, list, filter, follow } = this.state;
         const news = await this.source.ask("news", { after: head.last });
+        if (head.last < head.first && news.last >= 0) return location.reload();  // it was empty, so nothing was known of it
         const changed = { incidents: news.incidents, accounts: news.accounts, looking: news.looking };
         if (news.last === head.last) {
           this.set({ head: { ...head, ...changed }, trouble: "" });
