@@ -17,13 +17,13 @@ from statecore_diagrams.report.pack import Given, Packer
 from statecore_diagrams.report.page import Page
 from statecore_journal import LogRow, Reader, open_reader
 from statecore_journal.export import Cut, How
-from statecore_journal.export.cut import WHOLE, Scope
+from statecore_journal.export.cut import LAST, WHOLE, Scope
 from statecore_journal.export.events import EVENT_COLUMNS, hidden, hiding_of
 from statecore_journal.export.names import Names
 from statecore_journal.export.redact import Hiding
 from statecore_journal.export.target import target
 from statecore_journal.incidents import Incident, Row, Watch, installed
-from statecore_journal.incidents.finding import Chats, made
+from statecore_journal.incidents.finding import Chats, _end, made
 
 log = logging.getLogger("statecore")
 
@@ -168,7 +168,7 @@ class _Report:
         first, last = self.packer.first, self.packer.last
         if first is None or last is None:
             raise ReportError(f"{self.reader.path} has no row in that part; there is nothing to report")
-        for one in self.watch.going_on(last.at):
+        for one in self.watch.going_on(_end(self.reader, None if self.cut.until == LAST else last.seq)):
             self.found[one.identity] = one
         self.found = {key: one for key, one in self.found.items() if one.last is None or one.last >= first.seq}
         status = self.reader.status(last.wall)

@@ -152,7 +152,7 @@ def test_everything_can_be_done_by_keyboard(window: Window, storm_report: Path, 
     at(page, 50)
     page.keyboard.press("ArrowRight")
     at(page, 51)
-    assert page.url.endswith("#seq=51")
+    expect(page).to_have_url(re.compile("#seq=51$"))
     page.keyboard.press("Shift+ArrowLeft")
     at(page, 41)
     shown = page.locator(".timeline header .dim").inner_text()

@@ -8,6 +8,7 @@ const EFFECTS_MOST = 300;
 const HITS_MOST = 500;
 const NARROWEST = 2_000;
 const NEWS_MS = 1_000;
+const NAME_MS = 150;  // the address of the page follows when one stays
 
 export class App {
   constructor(source) {
@@ -54,45 +55,45 @@ export class App {
     const asked = /seq=(\d+)/.exec(location.hash);
     const first = this.state.head.incidents[0]?.first;
     const { head } = this.state;
-    await this.select(asked ? Number(asked[1]) : (first ?? (head.live ? head.last : head.first)));
-    if (asked) this.#toView(this.state.row?.t ?? 0);
+    this.goal = Math.max(head.first, Math.min(head.last, asked ? Number(asked[1]) : (first ?? (head.live ? head.last : head.first))));
+    this.set(await this.#look({ seq: this.goal }));
     window.addEventListener("hashchange", () => {
       const now = /seq=(\d+)/.exec(location.hash);
-      if (now && Number(now[1]) !== this.state.seq) this.select(Number(now[1]));
+      if (now && Number(now[1]) !== this.goal) this.select(Number(now[1]));
     });
     if (head.live) this.#listen();
   }
 
   // ---- where one is ----
 
-  // Go to a row. Of many in a short time, as when scrubbing, those that come too fast are not looked at closely.
-  async select(seq) {
-    const { head, list, filter } = this.state;
-    const to = Math.max(head.first, Math.min(head.last, seq));
-    this.set({ seq: to });
-    history.replaceState(null, "", `#seq=${to}`);
-    this.look({ seq: to });
-    const rows = list.rows;
-    const inside = rows.length && to >= rows[0].seq && to <= rows.at(-1).seq && !filter;
-    if (!inside || !rows.some((row) => row.seq === to)) this.reload({ seq: to, before: ROWS_AROUND, after: ROWS_AROUND, filter });
+  // Go to a row. Of many in a short time, as when scrubbing, those that come too fast are left out.
+  select(seq) {
+    const { head } = this.state;
+    this.goal = Math.max(head.first, Math.min(head.last, seq));
+    this.look({ seq: this.goal });
   }
 
+  // All that is shown of a row, at once: a page that changes in three steps does three times the work.
   async #look({ seq }) {
-    const [near, why] = await Promise.all([
-      this.source.ask("rows", { seq, before: 1, after: 0 }),
+    const { list, filter, tree, pinned } = this.state;
+    const held = list.rows.find((row) => row.seq === seq);
+    const [rows, why] = await Promise.all([
+      held ? null : this.source.ask("rows", { seq, before: ROWS_AROUND, after: ROWS_AROUND, filter }),
       this.source.ask("why", { seq, most: EFFECTS_MOST }),
     ]);
-    const row = near.rows.at(-1) ?? null;
-    if (!row) return { row, why };
-    const account = this.state.tree.find((one) => one.name === row.account);
+    const row = held ?? rows.rows.find((one) => one.seq === seq) ?? (await this.source.ask("rows", { seq, before: 1, after: 0 })).rows.at(-1) ?? null;
+    const found = { seq: row?.seq ?? seq, row, why, trouble: "", ...(rows ? { list: { ...rows, around: seq } } : {}) };
+    if (!row) return found;
     const addresses = [...new Set([
-      ...this.state.tree.flatMap((one) => one.singles).slice(0, 60), ...(account?.singles ?? []), row.address,
+      ...tree.flatMap((one) => one.singles).slice(0, 60), ...(tree.find((one) => one.name === row.account)?.singles ?? []), row.address,
       ...(row.chat ? [`window/${row.account}/${row.chat}`, `circuit/${row.account}/${row.chat}`] : []),
-      ...why.chain.map((one) => one.address), ...(this.state.pinned ? [this.state.pinned] : []),
+      ...why.chain.map((one) => one.address), ...(pinned ? [pinned] : []),
     ])];
     const states = await this.source.ask("states", { seq, addresses });
     this.#toView(row.t);
-    return { row, why, states: new Map(states.filter(Boolean).map((one) => [one.address, one])), trouble: "" };
+    clearTimeout(this.naming);
+    this.naming = setTimeout(() => history.replaceState(null, "", `#seq=${this.goal}`), NAME_MS);
+    return { ...found, states: new Map(states.filter(Boolean).map((one) => [one.address, one])) };
   }
 
   #toView(t) {
@@ -106,7 +107,8 @@ export class App {
   }
 
   async step(by) {
-    const { list, seq, filter } = this.state;
+    const { list, filter } = this.state;
+    const seq = this.goal;
     let index = list.rows.findIndex((row) => row.seq > seq) - 1;
     if (index < -1) index = list.rows.length - 1;
     const exact = list.rows[index]?.seq === seq;
@@ -172,7 +174,7 @@ export class App {
     const rest = one.address.split("/");
     const member = this.state.tree.find((account) => account.name === one.account)?.chats.find(({ chat }) => chat === rest.slice(2).join("/"));
     if (member) await this.unfold(one.account, member.chat);
-    await this.select(one.first);
+    this.select(one.first);
   }
 
   // ---- lanes ----
@@ -203,7 +205,7 @@ export class App {
 
   pin(address) {
     this.set({ pinned: this.state.pinned === address ? null : address });
-    this.look({ seq: this.state.seq });
+    this.look({ seq: this.goal });
   }
 
   // ---- finding ----
@@ -224,17 +226,17 @@ export class App {
     return this.toHit(Math.max(0, hits.findIndex((one) => one.seq >= this.state.seq)));
   }
 
-  async toHit(index) {
+  toHit(index) {
     const { hits } = this.state;
     if (!hits.length) return;
     const hit = ((index % hits.length) + hits.length) % hits.length;
     this.set({ hit });
-    await this.select(hits[hit].seq);
+    this.select(hits[hit].seq);
   }
 
   narrow(filter) {
     this.set({ filter });
-    this.reload({ seq: this.state.seq, before: ROWS_AROUND, after: ROWS_AROUND, filter });
+    this.reload({ seq: this.goal, before: ROWS_AROUND, after: ROWS_AROUND, filter });
   }
 
   // ---- what is new ----
@@ -263,7 +265,7 @@ export class App {
         const whole = view.t1 >= end;
         this.set({ head: { ...head, ...changed, last: news.last, count: news.count }, overview, tree, end: Math.max(overview.end, 1), trouble: "", ...grown });
         if (whole) this.show(view.t0 <= 0 ? 0 : view.t0 + overview.end - end, overview.end);
-        if (follow) await this.select(news.last);
+        if (follow) this.select(news.last);
       } catch (error) {
         this.set({ trouble: `the inspector does not answer (${error.message}); is it still running?` });
       }

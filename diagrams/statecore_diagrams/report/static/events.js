@@ -3,7 +3,7 @@ import { clock, fields, printable, short } from "./format.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./view.js";
 
 const LINE = 22;
-const SPARE = 12;
+const SPARE = 6;
 const NEAR_EDGE = 600;
 
 export function State({ machine, state, app }) {

@@ -33,7 +33,8 @@ export function duration(us) {
   return rest ? `${whole}${name}${rest}${small}` : `${whole}${name}`;
 }
 
-export const count = (number) => number.toLocaleString("en-US");
+const NUMBER = new Intl.NumberFormat("en-US");
+export const count = (number) => NUMBER.format(number);
 
 // One line, whatever the text holds.
 export const printable = (text) => String(text).replaceAll("\n", "⏎").replaceAll("\t", " ").replace(CONTROL, "\ufffd");

@@ -2,8 +2,16 @@
 // a chat.
 import { printable, short } from "./format.js";
 
+let kept = { of: [], lanes: [] };
+
 export function lanesOf(state) {
-  if (state.alone) return chainLanes(state);
+  const { tree, open, members, alone, why, row } = state;
+  const of = alone ? [tree, alone, why, row] : [tree, open, members];
+  if (of.length !== kept.of.length || of.some((one, index) => one !== kept.of[index])) kept = { of, lanes: alone ? chainLanes(state) : unfolded(state) };
+  return kept.lanes;
+}
+
+function unfolded(state) {
   const lanes = [];
   for (const account of state.tree) {
     const key = `a ${account.name}`, open = state.open.has(key);

@@ -79,7 +79,7 @@ function Diagram({ app, machine, row, state, whole }) {
       for (const one of picture.querySelectorAll(".state")) {
         one.classList.toggle("is-now", one.dataset.state === state);
         one.classList.toggle("is-from", row !== null && one.dataset.state === row.source && row.source !== state);
-        if (one.dataset.state === state) centre(box.current, one);
+        if (one.dataset.state === state && made.current.centred !== one) centre(box.current, (made.current.centred = one));
       }
       if (!row || row.outcome) return;
       for (const one of picture.querySelectorAll(".edge, .label")) {
