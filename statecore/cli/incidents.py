@@ -151,4 +151,5 @@ def cost(of: Any) -> str:
 
 def _next(incident: Any, journal: str) -> str:
     """Return the commands to look with next."""
-    return f"statecore log {journal} --account {incident.account} --after {incident.first - 1}"
+    log = f"statecore log {journal} --account {incident.account} --after {incident.first - 1}"
+    return f"{log}; statecore why {journal} {incident.first}"

@@ -1,10 +1,15 @@
 """For each recorded journal: `find` names what its script did, where it started, and nothing else."""
 
+import re
 from pathlib import Path
 from typing import Final
 
+import attrs
 import pytest
 
+from statecore.gateway import Options
+from statecore_adapters.qqbot import QQBot
+from statecore_adapters.weixin import Weixin
 from statecore_journal import LogRow, diverges, open_reader
 from statecore_journal.incidents import KINDS, ROWS_MAX, Incident, find
 from tests.incidents.record import JOURNALS
@@ -130,3 +135,26 @@ def test_costs_are_what_the_script_made_them() -> None:
     assert outage.cost.delayed == 2
     assert outage.cost.down > 500 * 10**9
     assert lost.cost.doubled == 2
+
+
+@pytest.mark.parametrize("name", TROUBLED)
+def test_settings_that_are_named_are_settings_that_there_are(name: str) -> None:
+    """
+    Advice that leads to "no such setting" is worse than none.
+    """
+    accounts: dict[str, type] = {"wx": Weixin, "qq": QQBot}
+
+    for incident in find(journal(name)):
+        for account, key in re.findall(r"\baccounts\.(\w+)\.([a-z_.]+[a-z_])", incident.advice):
+            assert _leads_somewhere(accounts[account], key), key
+        for key in re.findall(r"\bgateway\.([a-z_.]+[a-z_])\b(?!\()", incident.advice):
+            assert _leads_somewhere(Options, key), key
+
+
+def _leads_somewhere(kind: type, key: str) -> bool:
+    for step in key.split("."):
+        fields = {field.alias: field.type for field in attrs.fields(kind)} if attrs.has(kind) else {}
+        if step not in fields:
+            return False
+        kind = fields[step] or object
+    return True

@@ -1,7 +1,6 @@
 """Writing the report: one file that holds a journal, or a part of it, and the page that shows it."""
 
 import json
-import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,7 @@ from statecore.machines import MACHINES
 from statecore_diagrams.report import facts
 from statecore_diagrams.report.pack import Given, Packer
 from statecore_diagrams.report.page import Page
+from statecore_diagrams.report.watching import Columns, Feed
 from statecore_journal import LogRow, Reader, open_reader
 from statecore_journal.export import Cut, How
 from statecore_journal.export.cut import LAST, WHOLE, Scope
@@ -22,10 +22,8 @@ from statecore_journal.export.events import EVENT_COLUMNS, hidden, hiding_of
 from statecore_journal.export.names import Names
 from statecore_journal.export.redact import Hiding
 from statecore_journal.export.target import target
-from statecore_journal.incidents import Incident, Row, Watch, installed
-from statecore_journal.incidents.finding import Chats, _end, made
-
-log = logging.getLogger("statecore")
+from statecore_journal.incidents import Incident
+from statecore_journal.incidents.finding import _end
 
 ROWS_MAX: Final = 500_000
 """More rows than this make a file that a browser takes long to open. There is `--since`, and there is `inspect`."""
@@ -109,7 +107,7 @@ class _Report:
         self.plain = plain
         self.machines = facts.machines(machines)
         self.packer = Packer(self._chats)
-        self.watch = Watch(made(installed(log.warning).values(), log.warning))
+        self.feed = Feed(reader)
         self.found: dict[tuple[str, str, int], Incident] = {}
         self.title = reader.path.name if plain else "journal"
 
@@ -123,16 +121,16 @@ class _Report:
 
     def _rows(self) -> Iterator[Given]:
         """Yield the rows that were asked for. What came before may be why, so it is watched too."""
-        members, chats, count = self._members(), Chats(), 0
+        members, count = self._members(), 0
         for row in self.reader.log(account=self.cut.account):
             if row.seq > self.cut.until:
                 return
             shown = row.seq >= self.cut.since and (members is None or row.machine in members)
-            watched = self.watch.wanted(row.event) or row.event in Chats.BEGIN
+            watched = self.feed.wants(_columns(row))
             if shown or watched:
                 given = self._hidden(row)
-                if watched:
-                    self._see(given, chats)
+                if watched:  # as it is shown: then what is said of an incident holds nothing that is hidden
+                    self.found |= {one.identity: one for one in self.feed.see(_columns(given))}
                 if shown:
                     count += 1
                     yield row.machine, given
@@ -154,21 +152,11 @@ class _Report:
         )  # fmt: skip
         return LogRow(**dict(zip(EVENT_COLUMNS[:-2], values[:-2], strict=True)))
 
-    def _see(self, row: LogRow, chats: Chats) -> None:
-        """Look for incidents in the rows as they are shown: then what is said of them holds nothing that is hidden."""
-        watched = Row(
-            row.seq, row.at, row.wall, row.machine, row.version, row.event, row.source, row.target, row.outcome, row.data,
-            row.cause, row.epoch,
-        )  # fmt: skip
-        watched.chat = chats.of(watched)
-        for one in self.watch.see(watched):
-            self.found[one.identity] = one
-
     def _head(self) -> dict[str, Any]:
         first, last = self.packer.first, self.packer.last
         if first is None or last is None:
             raise ReportError(f"{self.reader.path} has no row in that part; there is nothing to report")
-        for one in self.watch.going_on(_end(self.reader, None if self.cut.until == LAST else last.seq)):
+        for one in self.feed.going_on(_end(self.reader, None if self.cut.until == LAST else last.seq)):
             self.found[one.identity] = one
         self.found = {key: one for key, one in self.found.items() if one.last is None or one.last >= first.seq}
         status = self.reader.status(last.wall)
@@ -202,3 +190,10 @@ class _Report:
         with self.reader.reading() as connection:
             found = connection.execute(sql, (json.dumps(addresses),)).fetchall()
         return {address: self.hiding.chat(chat) for address, chat in found}
+
+
+def _columns(row: LogRow) -> Columns:
+    return (
+        row.seq, row.at, row.wall, row.machine, row.version, row.event, row.source, row.target, row.outcome, row.data,
+        row.cause, row.epoch,
+    )  # fmt: skip

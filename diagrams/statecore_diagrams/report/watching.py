@@ -3,12 +3,12 @@
 import logging
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from statecore.errors import StatecoreError
-from statecore_journal import Reader, open_reader
+from statecore_journal import Reader
 from statecore_journal.incidents import Incident, Row, Watch, installed
-from statecore_journal.incidents.finding import Chats, made
+from statecore_journal.incidents.finding import Chats, Lags, made
 
 log = logging.getLogger("statecore")
 
@@ -24,7 +24,44 @@ PAUSE_S: Final = 0.01
 FOUND_MAX: Final = 1_000
 """Incidents that are shown; of more, the newest. A page with more of them would help nobody."""
 
+Columns: TypeAlias = tuple[Any, ...]
+"""Of a row, in the order of `_COLUMNS`."""
+
 _COLUMNS: Final = "seq, at, wall, machine, version, event, source, target, outcome, data, cause, epoch"
+
+
+class Feed:
+    """Shows rows to all monitors that are installed, one after the other, as `incidents.find` does.
+
+    Args:
+        source: the journal that they are from.
+    """
+
+    def __init__(self, source: Reader) -> None:
+        self._watch = Watch(made(installed(log.warning).values(), log.warning))
+        self._chats = Chats(source)
+        self._lags = Lags()
+        self._lag: int | None = None
+
+    def wants(self, columns: Columns) -> bool:
+        """Tell whether the next row is for any of them. To be asked of every row."""
+        _, at, wall, address, _, event, _, target, *_ = columns
+        self._lag = self._lags.shifted(address.partition("/")[2].partition("/")[0], wall - at)
+        wanted = self._lag is not None or event in Chats.BEGIN or self._watch.wanted(event)
+        if not wanted and target in Chats.ENDS:
+            self._chats.forget(address)
+        return wanted
+
+    def see(self, columns: Columns) -> list[Incident]:
+        """Show the row that was wanted, or what may be shown of it."""
+        row = Row(*columns)
+        row.chat = self._chats.of(row)
+        row.lag_before = self._lag
+        return self._watch.see(row)
+
+    def going_on(self, at: int) -> list[Incident]:
+        """Return what goes on at a moment."""
+        return self._watch.going_on(at)
 
 
 class Watching:
@@ -36,9 +73,8 @@ class Watching:
 
     def __init__(self, path: Path) -> None:
         self.looking = True
-        self._path = path
-        self._watch = Watch(made(installed(log.warning).values(), log.warning))
-        self._chats = Chats()
+        self._reader = Reader(path)
+        self._feed = Feed(self._reader)
         self._after = 0
         self._over: dict[tuple[str, str, int], Incident] = {}
         self._shown: list[Incident] = []
@@ -60,34 +96,33 @@ class Watching:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            try:
-                with open_reader(self._path) as reader:
-                    while not self._stop.is_set() and self._read(reader):
-                        self._stop.wait(PAUSE_S)
-            except StatecoreError as error:
-                log.warning("looking for incidents: %s", error)
-            self.looking = False
+            self.run_once()
             self._stop.wait(EVERY_S)
+
+    def run_once(self) -> None:
+        """See all that is there."""
+        try:
+            while not self._stop.is_set() and self._read(self._reader):
+                self._stop.wait(PAUSE_S)
+        except StatecoreError as error:
+            log.warning("looking for incidents: %s", error)
+        self.looking = False
 
     def _read(self, reader: Reader) -> bool:
         """See the next rows; return whether there may be more."""
         with reader.reading() as connection:
             sql = f"select {_COLUMNS} from events where seq > ? order by seq limit ?"  # noqa: S608 - constants
-            page: list[tuple[Any, ...]] = connection.execute(sql, (self._after, ROWS_AT_ONCE)).fetchall()
+            page: list[Columns] = connection.execute(sql, (self._after, ROWS_AT_ONCE)).fetchall()
             (beat,) = connection.execute("select max(beat) from leases").fetchone()
         for columns in page:
-            row = Row(*columns)
-            if self._watch.wanted(row.event) or row.event in Chats.BEGIN:
-                row.chat = self._chats.of(row)
-                self._keep(self._watch.see(row))
-            elif row.target in Chats.ENDS:
-                self._chats.forget(row.address)
+            if self._feed.wants(columns):
+                self._keep(self._feed.see(columns))
         if page:
             self._after = page[-1][0]
             self._now, self._wall = page[-1][1], page[-1][2]
         if self._after:
             now = self._now + max(0, (beat or self._wall) - self._wall)
-            self._show(self._watch.going_on(now))
+            self._show(self._feed.going_on(now))
         return len(page) == ROWS_AT_ONCE
 
     def _keep(self, found: list[Incident]) -> None:

@@ -60,7 +60,7 @@ class Mark(NamedTuple):
     @property
     def account(self) -> str:
         """Whose it is."""
-        return self.address.split("/", 2)[1]
+        return self.address.partition("/")[2].partition("/")[0]
 
 
 @attrs.define(eq=False)

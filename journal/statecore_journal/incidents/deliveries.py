@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from statecore.units import MINUTES, SECONDS
-from statecore_journal.incidents.cases import LIVE, Case, Mark, Repeating, Told, Waiting, delays, setting, times
+from statecore_journal.incidents.cases import Case, Mark, Repeating, Told, Waiting, delays, setting, times
 from statecore_journal.incidents.model import Cost, Incident, Row
 
 WINDOW_MIN: Final = 60 * SECONDS
@@ -77,6 +77,8 @@ class WindowExhausted:
     def _told(self, case: Case, at: int, end: Mark | None) -> Incident:
         chat = case.address.split("/", 2)[2]
         cost = self.waiting.cost(case.account, chat, case.start.at, at, refused=case.refused, dead=case.dead)
+        scene, colon, _ = chat.partition(":")
+        window = f"window_{scene}" if colon else "window"  # QQ has one for each kind of chat
         until = "until its user wrote" if end is not None else "and its user has not written"
         return case.told(
             self.kind,
@@ -85,7 +87,7 @@ class WindowExhausted:
             cause=f"{case.reason}; the platform allows so many messages after each of the user's, and for so long",
             advice=(
                 "say it in fewer messages, or ask the user to write before the rest;"
-                f" {setting(case.account, 'window.messages')} and window.lasts must be what the platform really allows"
+                f" {setting(case.account, f'{window}.messages')} and {window}.lasts must be what the platform really allows"
             ),
             cost=cost,
         )
@@ -121,7 +123,7 @@ class HeadOfLineWait:
             if case is None:
                 case = self._cases[row.address] = Case.at(Mark.of(row))
                 case.extra = row.chat
-            case.note(row, _why(row))
+            case.note(row, why(row))
             if not case.certain and self._enough(case, row.at):
                 case.certain = True
                 yield self._told(case, row.at, None)
@@ -168,7 +170,8 @@ class HeadOfLineWait:
         )
 
 
-def _why(row: Row) -> str:
+def why(row: Row) -> str:
+    """Say why an attempt failed."""
     if row.event == "PartRefused":
         return f"{row.get('code')}: {row.get('reading')}"
     stage = row.get("stage") or row.get("how")
@@ -211,7 +214,7 @@ class SendFailures:
                 run = None
             if run is None:
                 run = self._runs[row.account] = Case.at(Mark.of(row), f"delivery/{row.account}")
-            run.note(row, _why(row))
+            run.note(row, why(row))
             run.dead += row.target == "dead"
             run.refused += row.event == "PartRefused"
             if not run.certain and run.count >= self.failures and row.at - run.start.at >= self.least:
@@ -282,7 +285,7 @@ class UnknownOutcomes(Repeating):
 
     def reason(self, row: Row) -> str:
         """Return what became of the answer."""
-        return _why(row)
+        return why(row)
 
     def charge(self, case: Case, row: Row) -> None:
         """Add what was given up."""
@@ -314,127 +317,4 @@ class UnknownOutcomes(Repeating):
             case.reason,
             advice,
             Cost(doubled=case.doubled, dead=case.dead),
-        )
-
-
-class DeadLetters(Repeating):
-    """Messages were given up.
-
-    Looks for: messages that died because the platform refused them for good, or because their attempts were used up. Starts at
-    the first failure of the first of them; those within 10 minutes of one another are one incident.
-
-    From: NousResearch/hermes-agent#31131 (four tries, twelve seconds, and the answer is dropped), #2910 (the user waited for an
-    hour), MervinPraison/PraisonAI#3519 (attempts that a short outage uses up).
-    """
-
-    kind: ClassVar[str] = "dead-letters"
-    events: ClassVar[frozenset[str]] = frozenset({"NotSent", "PartRefused", "PartAccepted", "Reviewed", "Purged",
-                                                  "Elapsed(review_until)", "Elapsed(expires_at)"})  # fmt: skip
-
-    def __init__(self, *, least: int | None = None, within: int | None = None, quiet: int | None = None) -> None:
-        super().__init__(least=least, within=within, quiet=quiet)
-        self._failing: dict[str, Mark] = {}
-
-    def see(self, row: Row) -> Iterable[Incident]:
-        """Take in the next row."""
-        if row.machine != "delivery" or row.ignored:
-            return ()
-        if row.event in ("NotSent", "PartRefused"):
-            self._failing.setdefault(row.address, Mark.of(row))
-        found: Iterable[Incident] = ()
-        if row.target == "dead" and row.source != "dead":
-            found = self.add(row)
-        if row.event == "PartAccepted" or row.target in ENDED:
-            self._failing.pop(row.address, None)
-        return found
-
-    def mark(self, row: Row) -> Mark:
-        """Return its first failure."""
-        return self._failing.get(row.address) or Mark.of(row)
-
-    def reason(self, row: Row) -> str:
-        """Return why it was given up."""
-        if row.event == "PartRefused":
-            return f"{row.get('code')} {row.get('message', '')}".strip() + f": {row.get('reading')}"
-        return _why(row) or "a review did not let it through"
-
-    def charge(self, case: Case, row: Row) -> None:
-        """Remember what to do about it."""
-        case.dead += 1
-        used_up = (
-            row.event == "NotSent"
-            or row.get("then") == "retry"
-            or (row.event == "PartRefused" and not row.get("action"))
-        )
-        retry = (
-            f"raise {setting(row.account, 'retry.age')} and retry.attempts above what the platform's outages last, then"
-            " `statecore dead retry`"
-        )
-        case.extra = (
-            retry if used_up else f"{row.get('action') or 'send them in other words'}; then `statecore dead list`"
-        )
-
-    def tell(self, case: Case, at: int) -> Told:
-        """Tell it."""
-        return Told(
-            f"{times(case.dead, 'message')} died in {case.lasted(at)}",
-            f"most often because of {case.reason}",
-            str(case.extra),
-            Cost(dead=case.dead),
-        )
-
-
-class ExpiredMessages(Repeating):
-    """Messages were not sent by the time their sender had set.
-
-    Looks for: messages that expired. Starts where the first of them began to wait; those within 10 minutes of one another are
-    one incident.
-
-    From: NousResearch/hermes-agent#2910 (an hour of silence), openclaw/openclaw#91212.
-    """
-
-    kind: ClassVar[str] = "expired-messages"
-    events: ClassVar[frozenset[str]] = frozenset({"Accepted", "Held", "NotSent", "PartRefused", "PartUnknown", "PartAccepted",
-                                                  "PartPending", "Elapsed(expires_at)", "Purged"})  # fmt: skip
-
-    def __init__(self, *, least: int | None = None, within: int | None = None, quiet: int | None = None) -> None:
-        super().__init__(least=least, within=within, quiet=quiet)
-        self._bounded: dict[str, Mark] = {}  # of messages that can expire: where they began to wait as they do
-
-    def see(self, row: Row) -> Iterable[Incident]:
-        """Take in the next row."""
-        if row.machine != "delivery" or row.ignored:
-            return ()
-        found: Iterable[Incident] = ()
-        if row.event == "Accepted":
-            if row.get("expires_at") is not None:
-                self._bounded[row.address] = Mark.of(row)
-        elif row.target == "expired":
-            found = self.add(row)
-        if row.address in self._bounded:
-            if row.target in ENDED:
-                del self._bounded[row.address]
-            elif row.event != "Accepted" and row.target in LIVE and row.target != row.source:
-                self._bounded[row.address] = Mark.of(row)
-        return found
-
-    def mark(self, row: Row) -> Mark:
-        """Return where it began to wait."""
-        return self._bounded.get(row.address) or Mark.of(row)
-
-    def reason(self, row: Row) -> str:
-        """Return where it waited."""
-        return row.source
-
-    def charge(self, case: Case, row: Row) -> None:  # noqa: ARG002
-        """Count it."""
-        case.dead += 1
-
-    def tell(self, case: Case, at: int) -> Told:
-        """Tell it."""
-        return Told(
-            f"{times(case.dead, 'message')} expired unsent in {case.lasted(at)}",
-            f"they waited in {case.reason}, longer than their sender had set",
-            "see what kept them there (`statecore why`), or pass a longer `expires` to send",
-            Cost(dead=case.dead),
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from statecore.system import IN_LANES
 from statecore.units import SECONDS
 from statecore_journal.incidents.cases import Waiting
 from statecore_journal.incidents.model import Incident, Monitor, Row
@@ -12,7 +13,7 @@ from statecore_journal.reader import Reader, open_reader
 
 log = logging.getLogger("statecore")
 
-PAGE: Final = 20_000
+PAGE: Final = 5_000
 """Rows read at a time. Between two pages the file is closed, so a gateway that writes it can start its log anew."""
 
 Make = Callable[[], Monitor]
@@ -147,7 +148,7 @@ def rows(
         until: up to this position.
         wanted: tells by its name whether an event is wanted.
     """
-    chats, lags = Chats(), Lags()
+    chats, lags = Chats(source), Lags()
     end = 2**63 - 1 if until is None else until
     known: dict[str, bool] = {}
     while page := _page(source, after, end):
@@ -155,7 +156,7 @@ def rows(
             event = columns[5]
             if event not in known:
                 known[event] = wanted(event) or event in Chats.BEGIN
-            shifted = lags.shifted(columns[3].split("/", 2)[1], columns[2] - columns[1])
+            shifted = lags.shifted(_account(columns[3]), columns[2] - columns[1])
             if known[event] or shifted is not None:
                 row = Row(*columns)
                 row.chat = chats.of(row)
@@ -164,6 +165,10 @@ def rows(
             elif columns[7] in Chats.ENDS:
                 chats.forget(columns[3])
         after = page[-1][0]
+
+
+def _account(address: str) -> str:
+    return address.partition("/")[2].partition("/")[0]
 
 
 def _page(source: Reader, after: int, end: int) -> Sequence[tuple[Any, ...]]:
@@ -203,12 +208,17 @@ class Lags:
 
 
 class Chats:
-    """Which chat a delivery or a receipt belongs to: its first row says, and it is forgotten with its last."""
+    """Which chat a delivery or a receipt belongs to: its first row says, and it is forgotten with its last.
+
+    Args:
+        source: the journal, which is asked where the first row is not among those that are read.
+    """
 
     BEGIN: Final = frozenset({"Accepted", "Received"})
     ENDS: Final = frozenset({"delivered", "expired", "purged", "done"})
 
-    def __init__(self) -> None:
+    def __init__(self, source: Reader) -> None:
+        self._source = source
         self._chats: dict[str, str] = {}
 
     def of(self, row: Row) -> str:
@@ -220,9 +230,16 @@ class Chats:
             if row.target not in self.ENDS:
                 self._chats[row.address] = chat
             return chat
+        if row.address not in self._chats and row.machine in IN_LANES and row.source not in self.ENDS:
+            self._chats[row.address] = self._asked(row.address)
         if row.target in self.ENDS:
             return self._chats.pop(row.address, "")
         return self._chats.get(row.address, "")
+
+    def _asked(self, address: str) -> str:
+        with self._source.reading() as connection:
+            found = connection.execute("select chat from instances where address = ?", (address,)).fetchone()
+        return "" if found is None else str(found[0])
 
     def forget(self, address: str) -> None:
         """Forget one that is over."""

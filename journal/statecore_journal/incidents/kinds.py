@@ -5,7 +5,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any, Final
 
-from statecore_journal.incidents import deliveries, handling, links, machinery, processes, refusals
+from statecore_journal.incidents import deliveries, handling, links, losses, machinery, processes, refusals, sessions
 from statecore_journal.incidents.finding import Make
 
 GROUP: Final = "statecore.monitors"
@@ -23,17 +23,17 @@ KINDS: Final[Mapping[str, Any]] = MappingProxyType(
             deliveries.HeadOfLineWait,
             deliveries.SendFailures,
             deliveries.UnknownOutcomes,
-            deliveries.DeadLetters,
-            deliveries.ExpiredMessages,
+            losses.DeadLetters,
+            losses.ExpiredMessages,
             links.Outage,
             links.DnsFailure,
             links.Flapping,
             links.Zombie,
-            links.CredentialsRefused,
-            links.CompetingConsumer,
-            links.Rejected,
-            links.ResumeLoop,
-            links.SessionBudget,
+            sessions.CredentialsRefused,
+            sessions.CompetingConsumer,
+            sessions.Rejected,
+            sessions.ResumeLoop,
+            sessions.SessionBudget,
             links.InstantEmpty,
             processes.RestartRace,
             processes.DrainCutOff,

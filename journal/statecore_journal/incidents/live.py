@@ -21,7 +21,7 @@ from statecore_journal.reader import Reader
 
 log = logging.getLogger("statecore")
 
-UNSEEN_MAX: Final = 4096
+UNSEEN_MAX: Final = 64
 """Units that may be on the list before it is looked through at once: what they hold is kept that long."""
 
 ASK_EVERY: Final = 5 * SECONDS
@@ -29,6 +29,9 @@ ASK_EVERY: Final = 5 * SECONDS
 
 OVER_MAX: Final = 1024
 """Incidents that are over and remembered as told; a monitor may speak of one again when the next one begins."""
+
+TOLD_MAX: Final = 10
+"""Incidents of one kind that are told one by one at a time."""
 
 PAST: Final = 2000
 """Rows from before this process that are read first, so that what goes on is known over a restart."""
@@ -52,6 +55,7 @@ class LiveMonitors:
         self._over: OrderedDict[tuple[str, str, int], None] = OrderedDict()  # those that were told to their end
         self._names: dict[type[Event], str | None] = {}
         self._lags = Lags()
+        self._news: list[Incident] = []
         self._asked_at = 0
         self._journal: Reader | None = None
         self._complete = 0  # up to this row nothing was missed
@@ -76,6 +80,7 @@ class LiveMonitors:
         except JournalError as error:
             log.warning("what went on before this process began is not known: %s", error)
         self._ask(now)
+        self._flush()
 
     def take(self, unit: Unit, first: int) -> None:
         """Take note of a committed unit.
@@ -99,6 +104,7 @@ class LiveMonitors:
         if now - self._asked_at >= ASK_EVERY:
             self._asked_at = now
             self._ask(now)
+        self._flush()
 
     def going_on(self) -> list[Incident]:
         """Return the incidents that go on now, oldest first."""
@@ -176,10 +182,10 @@ class LiveMonitors:
             news = identity not in self._open and identity not in self._over
             self._open[identity] = incident
             if news:
-                self._tell(incident)
+                self._news.append(incident)
         elif identity not in self._over:
             if identity not in self._open:  # it was certain only when it was over
-                self._tell(incident)
+                self._news.append(incident)
             self._end(incident)
 
     def _end(self, incident: Incident) -> None:
@@ -192,8 +198,15 @@ class LiveMonitors:
                 "account %s: %s of #%d is over: %s", incident.account, incident.kind, incident.first, incident.summary
             )
 
-    def _tell(self, incident: Incident) -> None:
-        log.warning(
-            "account %s: %s since #%d: %s; %s",
-            incident.account, incident.kind, incident.first, incident.summary, incident.advice,
-        )  # fmt: skip
+    def _flush(self) -> None:
+        """Say what is news. Where the platform of a thousand accounts is down, a thousand lines tell nobody anything."""
+        news, self._news = self._news, []
+        for kind in dict.fromkeys(incident.kind for incident in news):
+            same = [incident for incident in news if incident.kind == kind]
+            for incident in same[:TOLD_MAX]:
+                log.warning(
+                    "account %s: %s since #%d: %s; %s",
+                    incident.account, kind, incident.first, incident.summary, incident.advice,
+                )  # fmt: skip
+            if len(same) > TOLD_MAX:
+                log.warning("%s of %d accounts more; `statecore incidents` names them", kind, len(same) - TOLD_MAX)

@@ -210,6 +210,8 @@ class LeaseConflict(Repeating):
 
     def see(self, row: Row) -> Iterable[Incident]:
         """Take in the next row."""
+        if row.machine not in TIES:
+            return ()
         takes = self._takes.setdefault(row.address, [])
         boot = str(row.get("boot", ""))
         takes.append((boot, row.source != "closed", Mark.of(row)))

@@ -120,7 +120,7 @@ async def play(path: Path, folder: Path, *, brief: bool, quiet: bool) -> list[Sc
         stage = Stage(sim, sim.add_bot("0a1b2c3d4e5f@im.bot", TOKEN), qq, path, folder, brief)
         stage.display = Display(path, Phones(stage.delivered, stage.refused), quiet=quiet)
         nursery.start_soon(stage.display.run)
-        async with open_gateway(path, stage.accounts(), options=Options(), signals=False) as gateway:
+        async with open_gateway(path, stage.accounts(), options=Options(incidents="off"), signals=False) as gateway:
             for user in USERS:
                 sim.say(stage.bot, user, "hello")
             acts: tuple[Callable[[Stage, Gateway], Awaitable[Scene]], ...] = (_storm, _outlast, _stale)
@@ -210,7 +210,9 @@ async def _handover(stage: Stage) -> Scene:
     second: trio.Process | None = None
     try:
         async with stage.measured(scene):
-            async with open_gateway(stage.path, stage.accounts(), options=Options(), signals=False) as first:
+            async with open_gateway(
+                stage.path, stage.accounts(), options=Options(incidents="off"), signals=False
+            ) as first:
                 with (stage.folder / "second.log").open("wb") as log:
                     second = await trio.lowlevel.open_process(command, stdout=log, stderr=log)
                 await trio.sleep(seconds / 2)
@@ -242,7 +244,10 @@ async def _busy_loop(stage: Stage) -> Scene:
         f"QQ closes the connection, and for {seconds:.0f} s neither its gateway nor its address can be had. Two people write "
         "meanwhile. One program went round in circles on the closed socket, at 93 % of a core, and called itself connected.",
     )
-    async with open_gateway(stage.path, stage.accounts(), signals=False) as gateway, trio.open_nursery() as nursery:
+    async with (
+        open_gateway(stage.path, stage.accounts(), options=Options(incidents="off"), signals=False) as gateway,
+        trio.open_nursery() as nursery,
+    ):
         nursery.start_soon(_echo, gateway)
         with trio.move_on_after(20):
             await stage.qq.wait_until(stage.qq.is_up)
