@@ -117,6 +117,7 @@ def test_an_event_shows_what_led_to_it_and_what_it_set_off(window: Window, storm
     In the list, in the details, and as arrows. The chain goes back to the event from outside.
     """
     found = storm.find("PartRefused")
+    window.page.set_viewport_size({"width": 1280, "height": 1600})  # so that all of them are in sight
     page = window.open(f"{storm_report.as_uri()}#seq={found.seq}")
     at(page, found.seq)
 

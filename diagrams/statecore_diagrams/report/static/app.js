@@ -1,7 +1,7 @@
 // What the page shows, and what can be done to it. Views read `state` and call these; nothing else changes it.
 import { latest } from "./source.js";
 
-const ROWS_AROUND = 80;
+const ROWS_AROUND = 40;
 const ROWS_MORE = 200;
 const ROWS_KEPT = 1200;
 const EFFECTS_MOST = 300;

@@ -53,6 +53,14 @@ function laidOut(edges, states) {
   return picture;
 }
 
+// Read the pictures that came with the page, one at a time, before anybody waits for one.
+export async function readPictures(app) {
+  for (const [machine, about] of Object.entries(app.state.head.machines)) {
+    if (about.svg) await pictured(app, machine);
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
 async function pictured(app, machine) {
   const about = app.state.head.machines[machine];
   const picture = (about?.svg && drawn(about.svg)) || laidOut(await app.ask("edges", { machine }), about?.states.map(({ name }) => name) ?? []);

@@ -1,6 +1,7 @@
 // Where the page begins.
 import { App } from "./app.js";
 import { listen } from "./keys.js";
+import { readPictures } from "./machine.js";
 import { Live, Packed } from "./source.js";
 import { Page } from "./views.js";
 
@@ -18,6 +19,7 @@ async function begin() {
   const source = head.live ? new Live(head) : new Packed(head);
   await source.open((share) => say(`Reading the journal … ${Math.round(share * 100)} %`));
   const app = new App(source);
+  await readPictures(app);
   await app.start();
   host.replaceChildren();
   const show = () => preact.render(preact.h(Page, { app }), host);
