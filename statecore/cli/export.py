@@ -94,7 +94,7 @@ def export(
         raise click.UsageError("say where to: -o FILE, or --json for standard output")
     if plain and (keep or keep_accounts or shift):
         raise click.UsageError("--plain hides nothing, so there is nothing to keep or to shift")
-    how = How(plain=plain, keep=keep, keep_accounts=keep_accounts, shift=shift, packages=_packages())
+    how = How(plain=plain, keep=keep, keep_accounts=keep_accounts, shift=shift, packages=packages())
     cut = _cut(journal, account, chat, since, until)
     if output is None:
         for line in lines(journal, how=how, cut=cut):
@@ -129,7 +129,7 @@ def _plural(name: str, count: int) -> str:
     return name if count == 1 else SEVERAL.get(name, f"{name}s")
 
 
-def _packages() -> tuple[str, ...]:
+def packages() -> tuple[str, ...]:
     """Return the packages whose source says which words may stay: ours, and those of the platforms."""
     from importlib.metadata import entry_points
 

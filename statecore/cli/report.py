@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from statecore.cli.common import AS_JSON, JOURNAL, TEXT, print_json
-from statecore.cli.export import PLACE, _cut, _packages
+from statecore.cli.export import PLACE, _cut, packages
 
 
 @click.command(
@@ -45,7 +45,7 @@ def report(
     from statecore_diagrams.report import write_report
 
     cut = _cut(journal, account, chat, since, until)
-    found = write_report(journal, output, cut=cut, plain=plain, force=force, packages=_packages())
+    found = write_report(journal, output, cut=cut, plain=plain, force=force, packages=packages())
     if as_json:
         print_json(found)
         return

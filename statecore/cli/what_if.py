@@ -14,7 +14,7 @@ BAR: Final = 28
 """Characters of the longest bar of a plot."""
 
 
-class _Assignment(click.ParamType[tuple[str, str]]):
+class Assignment(click.ParamType[tuple[str, str]]):
     """KEY=VALUE."""
 
     name = "assignment"
@@ -43,10 +43,10 @@ that the journal can be believed.
 )
 @JOURNAL
 @click.option(
-    "--set", "sets", type=_Assignment(), multiple=True, metavar="KEY=VALUE", help="A setting that is to be another."
+    "--set", "sets", type=Assignment(), multiple=True, metavar="KEY=VALUE", help="A setting that is to be another."
 )
 @click.option(
-    "--sweep", "sweeps", type=_Assignment(), multiple=True, metavar="KEY=V1,V2,...",
+    "--sweep", "sweeps", type=Assignment(), multiple=True, metavar="KEY=V1,V2,...",
     help="A setting that is to take each of these values; with several, every combination.",
 )  # fmt: skip
 @click.option("--account", "account", help="Only this account.")
@@ -70,13 +70,13 @@ def what_if(
     from statecore_journal.whatif import grid, split_changes, subjects
 
     known = {name: point.load() for name, point in platforms().items()}
-    fixed = split_changes(_once(sets))
-    swept = {key: _values(key, text) for key, text in _once(sweeps).items()}
+    fixed = split_changes(once(sets))
+    swept = {key: _values(key, text) for key, text in once(sweeps).items()}
     accounts = _concerned(account, fixed, split_changes(dict.fromkeys(swept, "")))
     with subjects(journal, accounts, known) as found:
         compared = []
         for point in grid(swept):
-            changes = split_changes(_once(sets) | point)
+            changes = split_changes(once(sets) | point)
             for subject in found:
                 name = subject.recording.account
                 if not swept or any(name in split_changes({key: ""}) for key in point):
@@ -90,7 +90,8 @@ def what_if(
             _show(one)
 
 
-def _once(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+def once(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Return settings by key; each may be given once."""
     found: dict[str, str] = {}
     for key, value in pairs:
         if key in found:

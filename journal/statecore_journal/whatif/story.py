@@ -12,11 +12,13 @@ there when it is not said to be away. Times are seconds from the beginning.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import orjson
 
+from statecore.errors import StatecoreError
 from statecore.events import Event
 from statecore.machines import connection, delivery
 from statecore.platform import Batch, Message
@@ -26,11 +28,12 @@ from statecore.system import Address
 from statecore.units import SECONDS
 from statecore_journal.incidents import Incident, Row, Watch, installed
 from statecore_journal.incidents.finding import Chats, made
+from statecore_journal.reader import open_reader
 from statecore_journal.whatif.answers import CARRIED
 from statecore_journal.whatif.model import FOR_EVER as FOR_EVER_NS
-from statecore_journal.whatif.model import HOLD, KINDS, TOOK, Facts, Platform, Span
+from statecore_journal.whatif.model import HOLD, KINDS, TOOK, Facts, Platform, Span, facts
 from statecore_journal.whatif.outcome import Outcome, outcome
-from statecore_journal.whatif.recording import Outside, Recording
+from statecore_journal.whatif.recording import Outside, Recording, read
 from statecore_journal.whatif.run import Happened, Latencies, Run
 
 ORIGIN: Final = 1_790_000_000 * SECONDS
@@ -486,6 +489,23 @@ def _first(one: Sequence[Any]) -> Any:
 # ---- from a recording ------------------------------------------------------------------------------------------------
 
 
+def recorded_story(path: str | Path, account: str) -> Story:
+    """Read an account from a journal, as a story.
+
+    Raises:
+        StatecoreError: it was never started as far as the journal goes back.
+        NotAJournal, JournalTooNew, JournalCorrupt, JournalError, CodecError: see there.
+    """
+    with open_reader(path) as reader, reader.reading() as opened:
+        recording = read(opened, account)
+    starts = [item.event for item in recording.outside if isinstance(item.event, connection.Started)]
+    if not starts:
+        raise StatecoreError(
+            f"account {account} was not started since the journal was pruned, so there is nothing to tell"
+        )
+    return story_of(recording, facts(recording), starts[-1].settings)
+
+
 def story_of(
     recording: Recording, known: Facts, settings: str, platforms: Mapping[str, type[Any]] | None = None
 ) -> Story:
@@ -594,4 +614,4 @@ def _retell(story: Story, item: Outside, second: Callable[[int], float]) -> None
             story.happens(at, item.address, event)
 
 
-__all__ = ["FOR_EVER", "Played", "Story", "Telling", "story_of"]
+__all__ = ["FOR_EVER", "Played", "Story", "Telling", "recorded_story", "story_of"]
