@@ -139,8 +139,8 @@ def _show(one: Any) -> None:
     out = console()
     told = ", ".join(f"{key} = {value}" for key, value in one.changes.items()) or "nothing changed"
     out.print(Text(f"\n{one.account}: ", style="bold").append(told, style="not bold"))
-    if one.reproduced is not None:
-        where = _place(one.reproduced, one.began)
+    if one.strayed is not None:
+        where = _place(one.strayed, one.began)
         out.print(
             Text(f"  With nothing changed this code does not do what was recorded, from {where} on.", style="yellow")
         )
@@ -163,7 +163,7 @@ def _show_parting(one: Any) -> None:
     if one.parting is None:
         out.print(f"  All {one.rows} transitions are as they were recorded.")
         return
-    out.print(f"  They part at {_place(one.parting, one.began)}:")
+    out.print(f"  They part at {_place(one.parting.at, one.began)}:")
     for label, step in (("recorded", one.parting.recorded), ("would be", one.parting.computed)):
         line = Text(f"    {label}  ")
         if step is None:
@@ -178,8 +178,8 @@ def _show_parting(one: Any) -> None:
         out.print(f"  Counterfactual from {since} on: from there it rests on answers that are not on record.")
 
 
-def _place(parting: Any, began: int) -> str:
-    return f"{show_duration(max(0, parting.at - began))} after the start"
+def _place(at: int, began: int) -> str:
+    return f"{show_duration(max(0, at - began))} after the start"
 
 
 def _value(name: str, value: Any) -> str:
@@ -189,10 +189,10 @@ def _value(name: str, value: Any) -> str:
 
 
 def _as_json(one: Any) -> dict[str, Any]:
-    shown = {key: value for key, value in plain(one).items() if key not in ("steps", "parting", "reproduced")}
+    shown = {key: value for key, value in plain(one).items() if key not in ("steps", "parting", "strayed")}
     return {
         **shown,
-        "reproduced": one.reproduced is None,
+        "reproduced": one.strayed is None,
         "parting": None if one.parting is None else _parting_as_json(one.parting),
     }
 

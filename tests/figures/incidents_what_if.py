@@ -34,7 +34,7 @@ def what_if_speed() -> Measured:
             began = default_timer()
             changed = what_if(path, CHANGES, PLATFORMS)
             took.append(default_timer() - began)
-    reproduced = same.rows if same.reproduced is None and same.parting is None else 0
+    reproduced = same.rows if same.strayed is None and same.parting is None else 0
     middle, found = sorted(took)[RUNS // 2], changed[0]
     return Measured(
         f"{middle:.2f} s for {found.rows} events, {reproduced} of {same.rows} transitions reproduced with nothing changed",

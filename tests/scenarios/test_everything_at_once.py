@@ -245,4 +245,4 @@ def test_in_the_end_everything_is_where_it_belongs(stage: Stage, seed: int) -> N
     assert len(book.of("delivery", "delivered")) > 100
     assert len(book.events("Started")) > 5
     for account in what_if(stage.path, {}, PLATFORMS):  # and run again on its record, it is the same row by row
-        assert (account.reproduced, account.parting) == (None, None)
+        assert (account.strayed, account.parting) == (None, None)

@@ -50,7 +50,7 @@ def test_with_nothing_changed_every_transition_is_as_it_was_recorded(refusal: St
     """
     found = ask(refusal)
 
-    assert (found.reproduced, found.parting, found.modelled) == (None, None, None)
+    assert (found.strayed, found.parting, found.modelled) == (None, None, None)
     assert found.recorded == found.changed
     assert (found.recorded.delivered, found.recorded.refused) == (20, len(refusal.server.refusals))
 
@@ -91,7 +91,7 @@ def test_a_session_with_reviews_handlers_and_a_crash_is_reproduced(stage: Stage)
     stage.run(main)
 
     (found,) = what_if(stage.path, {}, PLATFORMS)
-    assert (found.reproduced, found.parting) == (None, None)
+    assert (found.strayed, found.parting) == (None, None)
     assert found.recorded.delivered >= 2
 
 

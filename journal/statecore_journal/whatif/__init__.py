@@ -41,7 +41,7 @@ class Compared:
         changes: settings that were changed, by the key below the account.
         rows: how many transitions are recorded.
         began: when the run begins, in ns of the gateway's clock.
-        reproduced: where running it again with nothing changed parts from the record; None if it does nowhere, as it should.
+        strayed: when running it again with nothing changed leaves the record, in ns; None if it never does, as it should be.
         recorded: what it came to.
         changed: what it would have come to.
         parting: the first transition that would have been another; None if nothing would.
@@ -53,7 +53,7 @@ class Compared:
     changes: Mapping[str, str]
     rows: int
     began: int
-    reproduced: Parting | None
+    strayed: int | None
     recorded: Outcome
     changed: Outcome
     parting: Parting | None
@@ -68,14 +68,16 @@ class Subject:
     Args:
         recording: what came from outside.
         latencies: how long things took.
-        reproduced: see `Compared`.
+        strayed: see `Compared`.
         platforms: classes of accounts by the platform's name.
+        happened: every transition on record.
     """
 
     recording: Recording
     latencies: Latencies
-    reproduced: Parting | None
+    strayed: int | None
     platforms: Mapping[str, type[Any]]
+    happened: tuple[Happened, ...] = attrs.field(repr=False)
 
     def ask(self, changes: Mapping[str, str], assume: Literal["seen", "worst"] = "seen") -> Compared:
         """Run it again with some settings changed.
@@ -88,23 +90,23 @@ class Subject:
             ConfigError: a key is unknown, or a value is absurd.
         """
         restored = _restorer(self.recording.account, changes, self.platforms)
+        before = _renewed_before(self.recording.account, self.platforms)
+        was, began = self.happened, self.happened[0].at
         with _no_collection():
             model = Platform(facts(self.recording, worst=assume == "worst"))
-            run = Run(self.recording, restored, self.latencies, model, _renewed_before(self)).run()
-        was, found = _recorded(self.recording), run.happened
-        began = was[0].at
-        return Compared(
-            account=self.recording.account,
-            changes=dict(changes),
-            rows=len(was),
-            began=began,
-            reproduced=self.reproduced,
-            recorded=outcome(was, began, self.recording.ends),
-            changed=outcome(found, began, run.ended),
-            parting=parting(was, found),
-            modelled=next((one.at for one in run.happened if one.modelled), None),
-            steps=tuple(found),
-        )
+            run = Run(self.recording, restored, self.latencies, model, before).run()
+            return Compared(
+                account=self.recording.account,
+                changes=dict(changes),
+                rows=len(was),
+                began=began,
+                strayed=self.strayed,
+                recorded=outcome(was, began, self.recording.ends),
+                changed=outcome(run.happened, began, run.ended),
+                parting=parting(was, run.happened),
+                modelled=next((one.at for one in run.happened if one.modelled), None),
+                steps=tuple(run.happened),
+            )
 
 
 @contextmanager
@@ -119,10 +121,6 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _recorded(recording: Recording) -> list[Happened]:
-    return [as_happened(row) for row in recording.rows]
-
-
 def _restorer(account: str, changes: Mapping[str, str], platforms: Mapping[str, type[Any]]) -> Any:
     @lru_cache(maxsize=64)
     def restored(text: str) -> Restored:
@@ -131,8 +129,8 @@ def _restorer(account: str, changes: Mapping[str, str], platforms: Mapping[str, 
     return restored
 
 
-def _renewed_before(subject: "Subject") -> Any:
-    restored = _restorer(subject.recording.account, {}, subject.platforms)
+def _renewed_before(account: str, platforms: Mapping[str, type[Any]]) -> Any:
+    restored = _restorer(account, {}, platforms)
     return lambda text: restored(text).policies.sessions.renew_before
 
 
@@ -154,10 +152,9 @@ def _subject(source: Connection, account: str, platforms: Mapping[str, type[Any]
         raise StatecoreError(
             f"account {account} was not started since the journal was pruned, so there is nothing to run"
         )
-    subject = Subject(found, Latencies(), None, platforms)
-    followed = Run(found, _restorer(account, {}, platforms), renewed_before=_renewed_before(subject)).run()
-    parted = parting(_recorded(found), followed.happened)
-    return attrs.evolve(subject, latencies=followed.latencies, reproduced=parted)
+    restored = _restorer(account, {}, platforms)
+    run = Run(found, restored, renewed_before=_renewed_before(account, platforms)).run()
+    return Subject(found, run.latencies, run.strayed_at, platforms, tuple(map(as_happened, found.rows)))
 
 
 def split_changes(changes: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -43,7 +43,7 @@ from statecore.platform import (
 from statecore.system import Address, Request
 from statecore.ties import Crash
 from statecore.units import DAYS, MILLISECONDS, SECONDS
-from statecore_journal.whatif.recording import Answer, Key, Recording
+from statecore_journal.whatif.recording import Answer, Recording
 
 TOOK: Final = 100 * MILLISECONDS
 """How long an answer takes, where none of its kind is on record."""
@@ -138,8 +138,8 @@ def facts(recording: Recording, *, worst: bool = False) -> Facts:
                 heard.setdefault(Address.parse(row.address).key, []).append(row.at)
     for key, answer in recording.answers.items():
         if isinstance(answer.effect, SendPart):
-            sends.append((answer, chats.get(key.address, "")))
-        elif answer.effect is not None and key.address == recording.tie:
+            sends.append((answer, chats.get(key[0], "")))
+        elif answer.effect is not None and key[0] == recording.tie:
             ties.append(answer)
     sends.sort(key=lambda pair: pair[0].seq)
     ties.sort(key=lambda answer: answer.seq)
@@ -190,7 +190,7 @@ def _handling(recording: Recording) -> dict[str, tuple[tuple[str | None, int], .
     found: dict[str, list[tuple[str | None, int]]] = {}
     for row in recording.rows:
         if isinstance(row.event, inbound.Handed):
-            answer = recording.handled.get(Key(row.address, row.after.version))
+            answer = recording.handled.get((row.address, row.after.version))
             end = (None, FOR_EVER) if answer is None else (answer.result, answer.at - answer.asked)
             found.setdefault(row.address, []).append(end)
     return {address: tuple(ends) for address, ends in found.items()}
@@ -200,7 +200,7 @@ def _hung(recording: Recording, chats: Mapping[str, str]) -> dict[tuple[str, boo
     """Return when what was sent to a chat was never answered."""
     found: dict[tuple[str, bool], list[Span]] = {}
     for row in recording.rows:
-        key = Key(row.address, row.after.version)
+        key = (row.address, row.after.version)
         if (
             row.after.state in delivery.SENDING
             and row.after.entered == row.after.version
@@ -215,7 +215,7 @@ def _hung(recording: Recording, chats: Mapping[str, str]) -> dict[tuple[str, boo
 def _deaf(recording: Recording) -> tuple[Span, ...]:
     found: list[Span] = []
     for row in recording.rows:
-        key = Key(row.address, row.after.version)
+        key = (row.address, row.after.version)
         if row.after.state == "beating" and row.after.entered == row.after.version and key not in recording.answers:
             left = recording.left.get(key)
             if left is not None and left - row.at > SLACK:

@@ -50,11 +50,8 @@ class Row(NamedTuple):
     cause: int | None
 
 
-class Key(NamedTuple):
-    """An attempt: of which instance, and at which version it was asked for."""
-
-    address: str
-    entered: int
+Key = tuple[str, int]
+"""An instance and a version of it: at which it was, or at which it asked for an attempt."""
 
 
 class Answer(NamedTuple):
@@ -180,11 +177,11 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
             recording.firsts[row.address] = (row.at, row.event)
         seqs[row.address] = row.seq
         if row.after.entered == row.after.version:
-            asked[Key(row.address, row.after.version)] = row.at
-            recording.left[Key(row.address, row.before.entered)] = row.at
+            asked[(row.address, row.after.version)] = row.at
+            recording.left[(row.address, row.before.entered)] = row.at
         if started:
             recording.rows.append(row)
-            recording.following[Key(row.address, row.before.version)] = row
+            recording.following[(row.address, row.before.version)] = row
             answers.note(row)
     if started:
         _sort(recording, answers, replays)
@@ -231,14 +228,14 @@ def _sort(recording: Recording, answers: "Answers", replays: Mapping[str, Replay
     asked = recording.asked
     for row in recording.rows:
         event, machine = row.event, row.address.partition("/")[0]
-        key = Key(row.address, row.before.entered)
+        key = (row.address, row.before.entered)
         match event:
             case Elapsed():
                 due = getattr(row.before.data, event.timer, None)
                 if due is not None:
                     recording.elapsed.setdefault(due, (row.at, row.seq))
             case Late():
-                key = Key(row.address, event.of)
+                key = (row.address, event.of)
                 recording.answers.setdefault(key, _answer(row, key, asked, None, "", answers.late(event)))
             case Broken(how="interrupted" | "drained"):
                 pass

@@ -170,6 +170,7 @@ class Run:
         self.follows = latencies is None
         self.latencies = latencies if latencies is not None else Latencies()
         self.happened: list[Happened] = []
+        self._strayed = NEVER
         self._restored = restored
         self._renewed_before = renewed_before
         self._renewal = 0
@@ -186,7 +187,7 @@ class Run:
         self._delayed: set[Key] = set()
         self._drained_since: int | None = None
         self._modelled = False
-        self._known = {Key(row.address, row.after.version) for row in recording.rows}
+        self._known = {(row.address, row.after.version) for row in recording.rows}
         self._ends = recording.ends
         self._lives = _lives(recording.rows)
         self._tie_state = "closed"
@@ -221,11 +222,25 @@ class Run:
         for _ in range(STEPS_MAX):
             step = self._next()
             if step is None:
+                self._look_for_missing()
                 return self
             at, happen = step
             self._clock.at = max(self._clock.at, at)
             happen()
         raise RuntimeError("the run goes in a circle")
+
+    def _look_for_missing(self) -> None:
+        """Note the first row on record that did not happen."""
+        if self.follows and len(self._moved) < len(self.recording.rows):
+            rows = self.recording.rows
+            missing = next((row for row in rows if (row.address, row.before.version) not in self._moved), None)
+            if missing is not None:
+                self._strayed = min(self._strayed, missing.at)
+
+    @property
+    def strayed_at(self) -> int | None:
+        """When a run that followed the record first left it, in ns; None if it never did."""
+        return None if self._strayed == NEVER else self._strayed
 
     @property
     def ended(self) -> int:
@@ -308,7 +323,7 @@ class Run:
         if self.follows and row is None:
             return free, NEVER, self._pump
         chat = account.outbox.next_chat(self._clock.at) if row is None else None
-        key = self._head_key(lanes, chat) if chat is not None else Key(row.address, row.before.version) if row else None
+        key = self._head_key(lanes, chat) if chat is not None else (row.address, row.before.version) if row else None
         if self._free is None or self._free[0] != key or free > self._clock.at:
             self._free = key, free
         if row is not None:
@@ -346,7 +361,7 @@ class Run:
         rows = self._turns[lanes.machine]
         while rows:
             row = rows[-1]
-            if Key(row.address, row.before.version) in self._moved:
+            if (row.address, row.before.version) in self._moved:
                 rows.pop()
                 continue
             chat = self._of_run().system.instance(row.address).chat
@@ -364,7 +379,7 @@ class Run:
             return None
         if self._drained_since is None:
             self._drained_since = self._clock.at
-        row = self.recording.following.get(Key(account.address, tie.version))
+        row = self.recording.following.get((account.address, tie.version))
         seq = row.seq if row is not None else NEVER
         if self.follows:
             if row is not None and isinstance(row.event, connection.Drained):
@@ -380,7 +395,7 @@ class Run:
         head = lanes.head(chat)
         if head is None or self._account is None:
             return None
-        return Key(head.address, self._account.system.snapshot(head.address).version)
+        return (head.address, self._account.system.snapshot(head.address).version)
 
     def _recorded(self, lanes: Lanes, chat: str, kinds: tuple[type, ...]) -> Row | None:
         """Return what is on record as the next event of the first of a lane, if it is of these kinds."""
@@ -396,19 +411,18 @@ class Run:
         """Return the chats of lanes whose turn it could be now."""
         if not self.follows:
             return lanes.ready if lanes.machine == "delivery" else [c for c in lanes.ready if self._is_handed(lanes, c)]
-        found = [chat for chat in lanes.ready if self._had_its_turn(lanes, chat)]
-        if lanes.machine == "delivery" and not self._probes():
-            first = found[0] if found else None
+        kinds = (delivery.Turn, delivery.Held) if lanes.machine == "delivery" else (inbound.Handed,)
+        row = self._first_recorded(lanes, kinds)
+        first = None
+        if row is not None and row.at <= self._clock.at:
+            first = self._of_run().system.instance(row.address).chat
+        if lanes.machine == "delivery" and first != next(iter(lanes.ready), None) and not self._probes():
             self._note_skipped(lanes, itertools.takewhile(lambda chat: chat != first, lanes.ready))
-        return found
+        return () if first is None else (first,)
 
     def _is_handed(self, lanes: Lanes, chat: str) -> bool:
         at = self._handed_at(lanes, chat)
         return at is not None and at <= self._clock.at
-
-    def _had_its_turn(self, lanes: Lanes, chat: str) -> bool:
-        row = self._recorded(lanes, chat, (delivery.Turn, delivery.Held, inbound.Handed))
-        return row is not None and row.at <= self._clock.at
 
     def _probes(self) -> bool:
         """Tell whether the next one out probes for the account, so that it may be any."""
@@ -421,7 +435,7 @@ class Run:
             row = self._recorded(lanes, chat, (delivery.Turn, delivery.Held))
             if row is not None:
                 since = self._since.get((lanes.machine, chat), self._clock.at)
-                self.latencies.offers[Key(row.address, row.before.version)] = self._clock.at - since
+                self.latencies.offers[(row.address, row.before.version)] = self._clock.at - since
 
     def offered(self, lanes: "_Lanes", chat: str) -> bool:
         """Take note that a lane's first may have its turn; tell whether it is known only later."""
@@ -502,7 +516,7 @@ class Run:
     def _is_held(self, address: str) -> bool:
         """Tell whether a receipt outlived the driver, because its handler did."""
         held = self._store.load(address)
-        row = self.recording.following.get(Key(address, held.version)) if held is not None else None
+        row = self.recording.following.get((address, held.version)) if held is not None else None
         return row is None or getattr(row.event, "error", None) not in ENDED_WITH_PROCESS
 
     def _accept(self, address: str, event: delivery.Accepted) -> None:
@@ -529,7 +543,7 @@ class Run:
         account.outbox.pump(unit)
         if self.follows and unit.entries:
             first = unit.entries[0]
-            key = Key(first.address, first.decision.snapshot.version - 1)
+            key = (first.address, first.decision.snapshot.version - 1)
             self.latencies.turns.update({free: unit.now for free in self._frees if free[0] == key})
             self._frees.clear()
         self._free = None
@@ -564,25 +578,39 @@ class Run:
         first = self._seq + 1
         self._seq += len(unit.entries)
         self._store.append(unit, first)
+        if self.follows:
+            self._compare(unit)
         for seq, entry in enumerate(unit.entries, start=first):
             decision, cause = entry.decision, entry.cause
-            self.happened.append(
-                Happened(
-                    unit.now, entry.address, decision.snapshot.version, name_of(entry.event), entry.event, entry.source,
-                    decision.snapshot.state, decision.outcome.kind, self._modelled, seq,
-                    cause if cause > 0 else first - cause - 1 if cause else None,
-                )
-            )  # fmt: skip
-            self._arm(entry.due, entry.address)
-            if self.follows:
-                self._moved.add(Key(entry.address, decision.snapshot.version - 1))
+            if not self.follows:
+                self.happened.append(
+                    Happened(
+                        unit.now, entry.address, decision.snapshot.version, name_of(entry.event), entry.event, entry.source,
+                        decision.snapshot.state, decision.outcome.kind, self._modelled, seq,
+                        cause if cause > 0 else first - cause - 1 if cause else None,
+                    )
+                )  # fmt: skip
+            if entry.due is not None:
+                heapq.heappush(self._timers, (entry.due, entry.address))
             if entry.machine.name == "delivery":
                 (self._live.add if entry.live else self._live.discard)(entry.address)
         return first
 
-    def _arm(self, due: int | None, address: str) -> None:
-        if due is not None:
-            heapq.heappush(self._timers, (due, address))
+    def _compare(self, unit: Unit) -> None:
+        """Note which rows on record these are, and the first that differs."""
+        for entry in unit.entries:
+            snapshot = entry.decision.snapshot
+            key = (entry.address, snapshot.version - 1)
+            self._moved.add(key)
+            row = self.recording.following.get(key)
+            if (
+                row is None
+                or row.at != unit.now
+                or row.event != entry.event
+                or row.after.state != snapshot.state
+                or row.before.state != entry.source
+            ):
+                self._strayed = min(self._strayed, unit.now if row is None else min(row.at, unit.now))
 
     def _commit(self, unit: Unit) -> None:
         if not unit.entries:
@@ -597,13 +625,13 @@ class Run:
                 self._ask(request, unit.now, first + request.entry)
         for entry in unit.entries:
             if isinstance(entry.event, inbound.Handed):
-                self._ask_handler(Key(entry.address, entry.decision.snapshot.entered), unit.now)
+                self._ask_handler((entry.address, entry.decision.snapshot.entered), unit.now)
 
     # ---- attempts ----------------------------------------------------------------------------------------------------
 
     def _ask(self, request: Request, now: int, cause: int) -> None:
         """See to it that what comes of an attempt comes."""
-        key = Key(request.address, request.attempt.entered)
+        key = (request.address, request.attempt.entered)
         answer = self.recording.answers.get(key)
         if answer is not None and answer.asked == now and self._asks_the_same(answer, request):
             if self._model is not None:
@@ -637,7 +665,7 @@ class Run:
             return
         address, attempt, _ = request
         entered = account.system.snapshot(address).entered
-        key = Key(address, attempt.entered)
+        key = (address, attempt.entered)
         recorded = self.recording.answers.get(key)
         if self._clock.at > self._dies:
             return
@@ -655,7 +683,7 @@ class Run:
         answer = self.recording.handled.get(key)
         if answer is None:
             if self._model is not None and key not in self._known:
-                error, took = self._model.handles(key.address)
+                error, took = self._model.handles(key[0])
                 took = min(took, NEVER - now)
                 self._put(now + took, NEVER, lambda: self._handled(key, error), life=-1)
             return
@@ -666,10 +694,10 @@ class Run:
 
     def _handled(self, key: Key, error: str | None) -> None:
         account = self._account
-        if account is None or account.system.snapshot(key.address).entered != key.entered:
+        if account is None or account.system.snapshot(key[0]).entered != key[1]:
             return
         unit = account.system.begin(self._clock.at)
-        account.intake.handled(unit, key.address, error)
+        account.intake.handled(unit, key[0], error)
         self._commit(unit)
 
 

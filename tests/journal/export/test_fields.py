@@ -31,7 +31,9 @@ def _name(one: tuple[type, Any]) -> str:
     return one[0].__name__
 
 
-@pytest.mark.parametrize(("kind", "known"), [pytest.param(*one, id=one[0].__name__) for one in sorted(every(), key=_name)])
+@pytest.mark.parametrize(
+    ("kind", "known"), [pytest.param(*one, id=one[0].__name__) for one in sorted(every(), key=_name)]
+)
 def test_every_field_of_every_event_is_classified(kind: type, known: dict[str, Any]) -> None:
     """A field that somebody adds is in the next public bug report, unless somebody has thought about it."""
     fields = {field.name for field in attrs.fields(kind)}
