@@ -74,7 +74,12 @@ class OutboxStore(LaneStore, Protocol):
 
 
 class Outbox:
-    """The outgoing half of an account."""
+    """The outgoing half of an account.
+
+    Attributes:
+        connection_address: of the account's connection or session.
+        circuit_address: of the account's own circuit.
+    """
 
     def __init__(
         self, system: System, tie: Tie, platform: Platform, policies: Policies, store: OutboxStore, chance: Chance
@@ -92,6 +97,8 @@ class Outbox:
         self._early: dict[str, Review] = {}
         self._store = store
         self._account = system.account
+        self.connection_address = f"{tie.machine}/{system.account}"
+        self.circuit_address = f"circuit/{system.account}"
         self.lanes = Lanes(system.account, "delivery", store, system.state_in_lane)
         self.in_flight: set[str] = set()
         self.next_turn: int | None = None
@@ -101,16 +108,6 @@ class Outbox:
         self._bucket = pacing.Bucket(1.0, now)
 
     # ---- addresses ---------------------------------------------------------------------------------------------------
-
-    @property
-    def connection_address(self) -> str:
-        """Address of the account's connection."""
-        return f"{self._tie.machine}/{self._account}"
-
-    @property
-    def circuit_address(self) -> str:
-        """Address of the account's own circuit."""
-        return f"circuit/{self._account}"
 
     def circuit_of(self, chat: str) -> str:
         """Address of a chat's circuit."""

@@ -40,13 +40,19 @@ class MemoryStore:
         self, address: str, snapshot: Snapshot, seq: int, *, chat: str, order: int, live: bool, due: int | None
     ) -> None:
         """Put an instance where it is."""
-        before = self._held.get(address)
-        machine = address.partition("/")[0]
-        if before is not None and before.live:
-            self._lanes[machine, before.chat].remove((before.order, address))
-        self._held[address] = _Held(snapshot, seq, chat, order, live, due)
+        held = self._held.get(address)
+        if held is None:
+            held = self._held[address] = _Held(snapshot, seq, chat, order, False, due)
+        else:
+            held.snapshot, held.seq, held.due = snapshot, seq, due
+        if held.live == live:
+            return
+        lane = self._lanes.setdefault((address.partition("/")[0], chat), [])
+        if held.live:
+            lane.remove((held.order, address))
+        held.live, held.order, held.chat = live, order, chat
         if live:
-            insort(self._lanes.setdefault((machine, chat), []), (order, address))
+            insort(lane, (order, address))
 
     def begin(self, address: str, event: Any, at: int) -> None:
         """Note the first event of an instance."""
@@ -57,12 +63,9 @@ class MemoryStore:
     def append(self, unit: Unit, first: int) -> None:
         """Take a unit in, its first entry at position *first*."""
         for seq, entry in enumerate(unit.entries, start=first):
-            before = self._held.get(entry.address)
-            order = entry.order
-            if order == LAST:
-                order = seq
-            elif order == PLACED:
-                order = before.order if before is not None else seq
+            order = seq if entry.order == LAST else entry.order
+            if order == PLACED:
+                order = self._held[entry.address].order
             snapshot = entry.decision.snapshot
             self.put(entry.address, snapshot, seq, chat=entry.chat, order=order, live=entry.live, due=entry.due)
             if snapshot.version == 1:
