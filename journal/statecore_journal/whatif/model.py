@@ -296,7 +296,7 @@ class Platform:
     # ---- answering ---------------------------------------------------------------------------------------------------
 
     def took(self, result: Any) -> None:
-        """Take note of a recorded answer that was given, so that it is not given again."""
+        """Take note of an answer that was taken in, so that it is not given again."""
         self._given.add(id(result))
         if isinstance(result, Welcome):
             self._resumed = result.resumed
@@ -376,7 +376,6 @@ class Platform:
                 break
             if any(now <= span.begins < at for span in self._known.outages):
                 break
-            self._given.add(id(result))
             return result, max(TOOK, at - now)
         outage = next((span for span in self._known.outages if span.begins >= now), None)
         until = None if patience is None else now + patience

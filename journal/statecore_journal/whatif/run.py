@@ -103,7 +103,7 @@ class Model(Protocol):
         """Return what comes of an attempt, and after how long, in ns; None if nothing ever does."""
 
     def took(self, result: Any) -> None:
-        """Take note of a recorded answer that was given, so that it is not given again."""
+        """Take note of an answer that was taken in, so that it is not given again."""
 
     def handles(self, address: str) -> tuple[str | None, int]:
         """Return how a handler ends that is given a message: what goes wrong or None, and after how long, in ns."""
@@ -634,8 +634,6 @@ class Run:
         key = (request.address, request.attempt.entered)
         answer = self.recording.answers.get(key)
         if answer is not None and answer.asked == now and self._asks_the_same(answer, request):
-            if self._model is not None:
-                self._model.took(answer.result)
             began = now if answer.held is None else answer.at - answer.held
             result = adjusted(answer.result, self._renewal)
             self._put(answer.at, answer.seq, lambda: self._came_of(request, result, cause, began, modelled=False))
@@ -676,6 +674,8 @@ class Run:
             accepted: delivery.Accepted = self._store.first_event(address, delivery.Accepted)
             size = len(accepted.parts[attempt.effect.part].encode())
         self._modelled = self._modelled or modelled
+        if self._model is not None:
+            self._model.took(result)
         unit = account.came_of(address, attempt.entered, result, cause=cause, began=began, size=size)
         self._commit(unit)
 

@@ -489,8 +489,13 @@ def _first(one: Sequence[Any]) -> Any:
 # ---- from a recording ------------------------------------------------------------------------------------------------
 
 
-def recorded_story(path: str | Path, account: str) -> Story:
+def recorded_story(path: str | Path, account: str, platforms: Mapping[str, type[Any]] | None = None) -> Story:
     """Read an account from a journal, as a story.
+
+    Args:
+        path: the journal.
+        account: its name.
+        platforms: classes of accounts by the platform's name; None for those that are installed.
 
     Raises:
         StatecoreError: it was never started as far as the journal goes back.
@@ -503,7 +508,7 @@ def recorded_story(path: str | Path, account: str) -> Story:
         raise StatecoreError(
             f"account {account} was not started since the journal was pruned, so there is nothing to tell"
         )
-    return story_of(recording, facts(recording), starts[-1].settings)
+    return story_of(recording, facts(recording), starts[-1].settings, platforms)
 
 
 def story_of(
