@@ -18,6 +18,7 @@ from statecore import codec
 from statecore.errors import StatecoreError
 from statecore.events import Event
 from statecore.machine import Machine, Snapshot, Verdict
+from statecore_journal.collection import no_collection
 from statecore_journal.fold import (
     CHECKPOINTS,
     EVENTS,
@@ -112,9 +113,10 @@ class Sweep:
         way = "" if self._where.narrow else " not indexed"
         condition = f"{self._where.condition} and seq <= ?"
         cursor = self._connection.execute(f"{SWEPT}{way} where {condition} order by seq", (*self._where.values, upto))
-        while rows := cursor.fetchmany(ROWS_AT_ONCE):
-            self.events += len(rows)
-            self._take(rows)
+        with no_collection():
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                self.events += len(rows)
+                self._take(rows)
 
     def _take(self, rows: list[Row]) -> None:
         """Take instances through rows. What is done for every row stands here, with as little around it as can be."""

@@ -11,7 +11,6 @@ model       the platform, for what it was never asked
 outcome     what a run came to, and where it parts from the record
 """
 
-import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -24,6 +23,7 @@ import attrs
 
 from statecore.errors import ConfigError, StatecoreError
 from statecore.recorded import Restored, restore
+from statecore_journal.collection import no_collection
 from statecore_journal.reader import open_reader
 from statecore_journal.whatif import recording as recordings
 from statecore_journal.whatif.model import Platform, facts
@@ -92,7 +92,7 @@ class Subject:
         restored = _restorer(self.recording.account, changes, self.platforms)
         before = _renewed_before(self.recording.account, self.platforms)
         was, began = self.happened, self.happened[0].at
-        with _no_collection():
+        with no_collection():
             model = Platform(facts(self.recording, worst=assume == "worst"))
             run = Run(self.recording, restored, self.latencies, model, before).run()
             return Compared(
@@ -107,18 +107,6 @@ class Subject:
                 modelled=next((one.at for one in run.happened if one.modelled), None),
                 steps=tuple(run.happened),
             )
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Do without the garbage collector: a run keeps all it makes, so looking for what it let go of only takes time."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
 
 
 def _restorer(account: str, changes: Mapping[str, str], platforms: Mapping[str, type[Any]]) -> Any:
@@ -142,7 +130,7 @@ def subject(source: Connection, account: str, platforms: Mapping[str, type[Any]]
         ConfigError: its platform is not installed, or the journal does not say which it was.
         StatecoreError: it was never started as far as the journal goes back.
     """
-    with _no_collection():
+    with no_collection():
         return _subject(source, account, platforms)
 
 
