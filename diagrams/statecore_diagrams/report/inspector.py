@@ -37,6 +37,10 @@ from statecore_journal.export.redact import Open
 
 HOST: Final = "127.0.0.1"
 TOKEN_BYTES: Final = 32
+
+STOP_EVERY_S: Final = 0.05
+"""How often the server looks whether it is to stop."""
+
 CONNECTIONS_MAX: Final = 32
 """A browser opens six. More are closed at once, so that nobody ties up threads."""
 
@@ -66,7 +70,9 @@ class Inspector:
             self._server = _Server((HOST, port), self)
         except OSError as error:
             raise ReportError(f"port {port} of {HOST} cannot be used: {error.strerror}; choose another one") from error
-        self._thread = threading.Thread(target=self._server.serve_forever, name="statecore-inspector", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(STOP_EVERY_S,), name="statecore-inspector", daemon=True
+        )
 
     @property
     def port(self) -> int:
