@@ -16,8 +16,9 @@ import orjson
 from statecore import codec
 from statecore.errors import StatecoreError
 from statecore.machine import Machine, Snapshot
+from statecore_journal.fields import read_fields
 from statecore_journal.fold import CHECKPOINTS, EVENTS, VERSION, Replay
-from statecore_journal.reader import instances_of, open_reader
+from statecore_journal.reader import SHOWN_MAX, instances_of, open_reader
 
 BY_NATURE: Final = frozenset({"boot", "pid", "host", "epoch"})
 """Fields of events that differ whenever something is done twice: they name the process."""
@@ -233,7 +234,9 @@ def _differing(mine: tuple[Any, ...], theirs: tuple[Any, ...], *, strict: bool) 
     columns = (*_ALWAYS, *_BY_NATURE) if strict else _ALWAYS
     found = [name for name, place in columns if mine[place] != theirs[place]]
     if mine[_DATA] != theirs[_DATA]:
-        one, other = orjson.loads(mine[_DATA]), orjson.loads(theirs[_DATA])
+        one, other = read_fields(mine[_DATA]), read_fields(theirs[_DATA])
+        if one is None or other is None:
+            return (*found, "data")
         names = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
         found += [f"data.{name}" for name in names if strict or name not in BY_NATURE]
     return tuple(found)
@@ -243,6 +246,7 @@ def _side(row: tuple[Any, ...] | None) -> Side | None:
     if row is None:
         return None
     _, seq, at, event, source, target, outcome, guards, data, *_ = row
+    found = read_fields(data)
     return Side(
         seq=seq,
         at=at,
@@ -251,7 +255,7 @@ def _side(row: tuple[Any, ...] | None) -> Side | None:
         target=target,
         outcome=outcome,
         guards=guards,
-        fields=orjson.loads(data),
+        fields=found if found is not None else {"unreadable": data[:SHOWN_MAX]},
     )
 
 

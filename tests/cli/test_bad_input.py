@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bad_journals import COMMANDS, NOT_ONE, OF_OTHER_CODE, Bad, Command, judge, write_good
+from tests.support.bad_journals import (
+    COMMANDS,
+    NOT_ONE,
+    OF_OTHER_CODE,
+    Bad,
+    Command,
+    judge,
+    truncated,
+    write_good,
+)
 
 DAMAGES = 12
 CUTS = 12
@@ -35,39 +44,6 @@ def test_a_good_journal_is_read(command: Command, good: Path, tmp_path: Path) ->
 
     assert done.exit_code == 0, done.output
     assert command.shows in done.stdout
-
-
-def truncated(at: int) -> Bad:
-    def spoil(path: Path) -> Path:
-        path.write_bytes(path.read_bytes()[:at])
-        return path
-
-    return Bad(f"cut at byte {at}", spoil)
-
-
-def flipped(seed: int) -> Bad:
-    def spoil(path: Path) -> Path:
-        content = bytearray(path.read_bytes())
-        chance = random.Random(seed)
-        for _ in range(chance.choice([1, 8, 64, 1024])):
-            content[chance.randrange(chance.choice([100, 4096, len(content)]))] ^= 1 << chance.randrange(8)
-        path.write_bytes(content)
-        return path
-
-    return Bad(f"bits flipped, seed {seed}", spoil, frozenset())
-
-
-def overwritten(seed: int) -> Bad:
-    def spoil(path: Path) -> Path:
-        content = bytearray(path.read_bytes())
-        chance = random.Random(seed)
-        begin, other = (chance.randrange(len(content) // 4096) * 4096 for _ in range(2))
-        page = chance.choice([bytes(4096), chance.randbytes(4096), bytes(content[other : other + 4096])])
-        content[begin : begin + 4096] = page
-        path.write_bytes(content)
-        return path
-
-    return Bad(f"a page overwritten, seed {seed}", spoil, frozenset())
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

@@ -1,15 +1,16 @@
 """Journals that are none, are damaged, or are of other code; and what every command that reads owes to whoever gives it one."""
 
 import os
+import random  # noqa: TID251 - with seeds
 import shutil
 import signal
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import trio
@@ -29,19 +30,27 @@ class Command:
 
     Args:
         name: how it is called here.
-        arguments: {journal} stands for the journal, {out} for a file that is not there yet.
+        arguments: {journal} stands for the journal, {good} for it before it was spoilt, {out} for a file that is not there
+            yet.
         shows: what it prints of a journal of which most can be read; empty if it prints nothing then.
+        of: which good journal it is given: one with "everything" in it, or a "recorded" gateway's.
+        finds: whether its exit status says what it found, so that what it says may stand among its findings.
     """
 
     name: str
     arguments: tuple[str, ...]
     shows: str = ""
+    of: Literal["everything", "recorded"] = attrs.field(default="everything", kw_only=True)
+    finds: bool = attrs.field(default=False, kw_only=True)
 
-    def run(self, journal: Path, out: Path) -> Result:
+    def run(self, journal: Path, out: Path, good: Path) -> Result:
         """Run it, in this process."""
         with _ending():
-            return invoke(*(part.format(journal=journal, out=out) for part in self.arguments))
+            return invoke(*(part.format(journal=journal, out=out, good=good) for part in self.arguments))
 
+
+LAMP = "tests.journal.desk:LAMPS"
+"""A machine that only the journal with everything has."""
 
 # A new command that reads a journal adds its line here.
 COMMANDS = (
@@ -57,10 +66,37 @@ COMMANDS = (
     Command("export --since", ("export", "{journal}", "-o", "{out}", "--since", "20", "--until", "30", "--shift")),
     Command("export --json", ("export", "{journal}", "--json"), "connection/account-1"),
     Command("prune --dry-run", ("prune", "{journal}", "--dry-run")),
+    Command("log --cause", ("log", "{journal}", "--cause", "3")),
+    Command("log --since", ("log", "{journal}", "--since", "5", "--until", "1m"), "delivery/wx"),
+    Command("why", ("why", "{journal}", "20", "--forward"), "#20"),
+    Command("why --json", ("why", "{journal}", "20", "--whole", "--json"), '"steps"'),
+    Command("replay", ("replay", "{journal}", "--machines", LAMP, "--finished"), "rows replayed", finds=True),
+    Command("replay --until", ("replay", "{journal}", "--machines", LAMP, "--until", "20", "--json"), '"counts"', finds=True),
+    Command("verify", ("verify", "{journal}", "--machines", LAMP), "rows", finds=True),
+    Command("verify --json", ("verify", "{journal}", "--machines", LAMP, "--json"), '"holds"', finds=True),
+    Command("diff", ("diff", "{journal}", "{good}"), ".db", finds=True),
+    Command("diff --strict", ("diff", "{good}", "{journal}", "--strict", "--json"), '"same"', finds=True),
+    Command("diff of versions", ("diff", "{journal}", "--machines", LAMP, "--machines", LAMP), finds=True),
+    Command("incidents", ("incidents", "{journal}"), "poison-message"),
+    Command("incidents --since", ("incidents", "{journal}", "--since", "5", "--json"), '"kind"'),
+    Command("incidents of a gateway", ("incidents", "{journal}"), "retry-storm", of="recorded"),
+    Command("what-if", ("what-if", "{journal}"), of="recorded"),
+    Command("what-if --set", ("what-if", "{journal}", "--set", "account.wx.circuit.cooldown=5s"), of="recorded"),
+    Command("what-if --sweep", ("what-if", "{journal}", "--sweep", "account.wx.circuit.cooldown=1s,5s", "--json"), of="recorded"),
+    Command("what-if by hand", ("what-if", "{journal}")),
+    Command("minimise", ("minimise", "{journal}", "--keep", "retry-storm", "-o", "{out}"), of="recorded"),
+    Command("minimise --plain", ("minimise", "{journal}", "--keep", "retry-storm", "--plain"), of="recorded"),
+    Command("report", ("report", "{journal}", "-o", "{out}")),
+    Command("report --plain", ("report", "{journal}", "-o", "{out}", "--plain", "--since", "20"), of="recorded"),
+    Command("coverage", ("coverage", "{journal}"), "connection"),
+    Command("coverage --json", ("coverage", "{journal}", "--json"), '"machines"'),
+    Command("diagram --coverage", ("diagram", "delivery", "--coverage", "{journal}"), "stateDiagram"),
+    Command("timeline", ("timeline", "{journal}"), "gantt"),
+    Command("timeline --since", ("timeline", "{journal}", "-o", "{out}", "--format", "svg", "--since", "5")),
 )  # fmt: skip
 
 
-class HungError(Exception):
+class HungError(BaseException):
     """A command did not end."""
 
 
@@ -228,6 +264,77 @@ OF_OTHER_CODE = (
 """Of these most can be read. A command that needs what is wrong says so; the others need not notice."""
 
 
+# ---- by chance -------------------------------------------------------------------------------------------------------
+
+
+def truncated(at: int) -> Bad:
+    """Cut a journal at a byte, as a disk that was full while it was copied does."""
+    return Bad(f"cut at byte {at}", _bytes(lambda content: content[:at]))
+
+
+def flipped(seed: int) -> Bad:
+    """Flip some bits."""
+
+    def flip(content: bytes) -> bytes:
+        changed, chance = bytearray(content), random.Random(seed)
+        for _ in range(chance.choice([1, 8, 64, 1024])):
+            changed[chance.randrange(chance.choice([100, 4096, len(changed)]))] ^= 1 << chance.randrange(8)
+        return bytes(changed)
+
+    return Bad(f"bits flipped, seed {seed}", _bytes(flip), _of())
+
+
+def overwritten(seed: int) -> Bad:
+    """Put something else where a page is."""
+
+    def write(content: bytes) -> bytes:
+        chance = random.Random(seed)
+        begin, other = (chance.randrange(len(content) // 4096) * 4096 for _ in range(2))
+        page = chance.choice([bytes(4096), chance.randbytes(4096), content[other : other + 4096]])
+        return content[:begin] + page + content[begin + 4096 :]
+
+    return Bad(f"a page overwritten, seed {seed}", _bytes(write), _of())
+
+
+def altered(seed: int) -> Bad:
+    """Change, swap or delete rows, as somebody does who mends a journal by hand."""
+
+    def alter(path: Path) -> Path:
+        chance = random.Random(seed)
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            for _ in range(chance.choice([1, 1, 3, 12])):
+                _alter(connection, chance)
+            connection.execute("pragma journal_mode = delete")
+        return path
+
+    return Bad(f"rows altered, seed {seed}", alter, _of())
+
+
+def _alter(connection: sqlite3.Connection, chance: random.Random) -> None:
+    table = chance.choice(["events", "events", "events", "instances", "checkpoints", "leases"])
+    (count,) = connection.execute(f"select count(*) from {table}").fetchone()
+    if not count:
+        return
+    at = chance.randrange(count)
+    row = f"(select {{}} from {table} limit 1 offset {at})"
+    key = {"events": "seq", "leases": "account"}.get(table, "address")
+    if chance.random() < 0.2:
+        connection.execute(f"delete from {table} where {key} = {row.format(key)}")
+        return
+    columns = [name for _, name, *_ in connection.execute(f"pragma table_info({table})")]
+    column = chance.choice(columns)
+    other = f"(select {column} from {table} limit 1 offset {chance.randrange(count)})"
+    value = chance.choice(
+        [other, other, "''", "'{}'", "'x'", "'[1]'", "'null'", "0", "-1", "99", str(2**63 - 1), "null"]
+    )
+    with suppress(sqlite3.IntegrityError):  # the table refuses it
+        connection.execute(f"update {table} set {column} = {value} where {key} = {row.format(key)}")
+
+
+DRAWN = (flipped, overwritten, altered)
+"""Damages that are drawn, by a seed: what may be done to a journal without anybody noticing, where it is not asked for."""
+
+
 # ---- what is owed ----------------------------------------------------------------------------------------------------
 
 
@@ -256,7 +363,7 @@ def judge(command: Command, bad: Bad, folder: Path, good: Path) -> str | None:
     before = footprint(folder)
     out = folder / "out.db"
     try:
-        done = command.run(journal, out)
+        done = command.run(journal, out, good)
     except HungError:
         return f"it does not end within {HUNG_S} s"
     except Exception as error:  # noqa: BLE001 - it is what is looked for
@@ -271,12 +378,12 @@ def judge(command: Command, bad: Bad, folder: Path, good: Path) -> str | None:
     if done.exit_code != 0:
         if made:
             return "it fails, and leaves a file"
-        return _complaint(done, shows=command.shows if bad.hinders else "")
+        return _complaint(command, done, shows=command.shows if bad.hinders else "")
     return None
 
 
-def _complaint(done: Result, shows: str) -> str | None:
-    said = done.stderr.strip()
+def _complaint(command: Command, done: Result, shows: str) -> str | None:
+    said = done.output.strip() if command.finds else done.stderr.strip()
     if not said:
         return f"it fails without a word on stderr; it said {done.stdout[-200:]!r}"
     if "Traceback" in done.output:
