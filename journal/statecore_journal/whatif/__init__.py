@@ -190,6 +190,8 @@ def subjects(
             raise StatecoreError(
                 f"{path} has no account {unknown[0]!r} that was ever started; it has {', '.join(known) or 'none'}"
             )
+        if not known:
+            raise StatecoreError(f"{path} has no account that was ever started, so there is nothing to run")
         yield [subject(connection, name, platforms) for name in accounts or known]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
-from statecore.errors import CodecError, JournalCorrupt
+from statecore.errors import CodecError, JournalCorrupt, StatecoreError
 from statecore.events import Broken, Elapsed, Event, Governed, Late, Outcome
 from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound
@@ -210,37 +210,44 @@ def _globs(account: str) -> tuple[str, str]:
 def _rows(
     source: sqlite3.Connection, recording: Recording, replays: Mapping[str, Replay], snapshots: dict[str, Snapshot]
 ) -> Iterator[Row]:
-    clock = 0
     sql = f"select {_COLUMNS} from events not indexed where machine glob ? or machine glob ? order by seq"  # noqa: S608
+    pruned = {address: snapshot.version for address, snapshot in snapshots.items()}
+    clock = 0
     for seq, at, address, version, name, was, then, outcome, data, schema, cause in source.execute(
         sql, _globs(recording.account)
     ):
         replay = replays.get(address.partition("/")[0])
-        if replay is None:
-            continue
-        before = snapshots.get(address) or replay.machine.start()
-        if version <= before.version:
+        if replay is None or version <= pruned.get(address, 0) > 0:
             continue  # the checkpoint holds it
-        if version != before.version + 1:
-            raise JournalCorrupt(
-                f"row {seq}: version {version} of {address} follows version {before.version}; rows are missing, so the "
-                "account cannot be run again. Restore a copy of the file, or cut out what is whole: statecore export"
-            )
-        if at < clock:
-            raise JournalCorrupt(
-                f"row {seq}: it is from before the row before it ({at} ns after {clock}), so the account cannot be run again. "
-                "Restore a copy of the file"
-            )
+        before = snapshots.get(address) or replay.machine.start()
+        _follows(seq, at, address, version, before.version, clock)
         clock = at
         if replay.kind(name) is None and outcome is not None and outcome.startswith("refused"):
             snapshots[address] = before._replace(version=version)  # it was no event of the machine then either
             continue
-        reading = replay.reading(name, schema)
-        event = reading.known.get(data) or reading.read(data)
-        after = snapshots[address] = replay.machine.move(before, event, at)[0]
+        try:
+            reading = replay.reading(name, schema)
+            event = reading.known.get(data) or reading.read(data)
+            after = snapshots[address] = replay.machine.move(before, event, at)[0]
+        except StatecoreError as error:
+            raise CodecError(f"row {seq}: {error}. `statecore verify` says what to do") from error
         if (was, then) != (before.state, after.state):
             _part(recording, replay.machine, seq, at, was, then)
         yield Row(seq, at, address, event, name, before, after, outcome, data, cause)
+
+
+def _follows(seq: int, at: int, address: str, version: int, before: int, clock: int) -> None:
+    """See to it that a row follows those before it."""
+    if version != before + 1:
+        raise JournalCorrupt(
+            f"row {seq}: version {version} of {address} follows version {before}; rows are missing, so the account cannot be "
+            "run again. Restore a copy of the file, or run what is whole: see statecore export --since"
+        )
+    if at < clock:
+        raise JournalCorrupt(
+            f"row {seq}: it is from before the row before it ({at} ns after {clock} ns), so the account cannot be run again. "
+            "Restore a copy of the file"
+        )
 
 
 def _part(recording: Recording, machine: Machine, seq: int, at: int, *states: str) -> None:
