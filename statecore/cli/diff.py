@@ -18,8 +18,9 @@ Examples:
   statecore diff before.db after.db --machine delivery --json
   statecore diff gateway.db --machines old.machines:MACHINES --machines new.machines:MACHINES
 \b
-Exit status: 0 they are the same, 1 they part, or cannot be compared to the end. What differs by nature is not looked at unless --strict asks for it:
-positions, times, epochs and processes. To compare a journal with the machines of this code, use `statecore verify`.
+Exit status: 0 they are the same, 1 they part, or cannot be compared to the end. What differs by nature is not looked at
+unless --strict asks for it: positions, times, epochs and processes. To compare a journal with the machines of this code, use
+`statecore verify`.
 """
 )
 @click.argument("journals", nargs=-1, required=True, metavar="A [B]", type=click.Path(dir_okay=False))
