@@ -52,20 +52,46 @@ def restore(text: str, changes: Mapping[str, str], platforms: Mapping[str, type[
     Raises:
         ConfigError: the platform is not installed, a key is unknown, or a value is absurd.
     """
-    whole: dict[str, Any] = orjson.loads(text) if text else {}
-    name = whole.get("platform", "")
+    whole = parsed(text, key)
+    name = whole["platform"]
     if not name or name not in platforms:
         known = ", ".join(sorted(platforms)) or "none"
         said = f"the journal says {name!r}" if name else "the journal does not say which, because it is older"
         raise ConfigError(f"{key}.platform", f"{said}; installed are {known}")
     kind = platforms[name]
     own = {field.alias for field in attrs.fields(kind) if field.init}
-    settings = {name: value for name, value in whole.get("settings", {}).items() if name in own}
+    settings = {name: value for name, value in whole["settings"].items() if name in own}
     config = _config(kind, settings, key)
     if written(config.policies) == whole["policies"]:  # its user knows them by the keys of the configuration
         changed = _config(kind, _changed(settings, changes, kind, key), key)
         return Restored(changed.platform, changed.policies)
     return Restored(config.platform, _policies(_changed(whole["policies"], changes, Policies, key), key))
+
+
+def parsed(text: str, key: str) -> dict[str, Any]:
+    """Read what `recorded` wrote: "platform", "settings" and "policies".
+
+    Args:
+        text: see `restore`.
+        key: the dotted key of the account, for errors.
+
+    Raises:
+        ConfigError: it was not written by `recorded`, or was damaged since.
+    """
+    if not text:
+        return {"platform": "", "settings": {}, "policies": {}}
+    try:
+        whole = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        whole = None
+    match whole:
+        case {"platform": str(), "settings": dict(), "policies": dict()}:
+            return dict(whole)
+        case _:
+            raise ConfigError(
+                key,
+                "what the journal holds of its settings cannot be read, so nobody knows what decided; restore a copy of the file",
+            )
 
 
 def _config(kind: type[Any], settings: Mapping[str, Any], key: str) -> AccountConfig:
@@ -76,7 +102,10 @@ def _config(kind: type[Any], settings: Mapping[str, Any], key: str) -> AccountCo
 
 
 def _policies(tables: Mapping[str, Any], key: str) -> Policies:
-    windows = {name: build(Window, table, f"{key}.windows.{name}") for name, table in tables.get("windows", {}).items()}
+    held = tables.get("windows", {})
+    if not isinstance(held, Mapping):
+        raise ConfigError(f"{key}.windows", "is no table")
+    windows = {name: build(Window, table, f"{key}.windows.{name}") for name, table in held.items()}
     return build(Policies, {**tables, "windows": windows}, key)
 
 

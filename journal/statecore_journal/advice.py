@@ -3,13 +3,14 @@
 import json
 import sqlite3
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
 from statecore import codec
 from statecore.errors import CodecError
 from statecore.machine import Machine
+from statecore_journal.fields import read_fields
 from statecore_journal.fold import Divergence, Replay
 
 MISSING_ROWS: Final = "rows are missing"
@@ -92,11 +93,7 @@ def stub(kind: type, since: int, data: str) -> str:
         data: one that was recorded; only the names of its fields are shown.
     """
     name = kind.__name__
-    try:
-        held: Any = json.loads(data)
-    except ValueError:
-        held = {}
-    was = list(held) if isinstance(held, dict) else []
+    was = list(read_fields(data) or {})
     fields = {field.name: field for field in attrs.fields(kind)}
     lines = [
         f"fields.pop({json.dumps(field)})  # {name} has no such field in this code"
@@ -133,8 +130,7 @@ def _reads(kind: type, data: str) -> bool:
 
 
 def _differing(one: str, other: str) -> list[str]:
-    try:
-        left, right = json.loads(one), json.loads(other)
-    except ValueError:
+    left, right = read_fields(one), read_fields(other)
+    if left is None or right is None:
         return []
     return sorted(name for name in {*left, *right} if left.get(name) != right.get(name))

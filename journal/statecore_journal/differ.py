@@ -16,8 +16,9 @@ import orjson
 from statecore import codec
 from statecore.errors import StatecoreError
 from statecore.machine import Machine, Snapshot
+from statecore_journal.fields import read_fields
 from statecore_journal.fold import CHECKPOINTS, EVENTS, VERSION, Replay
-from statecore_journal.reader import instances_of, open_reader
+from statecore_journal.reader import SHOWN_MAX, instances_of, open_reader
 
 BY_NATURE: Final = frozenset({"boot", "pid", "host", "epoch"})
 """Fields of events that differ whenever something is done twice: they name the process."""
@@ -89,6 +90,8 @@ class Difference:
         parted: how many of them part.
         only_left: addresses that only the first has, likewise; `lonely_left` is their number.
         only_right: addresses that only the second has; `lonely_right` is their number.
+        unread: how many instances neither of two versions can take through all their rows; they are compared up to there.
+        why_unread: why the first of them cannot be, in a sentence.
     """
 
     left: str
@@ -100,6 +103,8 @@ class Difference:
     only_left: tuple[str, ...]
     lonely_right: int
     only_right: tuple[str, ...]
+    unread: int = 0
+    why_unread: str = ""
 
     @property
     def same(self) -> bool:
@@ -113,6 +118,12 @@ class _Tally:
         self.partings: list[Parting] = []
         self.only: tuple[list[str], list[str]] = ([], [])
         self.lonely = [0, 0]
+        self.unread = 0
+        self.why_unread = ""
+
+    def neither(self, why: str) -> None:
+        self.unread += 1
+        self.why_unread = self.why_unread or why
 
     def part(self, parting: Parting) -> None:
         self.parted += 1
@@ -139,6 +150,8 @@ class _Tally:
             only_left=tuple(self.only[0]),
             lonely_right=self.lonely[1],
             only_right=tuple(self.only[1]),
+            unread=self.unread,
+            why_unread=self.why_unread,
         )
 
 
@@ -233,7 +246,9 @@ def _differing(mine: tuple[Any, ...], theirs: tuple[Any, ...], *, strict: bool) 
     columns = (*_ALWAYS, *_BY_NATURE) if strict else _ALWAYS
     found = [name for name, place in columns if mine[place] != theirs[place]]
     if mine[_DATA] != theirs[_DATA]:
-        one, other = orjson.loads(mine[_DATA]), orjson.loads(theirs[_DATA])
+        one, other = read_fields(mine[_DATA]), read_fields(theirs[_DATA])
+        if one is None or other is None:
+            return (*found, "data")
         names = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
         found += [f"data.{name}" for name in names if strict or name not in BY_NATURE]
     return tuple(found)
@@ -243,6 +258,7 @@ def _side(row: tuple[Any, ...] | None) -> Side | None:
     if row is None:
         return None
     _, seq, at, event, source, target, outcome, guards, data, *_ = row
+    found = read_fields(data)
     return Side(
         seq=seq,
         at=at,
@@ -251,7 +267,7 @@ def _side(row: tuple[Any, ...] | None) -> Side | None:
         target=target,
         outcome=outcome,
         guards=guards,
-        fields=orjson.loads(data),
+        fields=found if found is not None else {"unreadable": data[:SHOWN_MAX]},
     )
 
 
@@ -291,17 +307,22 @@ def diff_versions(
             if one is None or other is None:
                 if one is not other:
                     tally.alone(1 if one is None else 0, address)
+                else:
+                    tally.neither(f"{address}: there is no machine {name!r}")
                 continue
             tally.instances += 1
             parting = _version_parting(connection, address, one, other)
-            if parting is not None:
+            if isinstance(parting, Parting):
                 tally.part(parting)
+            elif parting:
+                tally.neither(parting)
     return tally.difference(*names)
 
 
-def _version_parting(connection: sqlite3.Connection, address: str, one: Replay, other: Replay) -> Parting | None:
+def _version_parting(connection: sqlite3.Connection, address: str, one: Replay, other: Replay) -> Parting | str:
+    """Return where two versions part over an instance, or why neither can go on; empty if they are the same to the end."""
     start = connection.execute(f"{CHECKPOINTS} where address = ?", (address,)).fetchone()
-    after = 0 if start is None else start[VERSION]
+    after = -(2**63) if start is None else start[VERSION]
     rows = connection.execute(f"{EVENTS} where machine = ? and version > ? order by version", (address, after))
     mine, theirs = _begun(one, start), _begun(other, start)
     for row in rows:
@@ -319,8 +340,8 @@ def _version_parting(connection: sqlite3.Connection, address: str, one: Replay, 
         if differs:
             return Parting(address=address, version=row[VERSION], left=left, right=right, differs=differs)
         if left.error:
-            return None  # neither can go on, for the same reason
-    return None
+            return left.error
+    return ""
 
 
 def _begun(replay: Replay, start: tuple[Any, ...] | None) -> Snapshot | None:

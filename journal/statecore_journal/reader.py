@@ -19,6 +19,7 @@ from statecore.machines.inbound import Inbound, Received
 from statecore.system import Address
 from statecore.units import SECONDS
 from statecore_journal.causes import SetOff
+from statecore_journal.fields import read_fields
 from statecore_journal.files import read_only
 from statecore_journal.moments import position
 from statecore_journal.problems import RECOVER, translated
@@ -32,9 +33,6 @@ repeated as if it were so."""
 
 CHATS_SHOWN: Final = 50
 """Chats that a status explains one by one; the others are counted."""
-
-DEPTH_MAX: Final = 32
-"""Values within values that a row may hold; real ones have three. What goes deeper exhausts whoever shows it."""
 
 SHOWN_MAX: Final = 200
 """Characters of a row that cannot be read that are shown."""
@@ -158,11 +156,8 @@ class LogRow:
     @property
     def fields(self) -> dict[str, Any]:
         """Return the event's fields; those at their defaults are left out. What cannot be read stands as it is."""
-        try:
-            found = json.loads(self.data) if _depth(self.data) <= DEPTH_MAX else None
-        except (ValueError, RecursionError):
-            found = None
-        return found if isinstance(found, dict) else {"unreadable": self.data[:SHOWN_MAX]}
+        found = read_fields(self.data)
+        return found if found is not None else {"unreadable": self.data[:SHOWN_MAX]}
 
 
 @attrs.frozen(kw_only=True)
@@ -586,17 +581,6 @@ _KEYED: Final = 2
 def _is_sound(row: Sequence[Any]) -> bool:
     """Tell whether the columns of a row hold what they are for; in a damaged file they may hold anything."""
     return all(map(isinstance, row, _LOG_KINDS))
-
-
-def _depth(text: str) -> int:
-    """Return how deep the values of a JSON text lie within each other, at most."""
-    if text.count("[") + text.count("{") <= DEPTH_MAX:
-        return 0
-    deepest = depth = 0
-    for character in text:
-        depth += (character in "[{") - (character in "]}")
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def instances_of(machine: str | None, account: str | None) -> tuple[str, tuple[Any, ...], bool]:

@@ -207,7 +207,7 @@ class Sweep:
             return [aside[0], None if aside[1] else tools]
         start = self._connection.execute(f"{CHECKPOINTS} where address = ?", (address,)).fetchone()
         after = start[VERSION] if start is not None else 0
-        if version <= after:
+        if start is not None and version <= after:
             return None  # a row that pruning has not come to yet
         rows = self._connection.execute(
             f"{EVENTS} where machine = ? and version > ? and version < ? order by version", (address, after, version)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from statecore.cli.common import AS_JSON, TEXT, console, plain, print_json, printable
+from statecore.cli.common import AS_JSON, MESSAGE_CHARACTERS_MAX, TEXT, console, plain, print_json, printable
 from statecore.cli.fields import show_fields
 from statecore.cli.replay import MACHINES
 
@@ -18,8 +18,9 @@ Examples:
   statecore diff before.db after.db --machine delivery --json
   statecore diff gateway.db --machines old.machines:MACHINES --machines new.machines:MACHINES
 \b
-Exit status: 0 they are the same, 1 they part. What differs by nature is not looked at unless --strict asks for it:
-positions, times, epochs and processes. To compare a journal with the machines of this code, use `statecore verify`.
+Exit status: 0 they are the same, 1 they part, or cannot be compared to the end. What differs by nature is not looked at
+unless --strict asks for it: positions, times, epochs and processes. To compare a journal with the machines of this code, use
+`statecore verify`.
 """
 )
 @click.argument("journals", nargs=-1, required=True, metavar="A [B]", type=click.Path(dir_okay=False))
@@ -55,7 +56,10 @@ def diff(
         print_json({**plain(found), "same": found.same})
     else:
         _show(found)
-    if not found.same:
+    if found.unread:
+        click.echo(f"statecore: {found.unread} instances can be followed to the end by neither version, first "
+                   f"{printable(found.why_unread, MESSAGE_CHARACTERS_MAX)}; see `statecore verify`", err=True)  # fmt: skip
+    if not found.same or found.unread:
         sys.exit(1)
 
 

@@ -4,34 +4,35 @@ import random  # noqa: TID251 - with seeds
 from pathlib import Path
 from typing import Final
 
-from tests.cli.test_bad_input import flipped, overwritten, truncated
 from tests.figures.registry import Measured, scratch
-from tests.support.bad_journals import COMMANDS, NOT_ONE, OF_OTHER_CODE, judge, write_good
+from tests.support.bad_journals import COMMANDS, DRAWN, ENDLESS, NOT_ONE, OF_OTHER_CODE, judge, truncated, write_goods
 
-DRAWN: Final = 15
+TIMES: Final = 15
 """Damages of each sort that are drawn, always the same ones."""
 
 
 def bad_input() -> Measured:
     """Give every bad journal to every command."""
     with scratch() as folder:
-        good = folder / "good.db"
-        write_good(good)
+        goods = write_goods(folder)
         chance = random.Random(5)
-        drawn = [truncated(chance.randrange(good.stat().st_size)) for _ in range(DRAWN)]
-        drawn += [damage(seed) for seed in range(1000, 1000 + DRAWN) for damage in (flipped, overwritten)]
+        size = min(good.stat().st_size for good in goods.values())
+        drawn = [truncated(chance.randrange(size)) for _ in range(TIMES)]
+        drawn += [damage(seed) for seed in range(1000, 1000 + TIMES) for damage in DRAWN]
         every = (*NOT_ONE, *OF_OTHER_CODE, *drawn)
+        tries = [(command, bad) for command in COMMANDS for bad in every]
+        tries += [(command, bad) for command in ENDLESS for bad in NOT_ONE]
         wrong: list[str] = []
-        for number, (command, bad) in enumerate((command, bad) for command in COMMANDS for bad in every):
+        for number, (command, bad) in enumerate(tries):
             place = folder / str(number)
             place.mkdir()
-            if (found := judge(command, bad, place, good)) is not None:
+            if (found := judge(command, bad, place, goods)) is not None:
                 wrong.append(f"{command.name}, {bad.name}: {found}")
             _clear(place)
-    tried = len(COMMANDS) * len(every)
+    tried = len(tries)
     return Measured(
-        f"{tried - len(wrong)} of {tried} answers ({len(COMMANDS)} commands, {len(NOT_ONE)} files that are no journal, "
-        f"{len(OF_OTHER_CODE)} of other code or by hand, {len(drawn)} damaged by chance) are a sentence and a status, or "
+        f"{tried - len(wrong)} of {tried} answers ({len(COMMANDS) + len(ENDLESS)} commands, {len(NOT_ONE)} files "
+        f"that are no journal, {len(OF_OTHER_CODE)} of other code or by hand, {len(drawn)} damaged by chance) are a sentence and a status, or "
         f"right; {len(wrong)} tracebacks, hangs, changed files or silence",
         holds=not wrong,
         notes=tuple(wrong[:20]),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from statecore_diagrams.report.terms import condition
+from statecore_journal.fields import read_fields
 
 EXACT_ROWS: Final = 30_000
 """A stretch of up to so many rows is counted row by row, which takes some hundredths of a second."""
@@ -358,8 +359,5 @@ def _account(address: str) -> str:
 
 
 def _fields(data: str) -> dict[str, Any]:
-    try:
-        found = json.loads(data)
-    except ValueError:
-        return {"not readable": data}
-    return found if isinstance(found, dict) else {"not readable": data}
+    found = read_fields(data)
+    return found if found is not None else {"not readable": data}

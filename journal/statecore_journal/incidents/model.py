@@ -1,6 +1,5 @@
 """What an incident is, what watches for one, and what a row is to whoever watches."""
 
-import json
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
@@ -8,6 +7,7 @@ import attrs
 
 from statecore import codec
 from statecore.events import Event
+from statecore_journal.fields import read_fields
 
 ROWS_MAX: Final = 32
 """Rows that an incident names. More would be read by nobody; the first and the newest are kept."""
@@ -115,11 +115,10 @@ class Row:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The event's fields; those at their defaults are left out."""
+        """The event's fields; those at their defaults are left out. What cannot be read has none."""
         if self._fields is None:
             text = self._data if isinstance(self._data, str) else codec.dumps(self._data)
-            found = json.loads(text)
-            self._fields = found if isinstance(found, dict) else {}
+            self._fields = read_fields(text) or {}
         return self._fields
 
     def get(self, name: str, default: Any = None) -> Any:

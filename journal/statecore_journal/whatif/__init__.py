@@ -142,7 +142,8 @@ def _subject(source: Connection, account: str, platforms: Mapping[str, type[Any]
         )
     restored = _restorer(account, {}, platforms)
     run = Run(found, restored, renewed_before=_renewed_before(account, platforms)).run()
-    return Subject(found, run.latencies, run.strayed_at, platforms, tuple(map(as_happened, found.rows)))
+    strayed = min((at for at in (found.parted, run.strayed_at) if at is not None), default=None)
+    return Subject(found, run.latencies, strayed, platforms, tuple(map(as_happened, found.rows)))
 
 
 def split_changes(changes: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -177,6 +178,8 @@ def subjects(
             raise StatecoreError(
                 f"{path} has no account {unknown[0]!r} that was ever started; it has {', '.join(known) or 'none'}"
             )
+        if not known:
+            raise StatecoreError(f"{path} has no account that was ever started, so there is nothing to run")
         yield [subject(connection, name, platforms) for name in accounts or known]
 
 

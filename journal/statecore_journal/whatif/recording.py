@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
+from statecore.errors import CodecError, JournalCorrupt, StatecoreError
 from statecore.events import Broken, Elapsed, Event, Governed, Late, Outcome
 from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound
@@ -110,6 +111,7 @@ class Recording:
         elapsed: when timers were met, and position of the row: by deadline.
         following: what happened next to an instance, by its version.
         ends: when the journal ends, in ns.
+        parted: when this code first moves an instance elsewhere than is recorded, in ns; None if it never does.
     """
 
     account: str
@@ -125,6 +127,7 @@ class Recording:
     elapsed: dict[int, tuple[int, int]] = attrs.field(factory=dict)
     following: dict[Key, Row] = attrs.field(factory=dict)
     ends: int = 0
+    parted: int | None = None
 
     @property
     def tie(self) -> str:
@@ -132,7 +135,7 @@ class Recording:
         return f"{self.machine}/{self.account}"
 
 
-_COLUMNS: Final = "seq, at, machine, version, event, outcome, data, schema, cause"
+_COLUMNS: Final = "seq, at, machine, version, event, source, target, outcome, data, schema, cause"
 _CHATS: Final = "select address, chat, ord from instances where account = ?"
 _CHECKPOINTS: Final = (
     "select address, version, seq, state, entered, data, schema from checkpoints where address glob ? or address glob ?"
@@ -150,6 +153,7 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
 
     Raises:
         CodecError: a row does not fit this code.
+        JournalCorrupt: rows are missing, or their times cannot be.
     """
     recording = Recording(account)
     replays = {name: Replay(machine) for name, machine in machines.items()}
@@ -161,7 +165,7 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
     answers = Answers()
     asked = recording.asked
     places = {address: (chat, order) for address, chat, order in source.execute(_CHATS, (account,))}
-    for row in _rows(source, account, replays, snapshots):
+    for row in _rows(source, recording, replays, snapshots):
         if isinstance(row.event, connection.Started) and not started:
             started = True
             recording.machine = Address.parse(row.address).machine
@@ -204,23 +208,58 @@ def _globs(account: str) -> tuple[str, str]:
 
 
 def _rows(
-    source: sqlite3.Connection, account: str, replays: Mapping[str, Replay], snapshots: dict[str, Snapshot]
+    source: sqlite3.Connection, recording: Recording, replays: Mapping[str, Replay], snapshots: dict[str, Snapshot]
 ) -> Iterator[Row]:
     sql = f"select {_COLUMNS} from events not indexed where machine glob ? or machine glob ? order by seq"  # noqa: S608
-    for seq, at, address, version, name, outcome, data, schema, cause in source.execute(sql, _globs(account)):
+    pruned = {address: snapshot.version for address, snapshot in snapshots.items()}
+    clock = 0
+    for seq, at, address, version, name, was, then, outcome, data, schema, cause in source.execute(
+        sql, _globs(recording.account)
+    ):
         replay = replays.get(address.partition("/")[0])
-        if replay is None:
-            continue
-        before = snapshots.get(address) or replay.machine.start()
-        if version <= before.version:
+        if replay is None or version <= pruned.get(address, 0) > 0:
             continue  # the checkpoint holds it
+        before = snapshots.get(address) or replay.machine.start()
+        _follows(seq, at, address, version, before.version, clock)
+        clock = at
         if replay.kind(name) is None and outcome is not None and outcome.startswith("refused"):
             snapshots[address] = before._replace(version=version)  # it was no event of the machine then either
             continue
-        reading = replay.reading(name, schema)
-        event = reading.known.get(data) or reading.read(data)
-        after = snapshots[address] = replay.machine.move(before, event, at)[0]
+        try:
+            reading = replay.reading(name, schema)
+            event = reading.known.get(data) or reading.read(data)
+            after = snapshots[address] = replay.machine.move(before, event, at)[0]
+        except StatecoreError as error:
+            raise CodecError(f"row {seq}: {error}. `statecore verify` says what to do") from error
+        if (was, then) != (before.state, after.state):
+            _part(recording, replay.machine, seq, at, was, then)
         yield Row(seq, at, address, event, name, before, after, outcome, data, cause)
+
+
+def _follows(seq: int, at: int, address: str, version: int, before: int, clock: int) -> None:
+    """See to it that a row follows those before it."""
+    if version != before + 1:
+        raise JournalCorrupt(
+            f"row {seq}: version {version} of {address} follows version {before}; rows are missing, so the account cannot be "
+            "run again. Restore a copy of the file, or run what is whole: see statecore export --since"
+        )
+    if at < clock:
+        raise JournalCorrupt(
+            f"row {seq}: it is from before the row before it ({at} ns after {clock} ns), so the account cannot be run again. "
+            "Restore a copy of the file"
+        )
+
+
+def _part(recording: Recording, machine: Machine, seq: int, at: int, *states: str) -> None:
+    """Note that a row leads elsewhere in this code."""
+    for state in states:
+        if state not in machine.states:
+            raise CodecError(
+                f"row {seq}: it is recorded in state {state!r}, which {machine.name} does not have in this code; use the "
+                "code that wrote the journal"
+            )
+    if recording.parted is None:
+        recording.parted = at
 
 
 def _sort(recording: Recording, answers: "Answers", replays: Mapping[str, Replay]) -> None:

@@ -18,6 +18,7 @@ import attrs
 from statecore import codec
 from statecore.account import Account, Command
 from statecore.driver import on_beat
+from statecore.errors import StatecoreError
 from statecore.events import Governed, name_of
 from statecore.lanes import Lanes
 from statecore.machine import Machine
@@ -30,8 +31,8 @@ from statecore_journal.memory import MemoryStore
 from statecore_journal.whatif.answers import adjusted
 from statecore_journal.whatif.recording import ENDED_WITH_PROCESS, Answer, Key, Outside, Recording, Row
 
-STEPS_MAX: Final = 5_000_000
-"""Happenings of a run. More means that it goes in a circle, which would be a mistake here."""
+STILL_MAX: Final = 200_000
+"""Happenings at one moment. More means that the run goes in a circle, as it may when rows of the record are missing."""
 
 NEVER: Final = 2**63 - 1
 
@@ -219,15 +220,19 @@ class Run:
         """Run to the end of the record."""
         for item in self.recording.outside:
             self._put(item.at, item.seq, lambda item=item: self._outside(item), life=-1)  # type: ignore[misc]
-        for _ in range(STEPS_MAX):
-            step = self._next()
-            if step is None:
-                self._look_for_missing()
-                return self
+        still = 0
+        while (step := self._next()) is not None:
             at, happen = step
+            still = still + 1 if at <= self._clock.at else 0
+            if still > STILL_MAX:
+                raise StatecoreError(
+                    f"account {self.recording.account} cannot be run again: what is recorded of it does not fit together, so "
+                    "that the run comes to no end. See `statecore verify` for the row, and restore a copy of the file"
+                )
             self._clock.at = max(self._clock.at, at)
             happen()
-        raise RuntimeError("the run goes in a circle")
+        self._look_for_missing()
+        return self
 
     def _look_for_missing(self) -> None:
         """Note the first row on record that did not happen."""

@@ -22,7 +22,7 @@ from statecore.errors import StatecoreError
 from statecore.events import Event
 from statecore.machines import connection, delivery
 from statecore.platform import Batch, Message
-from statecore.recorded import PLACEHOLDER, Restored, restore
+from statecore.recorded import PLACEHOLDER, Restored, parsed, restore
 from statecore.settings import build, written
 from statecore.system import Address
 from statecore.units import SECONDS
@@ -522,8 +522,8 @@ def story_of(
         settings: what the account was configured with at its last start, as `statecore.recorded` writes it.
         platforms: classes of accounts by the platform's name; None for those that are installed.
     """
-    whole = orjson.loads(settings) if settings else {}
-    story = Story(recording.account, whole.get("platform", ""), platforms=platforms)
+    whole = parsed(settings, f"account.{recording.account}")
+    story = Story(recording.account, whole["platform"], platforms=platforms)
     _configure(story, whole)
     began = recording.outside[0].at
 
@@ -574,16 +574,16 @@ def _configure(story: Story, whole: Mapping[str, Any]) -> None:
     """Give a story the settings that are not at their defaults, by the keys of the configuration if it is known."""
     kind = story.platforms.get(story.platform)
     if kind is None:
-        story.settings, story.policies = dict(whole.get("settings", {})), whole.get("policies")
+        story.settings, story.policies = dict(whole["settings"]), whole["policies"]
         return
     needed = {field.alias: PLACEHOLDER for field in attrs.fields(kind) if field.init and field.default is attrs.NOTHING}
     default: Any = build(kind, needed, "account")
     own = {field.alias for field in attrs.fields(kind) if field.init} - set(needed)
-    settings = {name: value for name, value in whole.get("settings", {}).items() if name in own}
+    settings = {name: value for name, value in whole["settings"].items() if name in own}
     config: Any = build(kind, needed | settings, "account")
     story.settings = _beyond(settings, written(default))
-    if written(config.policies) != whole.get("policies"):
-        story.policies = whole.get("policies")
+    if written(config.policies) != whole["policies"]:
+        story.policies = whole["policies"]
 
 
 def _beyond(settings: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
