@@ -17,7 +17,7 @@ Examples:
   statecore diff before.db after.db
   statecore diff before.db after.db --machine delivery --json
   statecore diff gateway.db --machines old.machines:MACHINES --machines new.machines:MACHINES
-\b
+
 Exit status: 0 they are the same, 1 they part. What differs by nature is not looked at unless --strict asks for it:
 positions, times, epochs and processes. To compare a journal with the machines of this code, use `statecore verify`.
 """

@@ -16,7 +16,7 @@ from statecore.errors import StatecoreError
 Examples:
   statecore incidents gateway.db
   statecore minimise gateway.db --keep retry-storm -o test_retry_storm.py
-  statecore minimise gateway.db --keep retry-storm --set account.wx.circuit.cooldown=30s -o test_retry_storm.py
+  statecore minimise gateway.db --keep retry-storm --set accounts.wx.circuit.cooldown=30s -o test_retry_storm.py
 """,
 )
 @JOURNAL
@@ -62,7 +62,7 @@ def minimise(
 
 def _hidden(journal: str, to: Path) -> str:
     """Write an export in which nobody can be recognised; accounts keep their names, which settings are known by."""
-    from statecore.cli.export import packages
+    from statecore.cli.sharing import packages
     from statecore_journal.export import How, export
 
     export(journal, to, how=How(packages=packages(), keep_accounts=True))

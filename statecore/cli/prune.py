@@ -22,7 +22,7 @@ Examples:
   statecore prune gateway.db --older-than 7d --export before.db
   statecore prune gateway.db --max-size 200MB
   statecore prune gateway.db --older-than 90d --dead
-\b
+
 Without --older-than and --max-size it prunes what a gateway would: what has been over for 30 days. It works whether or not a
 gateway is running.
 """

@@ -19,7 +19,7 @@ Examples:
   statecore verify incidents/*.db                        in CI: a line each, exit status 1 if one diverges
   statecore verify gateway.db --machines mypackage.machines:MACHINES
   statecore verify gateway.db --json | jq .diverging
-\b
+
 Every row is taken through the machines of this code and compared with what was recorded: the states before and after,
 version, outcome and guards; and in the end where every instance is. Nothing is written.
 """

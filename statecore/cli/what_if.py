@@ -24,7 +24,7 @@ class Assignment(click.ParamType[tuple[str, str]]):
             return value
         key, equals, text = str(value).partition("=")
         if not (key.strip() and equals and text.strip()):
-            self.fail(f"{value!r} is no KEY=VALUE, such as account.wx.circuit.cooldown=10s", param, ctx)
+            self.fail(f"{value!r} is no KEY=VALUE, such as accounts.wx.circuit.cooldown=10s", param, ctx)
         return key.strip(), text.strip()
 
 
@@ -33,10 +33,10 @@ class Assignment(click.ParamType[tuple[str, str]]):
     epilog="""\b
 Examples:
   statecore what-if gateway.db
-  statecore what-if gateway.db --set account.wx.circuit.cooldown=10s
-  statecore what-if gateway.db --set account.wx.pacing.per_second=2 --set account.wx.pacing.burst=5
-  statecore what-if gateway.db --sweep account.wx.circuit.cooldown=1s,5s,10s,30s
-\b
+  statecore what-if gateway.db --set accounts.wx.circuit.cooldown=10s
+  statecore what-if gateway.db --set accounts.wx.pacing.per_second=2 --set accounts.wx.pacing.burst=5
+  statecore what-if gateway.db --sweep accounts.wx.circuit.cooldown=1s,5s,10s,30s
+
 The keys are those of the configuration file. Without --set and --sweep every account is run again as it was, which shows
 that the journal can be believed.
 """,
@@ -112,7 +112,7 @@ def _concerned(account: str | None, *changes: dict[str, Any]) -> list[str] | Non
     if account is None:
         return named or None
     if others := [name for name in named if name != account]:
-        raise ConfigError(f"account.{others[0]}", f"is not the account that was asked for, {account!r}")
+        raise ConfigError(f"accounts.{others[0]}", f"is not the account that was asked for, {account!r}")
     return [account]
 
 
@@ -212,7 +212,7 @@ def _show_sweep(compared: list[Any], keys: list[str]) -> None:
     for name in dict.fromkeys(one.account for one in compared):
         own = [one for one in compared if one.account == name]
         settings = [key.split(".", 2)[2] for key in keys if key.split(".", 2)[1] == name]
-        table = Table(box=None, padding=(0, 2), title=f"\n{name}", title_justify="left", title_style="bold")
+        table = Table(box=None, padding=(0, 1), title=f"\n{name}", title_justify="left", title_style="bold")
         table.add_column(", ".join(key.rpartition(".")[2] for key in settings), justify="right", no_wrap=True)
         for heading in ("delivered", "half in", "last in", "refused", "dead", "waiting", "over in"):
             table.add_column(heading, justify="right", no_wrap=True)
