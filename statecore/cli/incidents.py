@@ -49,7 +49,7 @@ def incidents(
     if journal is None:
         raise click.UsageError("Missing argument 'JOURNAL'.")
     if unknown := [kind for kind in kinds if kind not in known]:
-        fail(f"there is no kind {unknown[0]!r}; there are {', '.join(sorted(known))}")
+        fail(f"there is no kind {unknown[0]!r} of incident; `statecore incidents --list` lists them")
     with open_reader(journal) as reader:
         check_account(reader, account)
         first, last = span(reader, since, until)
@@ -81,7 +81,7 @@ def _about(known: dict[str, Any], asked: str | None, *, as_json: bool) -> None:
 
     if asked is not None:
         if asked not in known:
-            fail(f"there is no kind {asked!r}; there are {', '.join(sorted(known))}")
+            fail(f"there is no kind {asked!r} of incident; `statecore incidents --list` lists them")
         known = {asked: known[asked]}
     texts = {name: explained(name, make) for name, make in known.items()}
     if as_json:

@@ -1,5 +1,6 @@
 """`statecore what-if`."""
 
+import json
 from typing import Any, Final, Literal
 
 import click
@@ -7,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from statecore.cli.common import AS_JSON, JOURNAL, console, paint, plain, print_json, printable
+from statecore.cli.fields import show_fields
 from statecore.errors import ConfigError
 from statecore.units import show_duration
 
@@ -164,18 +166,39 @@ def _show_parting(one: Any) -> None:
         out.print(f"  All {one.rows} transitions are as they were recorded.")
         return
     out.print(f"  They part at {_place(one.parting.at, one.began)}:")
-    for label, step in (("recorded", one.parting.recorded), ("would be", one.parting.computed)):
+    recorded, computed = one.parting.recorded, one.parting.computed
+    fields = _differing(recorded, computed)
+    for label, step in (("recorded", recorded), ("would be", computed)):
         line = Text(f"    {label}  ")
         if step is None:
             line.append("nothing")
         else:
             line.append(f"{printable(step.address)}  ").append_text(paint(step.source)).append(" → ")
             line.append_text(paint(step.target)).append(f"  {step.name} ", style="bold")
-            line.append(printable(written(step), 160), style="dim")
+            told = written(step) if fields is None else show_fields({name: _data(step).get(name) for name in fields})
+            line.append(printable(told.strip(), 160), style="dim")
         out.print(line)
     if one.modelled is not None:
         since = show_duration(max(1, one.modelled - one.began))
         out.print(f"  Counterfactual from {since} on: from there it rests on answers that are not on record.")
+
+
+def _differing(recorded: Any, computed: Any) -> list[str] | None:
+    """Return the fields in which two events of a name differ; None where there is more to tell than that."""
+    if recorded is None or computed is None or recorded.name != computed.name or recorded.address != computed.address:
+        return None
+    was, found = _data(recorded), _data(computed)
+    return [name for name in {**was, **found} if was.get(name) != found.get(name)] or None
+
+
+def _data(step: Any) -> dict[str, Any]:
+    from statecore_journal.whatif import written
+
+    try:
+        data = json.loads(written(step))
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _place(at: int, began: int) -> str:
