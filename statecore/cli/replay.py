@@ -96,7 +96,7 @@ def replay(
             click.echo(json.dumps(head, ensure_ascii=False))
             for one in found.standing:
                 click.echo(json.dumps(plain(one), ensure_ascii=False))
-        else:
+        elif found.seq or until is None:
             _show(found, journal)
         for name, rows in found.unknown.items():
             click.echo(f"statecore: {counted(rows, 'row')} are of machine {printable(name)!r}, which this code does not have; "
@@ -160,6 +160,10 @@ def render_standing(one: Any, at: int) -> Text:
 
 
 def _moment(name: str, value: Any, at: int) -> Any:
-    """Show a moment on the gateway's clock as how long ago it was; everything else as it is."""
+    """Show a moment on the gateway's clock as how long ago it was, also within others; everything else as it is."""
+    if isinstance(value, dict):
+        return {key: _moment(key, item, at) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_moment(name, item, at) for item in value]
     known = isinstance(value, int) and name.endswith(("_at", "_since", "_until", "until"))
     return Moment(ago(value, at)) if known else value
