@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from statecore.cli.common import JOURNAL
+from statecore.cli.common import JOURNAL, counted
 from statecore.cli.moments import MOMENTS, since, until
 from statecore.cli.sharing import cut, packages
 
@@ -77,16 +77,16 @@ def export(
         return
     if as_json or Path(output).suffix == ".jsonl":
         count = write_lines(journal, output, how=how, cut=part, force=force)
-        click.echo(f"{output}: {count} events; {_told({}, plain=plain)} look before you share it")
+        click.echo(f"{output}: {counted(count, 'event')}; {_told({}, plain=plain)} look before you share it")
         return
     done = write(journal, output, how=how, cut=part, force=force)
     if done.unfolded:
         click.echo(
-            f"{done.unfolded} instances are not folded by this code as they were recorded; "
+            f"{counted(done.unfolded, 'instance')} cannot be folded by this code as recorded; "
             f"`statecore verify {output}` says where"
         )
     click.echo(
-        f"{output}: {done.events} events of {done.instances} instances; {_told(done.replaced, plain=plain)} "
+        f"{output}: {counted(done.events, 'event')} of {counted(done.instances, 'instance')}; {_told(done.replaced, plain=plain)} "
         f"look before you share: statecore log {output}"
     )
 

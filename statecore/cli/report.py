@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from statecore.cli.common import AS_JSON, JOURNAL, TEXT, print_json
+from statecore.cli.common import AS_JSON, JOURNAL, TEXT, counted, print_json
 from statecore.cli.moments import MOMENTS, since, until
 from statecore.cli.sharing import cut, packages
 
@@ -51,8 +51,10 @@ def report(
     if as_json:
         print_json(found)
         return
-    told = f"{found.incidents} incident{'' if found.incidents == 1 else 's'}" if found.incidents else "no incident"
-    click.echo(f"{found.path}: {found.rows:,} events, {told}, {found.size / 1e6:.1f} MB{'' if plain else ', redacted'}")
+    told = counted(found.incidents, "incident") if found.incidents else "no incident"
+    click.echo(
+        f"{found.path}: {counted(found.rows, 'event')}, {told}, {found.size / 1e6:.1f} MB{'' if plain else ', redacted'}"
+    )
 
 
 @click.command(
