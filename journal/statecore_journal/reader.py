@@ -18,10 +18,10 @@ from statecore.machines.delivery import Accepted
 from statecore.machines.inbound import Inbound, Received
 from statecore.system import Address
 from statecore.units import SECONDS
+from statecore_journal import moments
 from statecore_journal.causes import SetOff
 from statecore_journal.fields import read_fields
 from statecore_journal.files import read_only
-from statecore_journal.moments import position
 from statecore_journal.problems import RECOVER, translated
 from statecore_journal.schema import check
 
@@ -452,15 +452,25 @@ class Reader:
         ((found,),) = self._all("select coalesce(max(seq), 0) from events")
         return int(found)
 
+    def oldest(self) -> int:
+        """Return the position of the first row; 0 if there is none."""
+        ((found,),) = self._all("select coalesce(min(seq), 0) from events")
+        return int(found)
+
     def causes(self, after: int, end: int) -> list[tuple[int, int]]:
         """Return (position, position of the cause) of a page of rows that were caused by others, in their order."""
         caused = "select seq, cause from events where seq > ? and seq <= ? and cause is not null order by seq limit ?"
         return self._all(caused, after, end, CAUSES_PAGE)
 
-    def position(self, text: str, now: int) -> int:
-        """Return the position of the last row that was written by a moment; see `statecore_journal.moments`."""
+    def since(self, moment: moments.Moment) -> int:
+        """Return the position of the first row from a moment on."""
         with self.reading() as opened:
-            return position(opened, text, now=now)
+            return moments.since(opened, moment)
+
+    def until(self, moment: moments.Moment) -> int:
+        """Return the position of the last row up to a moment."""
+        with self.reading() as opened:
+            return moments.until(opened, moment)
 
     def _filter(
         self,

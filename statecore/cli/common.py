@@ -58,6 +58,28 @@ class _Length(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+class Whole(click.ParamType[int]):
+    """A number of rows, or the position of one, which may be written as the log writes it: #4711.
+
+    Args:
+        least: the smallest that makes sense.
+        most: the largest.
+    """
+
+    name = "n"
+
+    def __init__(self, least: int = 1, most: int = POSITION) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).strip().removeprefix("#")
+        if not re.fullmatch(r"\d{1,19}", text, re.ASCII):
+            self.fail(f"{value!r} is no whole number", param, ctx)
+        if not self.least <= int(text) <= self.most:
+            self.fail(f"{text} is not between {self.least} and {self.most}", param, ctx)
+        return int(text)
+
+
 TEXT: Final = _Text()
 LENGTH: Final = _Length()
 
@@ -170,6 +192,15 @@ def fail_if_unreadable(troubles: Sequence[str]) -> None:
         return
     more = f"; and {len(troubles) - 1} more like it" if len(troubles) > 1 else ""
     fail(f"{troubles[0]}{more}. Was it written by other code, or by a newer one? `statecore log` shows the rows")
+
+
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """Write how many there are.
+
+    >>> counted(1, "row"), counted(1200, "row"), counted(2, "delivery", "deliveries")
+    ('1 row', '1200 rows', '2 deliveries')
+    """
+    return f"{count} {one if count == 1 else several or one + 's'}"
 
 
 def check_account(reader: Any, account: str | None) -> None:

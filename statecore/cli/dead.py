@@ -1,7 +1,7 @@
 """`statecore dead`: what was given up, and what a person can do about it."""
 
 import click
-from rich.table import Table
+from rich.text import Text
 
 from statecore.account import Command
 from statecore.cli.common import (
@@ -12,6 +12,7 @@ from statecore.cli.common import (
     check_account,
     clock,
     console,
+    counted,
     fail,
     fail_if_unreadable,
     paint,
@@ -58,17 +59,16 @@ def list_(journal: str, *, account: str | None, as_json: bool) -> None:
     if not letters:
         click.echo("nothing was given up")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for title in ("id", "what", "chat", "since", "attempts", "sent", "reason", "what to do"):
-        table.add_column(title, overflow="fold")
+    out = console()
     for letter in letters:
         kind, _, id_ = letter.address.split("/", 2)
-        what = f"{'message' if kind == 'delivery' else 'inbound'} of {letter.account}"
-        table.add_row(
-            id_, what, printable(letter.chat, 30), ago(letter.at, now), str(letter.attempts),
-            f"{letter.sent} of {letter.parts}" if kind == "delivery" else "-", printable(letter.reason), printable(letter.action),
-        )  # fmt: skip
-    console().print(table)
+        what = f"message {'to' if kind == 'delivery' else 'from'} {printable(letter.chat, 60)} by {printable(letter.account)}"
+        tried = counted(letter.attempts, "attempt")
+        sent = f", {letter.sent} of {letter.parts} parts sent" if kind == "delivery" else ""
+        out.print(Text(printable(id_), style="bold").append(f"  {what}, {ago(letter.at, now)}", style="not bold"))
+        for label, text in (("tried", f"{tried}{sent}"), ("why", letter.reason), ("what to do", letter.action)):
+            if text:
+                out.print(Text(f"  {label:<12}{printable(text)}"))
     fail_if_unreadable(unreadable)
 
 

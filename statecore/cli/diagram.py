@@ -9,7 +9,7 @@ from rich.text import Text
 
 from statecore.cli.common import AS_JSON, JOURNAL, TEXT, check_account, console, fail, print_json, printable
 from statecore.cli.machines import OWN, load, one
-from statecore.cli.moments import MOMENT, Moment, position
+from statecore.cli.moments import MOMENTS, since, span, until
 from statecore.machine import Machine
 from statecore.machines import MACHINES
 
@@ -40,7 +40,7 @@ Examples:
   statecore diagram connection --coverage gateway.db -o taken.svg
   statecore diagram door --machines mypackage.machines:MACHINES -o door.svg
   statecore diagram --all -o diagrams/
-\b
+
 An SVG of a machine of your own needs the layout library: pip install 'statecore[diagrams]'. Nothing else does.
 """
 )
@@ -149,7 +149,7 @@ Examples:
   statecore coverage gateway.db
   statecore coverage *.db --machine connection --fail-under 80
   statecore coverage gateway.db --json
-\b
+
 A transition is what one event does in one state under one guard; ignored events are counted apart. Saved coverage of test
 runs (statecore_diagrams.coverage.Coverage.save) can be named like a journal, if its name ends in .json.
 """
@@ -244,16 +244,16 @@ Examples:
   statecore timeline gateway.db --since 10m --machine circuit -o circuit.svg
   statecore timeline gateway.db --since "2026-11-21 13:30" --until "2026-11-21 13:45" -o incident.svg
   statecore timeline gateway.db --since 120 --until 180
-\b
-A moment is a position in the journal (120), a time (13:30, "2026-11-21 13:30:05"), or how long before the last row (10m).
+
 """
+    + MOMENTS
 )
 @JOURNAL
 @click.option("--account", help="Only this account.")
 @click.option("--machine", type=TEXT, help="Only instances whose address begins with this: delivery, connection/wx.")
 @click.option("--chat", type=TEXT, help="Only this chat.")
-@click.option("--since", type=MOMENT, help="From this moment on.")
-@click.option("--until", type=MOMENT, help="Up to this moment.")
+@since()
+@until()
 @click.option("--lanes", type=click.IntRange(1, 400), help="Draw at most so many instances.  [default: 40]")
 @click.option("--bars", type=click.IntRange(1, 100_000), help="Draw at most so many bars.  [default: 2000]")
 @FORMAT
@@ -262,8 +262,8 @@ A moment is a position in the journal (120), a time (13:30, "2026-11-21 13:30:05
 @OWN
 @AS_JSON
 def timeline(
-    journal: str, *, account: str | None, machine: str | None, chat: str | None, since: Moment | None,
-    until: Moment | None, lanes: int | None, bars: int | None, wanted: Literal["mermaid", "svg"] | None,
+    journal: str, *, account: str | None, machine: str | None, chat: str | None, since: Any, until: Any,
+    lanes: int | None, bars: int | None, wanted: Literal["mermaid", "svg"] | None,
     output: str | None, theme: Any, own: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Draw what happened in JOURNAL over time: a lane an instance, its states as bars, causes as arrows."""
@@ -274,13 +274,14 @@ def timeline(
     wanted = "mermaid" if as_json else wanted or _format_of(output)  # type: ignore[assignment]
     with open_reader(journal) as reader:
         check_account(reader, account)
+        first, last = span(reader, since, until)
         found = read(
             reader,
             account=account,
             machine=machine,
             chat=chat,
-            after=0 if since is None else position(reader, since) - 1,
-            until=None if until is None else position(reader, until, end=True),
+            after=(first or 1) - 1,
+            until=last,
             lanes_max=lanes or LANES_MAX,
             bars_max=bars or BARS_MAX,
             machines={**MACHINES, **load(own)},

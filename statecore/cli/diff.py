@@ -6,7 +6,16 @@ from typing import Any
 import click
 from rich.text import Text
 
-from statecore.cli.common import AS_JSON, MESSAGE_CHARACTERS_MAX, TEXT, console, plain, print_json, printable
+from statecore.cli.common import (
+    AS_JSON,
+    MESSAGE_CHARACTERS_MAX,
+    TEXT,
+    console,
+    counted,
+    plain,
+    print_json,
+    printable,
+)
 from statecore.cli.fields import show_fields
 from statecore.cli.replay import MACHINES
 
@@ -17,10 +26,10 @@ Examples:
   statecore diff before.db after.db
   statecore diff before.db after.db --machine delivery --json
   statecore diff gateway.db --machines old.machines:MACHINES --machines new.machines:MACHINES
-\b
+
 Exit status: 0 they are the same, 1 they part, or cannot be compared to the end. What differs by nature is not looked at
-unless --strict asks for it: positions, times, epochs and processes. To compare a journal with the machines of this code, use
-`statecore verify`.
+unless --strict asks for it: positions, times, epochs and processes. To compare a journal with the machines of this code,
+use `statecore verify`.
 """
 )
 @click.argument("journals", nargs=-1, required=True, metavar="A [B]", type=click.Path(dir_okay=False))
@@ -67,9 +76,12 @@ def _show(found: Any) -> None:
     out = console()
     names = f"{printable(found.left)} and {printable(found.right)}"
     if found.same:
-        out.print(f"{names} are the same: {found.instances} instances", markup=False)
+        out.print(f"{names} are the same: {counted(found.instances, 'instance')}", markup=False)
         return
-    out.print(f"{names}: {found.parted} of {found.instances} instances that both have part", markup=False)
+    out.print(
+        f"{names}: of {counted(found.instances, 'instance')} in both, {found.parted} {'parts' if found.parted == 1 else 'part'}",
+        markup=False,
+    )
     for number, parting in enumerate(found.partings):
         out.print(render_parting(parting, "first: " if number == 0 else "       "))
     if found.parted > len(found.partings):
@@ -81,7 +93,8 @@ def _show(found: Any) -> None:
         if count:
             listed = ", ".join(printable(address) for address in addresses[:5])
             out.print(
-                f"only in {printable(name)}: {count} instances: {listed}{', …' if count > 5 else ''}", markup=False
+                f"only in {printable(name)}: {counted(count, 'instance')}: {listed}{', …' if count > 5 else ''}",
+                markup=False,
             )
 
 

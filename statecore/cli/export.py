@@ -1,25 +1,26 @@
 """`statecore export`."""
 
-import datetime as dt
-import re
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from statecore.cli.common import JOURNAL, POSITION, check_account, fail
-from statecore.config import PLATFORMS_GROUP
-from statecore.units import parse_duration
+from statecore.cli.common import JOURNAL, counted
+from statecore.cli.moments import MOMENTS, since, until
+from statecore.cli.sharing import cut, packages
 
-EPILOG = """\b
+EPILOG = (
+    """\b
 Examples:
   statecore export gateway.db -o incident.db
   statecore export gateway.db -o incident.db --since 2h --account wx --shift
   statecore export gateway.db --since 1200 --until 1300 --json
   statecore export gateway.db -o copy.db --plain
-\b
-A SEQ|TIME is a position (1200), a moment (2026-11-21T13:30, local unless it says otherwise), or how long before the end (2h).
+
+
 """
+    + MOMENTS
+)
 
 SHOWN: Final = {
     "account": "account", "chat": "chat", "user": "user", "text": "text", "message": "id of a message",
@@ -35,30 +36,6 @@ SEVERAL: Final = {
 }  # fmt: skip
 
 
-class _Place(click.ParamType[Any]):
-    """A position, a moment (ns since 1970, as a negative number), or a length before the end (as text)."""
-
-    name = "seq|time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        text = str(value)
-        if re.fullmatch(r"[0-9]+", text, re.ASCII):
-            if int(text) > POSITION:
-                self.fail(f"{text} is no position", param, ctx)
-            return int(text)
-        try:
-            return ("before", parse_duration(text))
-        except ValueError:
-            pass
-        try:
-            return ("at", round(dt.datetime.fromisoformat(text).timestamp() * 1e9))
-        except (ValueError, OverflowError, OSError):
-            self.fail(f"{text!r} is no position, no moment (2026-11-21T13:30) and no length (2h)", param, ctx)
-
-
-PLACE: Final = _Place()
-
-
 @click.command(epilog=EPILOG)
 @JOURNAL
 @click.option(
@@ -67,10 +44,8 @@ PLACE: Final = _Place()
 @click.option("--json", "as_json", is_flag=True, help="Write lines of JSON; to standard output without -o.")
 @click.option("--account", help="Only this account.")
 @click.option("--chat", help="Only this chat, and its account's connection and circuit.")
-@click.option(
-    "--since", type=PLACE, metavar="SEQ|TIME", help="Only rows from here on; what was before is a checkpoint."
-)
-@click.option("--until", type=PLACE, metavar="SEQ|TIME", help="Only rows up to here.")
+@since("Only rows from here on; what was before is a checkpoint.")
+@until()
 @click.option("--keep-accounts", is_flag=True, help="Leave the accounts their names.")
 @click.option(
     "--keep", multiple=True, metavar="FIELD", help="Leave a field as it is: text, or Received.text. Repeatable."
@@ -95,23 +70,23 @@ def export(
     if plain and (keep or keep_accounts or shift):
         raise click.UsageError("--plain hides nothing, so there is nothing to keep or to shift")
     how = How(plain=plain, keep=keep, keep_accounts=keep_accounts, shift=shift, packages=packages())
-    cut = _cut(journal, account, chat, since, until)
+    part = cut(journal, account, chat, since, until)
     if output is None:
-        for line in lines(journal, how=how, cut=cut):
+        for line in lines(journal, how=how, cut=part):
             click.echo(line)
         return
     if as_json or Path(output).suffix == ".jsonl":
-        count = write_lines(journal, output, how=how, cut=cut, force=force)
-        click.echo(f"{output}: {count} events; {_told({}, plain=plain)} look before you share it")
+        count = write_lines(journal, output, how=how, cut=part, force=force)
+        click.echo(f"{output}: {counted(count, 'event')}; {_told({}, plain=plain)} look before you share it")
         return
-    done = write(journal, output, how=how, cut=cut, force=force)
+    done = write(journal, output, how=how, cut=part, force=force)
     if done.unfolded:
         click.echo(
-            f"{done.unfolded} instances are not folded by this code as they were recorded; "
+            f"{counted(done.unfolded, 'instance')} cannot be folded by this code as recorded; "
             f"`statecore verify {output}` says where"
         )
     click.echo(
-        f"{output}: {done.events} events of {done.instances} instances; {_told(done.replaced, plain=plain)} "
+        f"{output}: {counted(done.events, 'event')} of {counted(done.instances, 'instance')}; {_told(done.replaced, plain=plain)} "
         f"look before you share: statecore log {output}"
     )
 
@@ -127,40 +102,3 @@ def _told(replaced: Any, *, plain: bool) -> str:
 def _plural(name: str, count: int) -> str:
     """Return what to call so many."""
     return name if count == 1 else SEVERAL.get(name, f"{name}s")
-
-
-def packages() -> tuple[str, ...]:
-    """Return the packages whose source says which words may stay: ours, and those of the platforms."""
-    from importlib.metadata import entry_points
-
-    own = {point.module.partition(".")[0] for point in entry_points(group=PLATFORMS_GROUP)}
-    return ("statecore", *sorted(own - {"statecore"}))
-
-
-def _cut(journal: str, account: str | None, chat: str | None, since: Any, until: Any) -> Any:
-    """Turn what was asked for into positions."""
-    from statecore_journal import open_reader
-    from statecore_journal.export import Cut
-
-    with open_reader(journal) as reader, reader.reading() as opened:
-        check_account(reader, account)
-        first, last = _position(opened, since, end=False), _position(opened, until, end=True)
-    if first is not None and last is not None and first > last:
-        fail(f"--since is row {first}, and --until row {last} is before it")
-    given = {"since": first, "until": last}
-    return Cut(account=account, chat=chat, **{name: value for name, value in given.items() if value is not None})
-
-
-def _position(opened: Any, place: Any, *, end: bool) -> int | None:
-    """Return the row a place means: the first at or behind it, or with *end* the last at or before it."""
-    if place is None or isinstance(place, int):
-        return place
-    kind, value = place
-    if kind == "before":
-        (newest,) = opened.execute("select wall from events order by seq desc limit 1").fetchone() or (0,)
-        value = newest - value
-    sql = "select max(seq) from events where wall <= ?" if end else "select min(seq) from events where wall >= ?"
-    (found,) = opened.execute(sql, (value,)).fetchone()
-    if found is None:
-        fail("the journal has no row at that time")
-    return int(found)

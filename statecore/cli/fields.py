@@ -8,7 +8,7 @@ from statecore.cli.common import printable
 from statecore.units import show_duration
 
 _DURATIONS: Final = frozenset(
-    {"wait", "held", "within", "lasts", "slept", "heard_ago", "by", "down", "down_total", "length"}
+    {"wait", "held", "within", "lasts", "slept", "heard_ago", "by", "down", "down_total", "length", "beat_every"}
 )
 _LISTED: Final = 3
 

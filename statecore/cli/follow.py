@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 import trio
 
-from statecore.cli.common import AS_JSON, JOURNAL, check_account, console, run_async
+from statecore.cli.common import AS_JSON, JOURNAL, Whole, check_account, console, run_async
 from statecore.cli.read import FILTERS, print_row
 from statecore.errors import JournalBusy
 
@@ -27,12 +27,12 @@ Examples:
   statecore follow gateway.db
   statecore follow gateway.db --last 20 --machine delivery
   statecore follow gateway.db --event PartRefused --json | jq --unbuffered .data.code
-\b
+
 Ctrl-C ends it. It goes on when the gateway is restarted, and holds nothing open while it waits.
 """
 )
 @JOURNAL
-@click.option("--last", type=click.IntRange(0, 100_000), default=0, help="Begin with the last N rows that fit.")
+@click.option("--last", type=Whole(0, 100_000), default=0, metavar="N", help="Begin with the last N rows that fit.")
 @FILTERS
 @AS_JSON
 def follow(journal: str, *, last: int, as_json: bool, **filters: Any) -> None:

@@ -7,8 +7,8 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from statecore.cli.common import AS_JSON, TEXT, check_account, clock, console, fail, print_json, printable
-from statecore.cli.moments import MOMENT, Moment, position
+from statecore.cli.common import AS_JSON, TEXT, check_account, clock, console, counted, fail, print_json, printable
+from statecore.cli.moments import MOMENTS, since, span, until
 from statecore.units import show_duration
 
 
@@ -21,21 +21,21 @@ Examples:
   statecore incidents gateway.db --since 1h --check || page someone
   statecore incidents --list
   statecore incidents --explain zombie
-\b
-Times are a row (120), a time of day, a date and time, or how long before the last row (10m).
+
 """
+    + MOMENTS
 )
 @click.argument("journal", type=click.Path(dir_okay=False), required=False)
 @click.option("--account", help="Only this account.")
 @click.option("--kind", "kinds", multiple=True, type=TEXT, help="Only this kind; may be given several times.")
-@click.option("--since", type=MOMENT, help="Only what was not over before.")
-@click.option("--until", type=MOMENT, help="Read the journal as if it ended there.")
+@since("Only what was not over before.")
+@until("Read the journal as if it ended there.")
 @click.option("--list", "listing", is_flag=True, help="List the kinds there are.")
 @click.option("--explain", "asked", metavar="KIND", help="Say what a kind looks for, and where it comes from.")
 @click.option("--check", is_flag=True, help="Exit with 1 if there are any.")
 @AS_JSON
 def incidents(
-    journal: str | None, *, account: str | None, kinds: tuple[str, ...], since: Moment | None, until: Moment | None,
+    journal: str | None, *, account: str | None, kinds: tuple[str, ...], since: Any, until: Any,
     listing: bool, asked: str | None, check: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Name what went wrong in JOURNAL, where it started, what it cost, and what to change."""
@@ -49,22 +49,21 @@ def incidents(
     if journal is None:
         raise click.UsageError("Missing argument 'JOURNAL'.")
     if unknown := [kind for kind in kinds if kind not in known]:
-        fail(f"there is no kind {unknown[0]!r}; there are {', '.join(sorted(known))}")
+        fail(f"there is no kind {unknown[0]!r} of incident; `statecore incidents --list` lists them")
     with open_reader(journal) as reader:
         check_account(reader, account)
-        last = None if until is None else position(reader, until, end=True)
-        begin = 0 if since is None else position(reader, since)
+        first, last = span(reader, since, until)
         makes = [make for name, make in known.items() if not kinds or name in kinds]
         found = [
             incident
             for incident in find(reader, until=last, monitors=makes, report=_warn)
-            if account in (None, incident.account) and (incident.last is None or incident.last >= begin)
+            if account in (None, incident.account) and (incident.last is None or incident.last >= (first or 0))
         ]
         rows = _rows(reader, last)
     if as_json:
         print_json(found)
     elif not found:
-        click.echo(f"no incidents in {rows} rows")
+        click.echo(f"no incidents in {counted(rows, 'row')}")
     else:
         out = console()
         for incident in found:
@@ -82,7 +81,7 @@ def _about(known: dict[str, Any], asked: str | None, *, as_json: bool) -> None:
 
     if asked is not None:
         if asked not in known:
-            fail(f"there is no kind {asked!r}; there are {', '.join(sorted(known))}")
+            fail(f"there is no kind {asked!r} of incident; `statecore incidents --list` lists them")
         known = {asked: known[asked]}
     texts = {name: explained(name, make) for name, make in known.items()}
     if as_json:
@@ -137,12 +136,12 @@ def cost(of: Any) -> str:
 
     >>> from statecore_journal.incidents import Cost
     >>> cost(Cost(delayed=2, delay_max=90 * 10**9, refused=5))
-    '2 delayed by up to 1m30s, 5 requests refused'
+    '2 messages delayed by up to 1m30s, 5 requests refused'
     """
     said = {
-        "delayed": f"{of.delayed} delayed by up to {show_duration(of.delay_max)}",
-        "refused": f"{of.refused} requests refused",
-        "dead": f"{of.dead} dead",
+        "delayed": f"{counted(of.delayed, 'message')} delayed by up to {show_duration(of.delay_max)}",
+        "refused": f"{counted(of.refused, 'request')} refused",
+        "dead": f"{counted(of.dead, 'message')} dead",
         "doubled": f"{of.doubled} perhaps twice",
         "down": f"{show_duration(of.down)} without a connection",
     }

@@ -15,7 +15,7 @@ from statecore.machines import MACHINES
 OWN = click.option(
     "--machines",
     "own",
-    metavar="MODULE:NAME",
+    metavar="MODULE:ATTRIBUTE",
     help="Machines of your own: a machine, or several, in a module that can be imported from here.",
 )
 
@@ -26,7 +26,7 @@ def load(named: str | None) -> Mapping[str, Machine]:
         return MACHINES
     module_name, colon, name = named.partition(":")
     if not colon or not name.isidentifier():
-        fail(f"--machines is MODULE:NAME, such as mypackage.machines:MACHINES, not {named!r}")
+        fail(f"--machines is MODULE:ATTRIBUTE, such as mypackage.machines:MACHINES, not {named!r}")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

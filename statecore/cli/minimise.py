@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from statecore.cli.common import JOURNAL, console, fail
+from statecore.cli.common import AS_JSON, JOURNAL, console, fail, print_json
 from statecore.cli.what_if import Assignment, once
 from statecore.errors import StatecoreError
 
@@ -16,12 +16,12 @@ from statecore.errors import StatecoreError
 Examples:
   statecore incidents gateway.db
   statecore minimise gateway.db --keep retry-storm -o test_retry_storm.py
-  statecore minimise gateway.db --keep retry-storm --set account.wx.circuit.cooldown=30s -o test_retry_storm.py
+  statecore minimise gateway.db --keep retry-storm --set accounts.wx.circuit.cooldown=30s -o test_retry_storm.py
 """,
 )
 @JOURNAL
 @click.option(
-    "--keep", "kind", required=True, metavar="INCIDENT", help="The incident that must still show: retry-storm, ..."
+    "--keep", "kind", required=True, metavar="KIND", help="The kind of incident that must still show: retry-storm, ..."
 )
 @click.option(
     "-o", "--output", "output", type=click.Path(dir_okay=False), help="Where the test goes; else it is printed."
@@ -32,10 +32,11 @@ Examples:
 )  # fmt: skip
 @click.option("--account", "account", help="Only an incident of this account.")
 @click.option("--plain", is_flag=True, help="Keep texts, names and ids as they are.")
-@click.option("--force", is_flag=True, help="Replace the file, if it is there.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@AS_JSON
 def minimise(
     journal: str, *, kind: str, output: str | None, sets: tuple[tuple[str, str], ...], account: str | None,
-    plain: bool, force: bool,
+    plain: bool, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Shrink an incident in JOURNAL to the fewest things from outside that still show it, and write it as a pytest file.
 
@@ -44,12 +45,15 @@ def minimise(
     may be in use, and is not changed.
     """
     if output is not None and Path(output).exists() and not force:
-        fail(f"{output} is there already; name another file, or say --force")
+        fail(f"{output} is there already; name another file, or say --force to replace it")
     with tempfile.TemporaryDirectory(prefix="statecore-") as folder:
         source = journal if plain else _hidden(journal, Path(folder) / "hidden.db")
         text, told = _test(source, kind, once(sets), account, plain=plain)
     if output is None:
-        click.echo(text, nl=False)
+        if as_json:
+            print_json({"path": None, "told": told, "test": text})
+        else:
+            click.echo(text, nl=False)
         return
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
@@ -57,12 +61,15 @@ def minimise(
             file.write(text)
     except OSError as error:
         fail(f"{output} cannot be written: {error.strerror}")
-    console().print(f"{output}: {told}", markup=False)
+    if as_json:
+        print_json({"path": output, "told": told, "test": text})
+    else:
+        console().print(f"{output}: {told}", markup=False)
 
 
 def _hidden(journal: str, to: Path) -> str:
     """Write an export in which nobody can be recognised; accounts keep their names, which settings are known by."""
-    from statecore.cli.export import packages
+    from statecore.cli.sharing import packages
     from statecore_journal.export import How, export
 
     export(journal, to, how=How(packages=packages(), keep_accounts=True))
@@ -71,18 +78,20 @@ def _hidden(journal: str, to: Path) -> str:
 
 def _test(journal: str, kind: str, sets: dict[str, str], account: str | None, *, plain: bool) -> tuple[str, str]:
     """Return the test, and what it took."""
-    from statecore_journal.incidents import find
+    from statecore_journal.incidents import find, installed
     from statecore_journal.whatif import split_changes
     from statecore_journal.whatif.minimise import minimise as shrink
     from statecore_journal.whatif.minimise import written
     from statecore_journal.whatif.story import recorded_story
 
+    if kind not in installed(lambda text: click.echo(f"statecore: {text}", err=True)):
+        fail(f"there is no kind {kind!r} of incident; `statecore incidents --list` lists them")
     found = find(journal)
     incident = next((one for one in found if one.kind == kind and account in (None, one.account)), None)
     if incident is None:
         there = ", ".join(sorted({one.kind for one in found})) or "no incidents"
         raise StatecoreError(
-            f"there is no {kind} in it{'' if account is None else f' in account {account}'}; there is {there}"
+            f"there is no {kind} in the journal{'' if account is None else f' in account {account}'}; there is {there}"
         )
     changes = split_changes(sets)
     if others := sorted(set(changes) - {incident.account}):

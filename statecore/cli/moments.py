@@ -1,74 +1,58 @@
-"""Moments of a journal, as people write them."""
+"""Moments of a journal on a command line: one way of writing them for every command."""
 
-import datetime as dt
-import re
-from typing import Any, Final, Literal
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
-import attrs
 import click
 
-from statecore.units import SECONDS, parse_duration
+from statecore.cli.common import fail
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MOMENTS: Final = """\
+A SEQ|TIME is a row (4711), a local time ("2026-11-21 18:04:05"), an ISO time with a zone, a time of the journal's last
+day (18:04:05), or how long before its last row (10m).
+"""
+"""What commands that take moments say of them below their examples."""
 
 
-@attrs.frozen
-class Moment:
-    """A moment.
+class _Moments(click.ParamType[Any]):
+    name = "seq|time"
 
-    Args:
-        kind: a position in the journal, a wall clock time in ns since 1970, or ns before the last row.
-        value: of it.
-    """
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from statecore_journal.moments import Moment, NoMomentError, read
 
-    kind: Literal["seq", "wall", "before"]
-    value: int
-
-
-class _Moments(click.ParamType[Moment]):
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
         if isinstance(value, Moment):
             return value
-        if re.fullmatch(r"#?\d{1,18}", value, re.ASCII):
-            return Moment("seq", int(value.removeprefix("#")))
         try:
-            return Moment("before", parse_duration(value))
-        except ValueError:
-            pass
-        try:
-            return Moment("wall", _time(value))
-        except ValueError:
-            self.fail(f"{value!r} is no moment: write 120 (a row), 13:30, '2026-11-21 13:30:05', or 10m", param, ctx)
+            return read(str(value))
+        except NoMomentError as error:
+            self.fail(str(error), param, ctx)
 
 
-MOMENT: Final = _Moments()
+_MOMENT: Final = _Moments()
 
 
-def _time(value: str) -> int:
-    """Read a time, local unless it says otherwise; of a time of day, today's."""
-    if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?", value, re.ASCII):
-        time = dt.time.fromisoformat(value.zfill(5))
-        moment = dt.datetime.combine(dt.date.today(), time)  # noqa: DTZ011 - what people mean by 13:30
-    else:
-        moment = dt.datetime.fromisoformat(value)
-    return round(moment.astimezone().timestamp() * SECONDS)
+def since(what: str = "Only rows from here on.") -> Callable[[F], F]:
+    """Give a command --since, a moment or None."""
+    return click.option("--since", type=_MOMENT, metavar="SEQ|TIME", help=what)
 
 
-def position(reader: Any, moment: Moment, *, end: bool = False) -> int:
-    """Return the position in a journal of the first row from a moment on, or of the last one up to it.
+def until(what: str = "Only rows up to here.") -> Callable[[F], F]:
+    """Give a command --until, a moment or None."""
+    return click.option("--until", type=_MOMENT, metavar="SEQ|TIME", help=what)
+
+
+def span(reader: Any, begin: Any, end: Any) -> tuple[int | None, int | None]:
+    """Return the positions of the first and of the last row that are asked for, None for what is not said.
 
     Args:
         reader: of the journal.
-        moment: which.
-        end: whether the last one up to it is meant.
+        begin: --since.
+        end: --until.
     """
-    if moment.kind == "seq":
-        return moment.value
-    with reader.reading() as opened:
-        ((last, wall),) = opened.execute("select coalesce(max(seq), 0), coalesce(max(wall), 0) from"
-                                         " (select seq, wall from events order by seq desc limit 1)").fetchall()  # fmt: skip
-        when = wall - moment.value if moment.kind == "before" else moment.value
-        found = opened.execute("select seq from events where wall > ? order by seq limit 1" if end else
-                               "select seq from events where wall >= ? order by seq limit 1", (when,)).fetchone()  # fmt: skip
-    first: int = last + 1 if found is None else found[0]
-    return first - 1 if end else first
+    first = None if begin is None else reader.since(begin)
+    last = None if end is None else reader.until(end)
+    if first is not None and last is not None and first > last:
+        fail(f"nothing is between --since {begin.text} (row {first}) and --until {end.text} (row {last})")
+    return first, last

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from statecore.cli.common import AS_JSON, JOURNAL, LENGTH, print_json
+from statecore.cli.common import AS_JSON, JOURNAL, LENGTH, counted, print_json
 from statecore.errors import JournalFull
 from statecore.gateway import Retention
 from statecore.units import show_duration
@@ -22,7 +22,7 @@ Examples:
   statecore prune gateway.db --older-than 7d --export before.db
   statecore prune gateway.db --max-size 200MB
   statecore prune gateway.db --older-than 90d --dead
-\b
+
 Without --older-than and --max-size it prunes what a gateway would: what has been over for 30 days. It works whether or not a
 gateway is running.
 """
@@ -103,7 +103,7 @@ def prune(
         return
     would = "would go" if dry_run else "gone"
     click.echo(
-        f"{would}: {done.instances} deliveries and messages, {done.events} rows, {done.keys} keys, {done.commands} commands"
+        f"{would}: {counted(done.instances, 'delivery or message', 'deliveries and messages')}, {counted(done.events, 'row')}, {counted(done.keys, 'key')}, {counted(done.commands, 'command')}"
     )
     if done.emptied:
         click.echo(f"only their ids are kept: {done.emptied}")

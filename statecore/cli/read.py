@@ -11,12 +11,13 @@ from rich.text import Text
 from statecore.cli.common import (
     AS_JSON,
     JOURNAL,
-    POSITION,
     TEXT,
+    Whole,
     ago,
     check_account,
     clock,
     console,
+    counted,
     fail_if_unreadable,
     paint,
     plain,
@@ -24,6 +25,7 @@ from statecore.cli.common import (
     printable,
 )
 from statecore.cli.fields import show_fields
+from statecore.cli.moments import MOMENTS, since, span, until
 from statecore.units import SECONDS, show_duration
 from statecore.world import wall_now
 
@@ -55,7 +57,7 @@ def status(journal: str, *, as_json: bool, check: bool) -> None:
         print_json(found)
     else:
         out = console()
-        out.print(f"{found.path}: {found.events} events", markup=False)
+        out.print(f"{found.path}: {counted(found.events, 'event')}", markup=False)
         if not found.accounts:
             out.print("no account has been driven yet")
         for account in found.accounts:
@@ -98,7 +100,9 @@ def render_account(account: Any, now: int) -> Group:
     if account.chats:
         lines += _chats(account, now)
         if account.chats_waiting > len(account.chats):
-            lines.append(Text(f"  and {account.chats_waiting - len(account.chats)} more chats with messages waiting"))
+            lines.append(
+                Text(f"  and {counted(account.chats_waiting - len(account.chats), 'more chat')} with messages waiting")
+            )
     if account.deliveries.get("dead") or account.messages.get("quarantined"):
         lines.append(Text("  some need a person: statecore dead list JOURNAL", style="red"))
     return Group(*lines)
@@ -171,23 +175,22 @@ Examples:
   statecore log gateway.db --since 10m --outcome refused
   statecore log gateway.db --since "2026-11-21 18:04" --until 18:05:30
   statecore log gateway.db --cause 4711                  everything that row 4711 set off
-\b
+
 A line is: time, position, instance, the state before and after, the event and its fields, and the position of its cause.
-Times are local, ISO with a zone, of the journal's last day (18:04:05), or how long ago (10m); a position will do as well.
+
 """
+    + MOMENTS
 )
 @JOURNAL
-@click.option("--last", type=click.IntRange(1, POSITION), help="Only the last N rows that fit.")
-@click.option("--after", type=click.IntRange(0, POSITION), default=0, help="Only rows behind this position.")
-@click.option("--since", type=TEXT, metavar="TIME", help="Only rows after this moment.")
-@click.option("--until", type=TEXT, metavar="TIME", help="Only rows up to this moment.")
+@click.option("--last", type=Whole(), metavar="N", help="Only the last N rows that fit.")
+@click.option("--after", type=Whole(0), default=0, metavar="SEQ", help="Only rows behind this position.")
+@since()
+@until()
 @FILTERS
-@click.option(
-    "--cause", type=click.IntRange(1, POSITION), metavar="SEQ", help="Only what this row set off, also through others."
-)
+@click.option("--cause", type=Whole(), metavar="SEQ", help="Only what this row set off, also through others.")
 @AS_JSON
 def log(
-    journal: str, *, last: int | None, after: int, since: str | None, until: str | None, cause: int | None, as_json: bool,
+    journal: str, *, last: int | None, after: int, since: Any, until: Any, cause: int | None, as_json: bool,
     **filters: Any,
 ) -> None:  # fmt: skip
     """Show what happened in JOURNAL, one dense line an event; with --json one object a line."""
@@ -197,10 +200,8 @@ def log(
     shown = 0
     with open_reader(journal) as reader:
         check_account(reader, filters["account"])
-        now = wall_now()
-        begin = max(after, 0 if since is None else reader.position(since, now))
-        end = None if until is None else reader.position(until, now)
-        rows = reader.log(after=begin, until=end, last=last, cause=cause, **filters)
+        first, end = span(reader, since, until)
+        rows = reader.log(after=max(after, (first or 1) - 1), until=end, last=last, cause=cause, **filters)
         for shown, row in enumerate(rows, start=1):  # noqa: B007 - looked at when it is over
             print_row(out, row, as_json=as_json)
     if not shown and not as_json:

@@ -15,14 +15,15 @@ from statecore.cli.common import (
     check_account,
     clock,
     console,
+    counted,
     fail,
     paint,
     plain,
     printable,
 )
 from statecore.cli.fields import Moment, show_fields
+from statecore.cli.moments import MOMENTS, until
 from statecore.units import show_duration
-from statecore.world import wall_now
 
 LISTED_MAX: Final = 100
 """Instances that are listed for people; --json has them all."""
@@ -51,12 +52,12 @@ Examples:
   statecore replay gateway.db --until 4711 --machine delivery
   statecore replay gateway.db --until 18:04:05 --account wx
   statecore replay gateway.db --until "2026-11-21 18:04:05" --json | jq -s '.[] | select(.state == "unknown")'
-\b
-A moment is a position, a local time, an ISO time with a zone, a time of the journal's last day, or how long ago: 10m.
+
 """
+    + MOMENTS
 )
 @JOURNAL
-@click.option("--until", type=TEXT, metavar="SEQ|TIME", help="The moment; without it, the end.")
+@until("The moment; without it, the end.")
 @click.option("--machine", type=TEXT, help="Only instances whose address begins with this: delivery, connection/wx.")
 @click.option("--account", help="Only this account.")
 @click.option("--finished", is_flag=True, help="List those too to which nothing more can happen.")
@@ -64,7 +65,7 @@ A moment is a position, a local time, an ISO time with a zone, a time of the jou
 @JOBS
 @AS_JSON
 def replay(
-    journal: str, *, until: str | None, machine: str | None, account: str | None, finished: bool, specs: tuple[str, ...],
+    journal: str, *, until: Any, machine: str | None, account: str | None, finished: bool, specs: tuple[str, ...],
     jobs: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Fold JOURNAL up to a moment, and show where everything was: states, what was remembered, since when, deadlines.
@@ -77,7 +78,7 @@ def replay(
     load_machines(specs)  # what is wrong with them is said first
     with open_reader(journal) as reader:
         check_account(reader, account)
-        upto = None if until is None else reader.position(until, wall_now())
+        upto = None if until is None else reader.until(until)
     with replayed(
         journal,
         upto,
@@ -95,10 +96,10 @@ def replay(
             click.echo(json.dumps(head, ensure_ascii=False))
             for one in found.standing:
                 click.echo(json.dumps(plain(one), ensure_ascii=False))
-        else:
+        elif found.seq or until is None:
             _show(found, journal)
         for name, rows in found.unknown.items():
-            click.echo(f"statecore: {rows} rows are of machine {printable(name)!r}, which this code does not have; "
+            click.echo(f"statecore: {counted(rows, 'row')} are of machine {printable(name)!r}, which this code does not have; "
                        "name it with --machines", err=True)  # fmt: skip
         if found.parted and not as_json:
             click.echo(f"statecore: this code parts from the record: {printable(str(found.parted[0]))}; "
@@ -106,7 +107,7 @@ def replay(
     if found.unknown or found.parted:
         sys.exit(1)
     if not found.events and until is not None and not found.seq:
-        fail(f"{journal} begins after {until}")
+        fail(f"{journal} begins after {until.text}")
 
 
 def _show(found: Any, journal: str) -> None:
@@ -114,7 +115,9 @@ def _show(found: Any, journal: str) -> None:
     if not found.seq:
         out.print(f"{journal}: nothing had happened", markup=False)
         return
-    out.print(f"{journal} at row {found.seq}, {clock(found.wall)}: {found.events} rows replayed", markup=False)
+    out.print(
+        f"{journal} at row {found.seq}, {clock(found.wall)}: {counted(found.events, 'row')} replayed", markup=False
+    )
     for machine, states in found.counts.items():
         line = Text(f"  {machine:<11}", style="bold")
         for number, (state, count) in enumerate(states.items()):
@@ -157,6 +160,10 @@ def render_standing(one: Any, at: int) -> Text:
 
 
 def _moment(name: str, value: Any, at: int) -> Any:
-    """Show a moment on the gateway's clock as how long ago it was; everything else as it is."""
+    """Show a moment on the gateway's clock as how long ago it was, also within others; everything else as it is."""
+    if isinstance(value, dict):
+        return {key: _moment(key, item, at) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_moment(name, item, at) for item in value]
     known = isinstance(value, int) and name.endswith(("_at", "_since", "_until", "until"))
     return Moment(ago(value, at)) if known else value

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from statecore.cli.common import AS_JSON, JOURNAL, TEXT, print_json
-from statecore.cli.export import PLACE, _cut, packages
+from statecore.cli.common import AS_JSON, JOURNAL, TEXT, counted, print_json
+from statecore.cli.moments import MOMENTS, since, until
+from statecore.cli.sharing import cut, packages
 
 
 @click.command(
@@ -19,17 +20,18 @@ Examples:
   statecore report gateway.db -o incident.html
   statecore report gateway.db -o incident.html --account wx --since 2h
   statecore report gateway.db -o incident.html --since 120000 --plain
-\b
-A SEQ|TIME is a position (1200), a moment (2026-11-21T13:30, local), or how long before the end (2h).
+
 The file opens in any browser, from disk and offline. Nothing in it is loaded from elsewhere.
+
 """
+    + MOMENTS
 )
 @JOURNAL
 @click.option("-o", "--output", type=click.Path(dir_okay=False), required=True, help="The new file.")
 @click.option("--account", type=TEXT, help="Only this account.")
 @click.option("--chat", type=TEXT, help="Only this chat.")
-@click.option("--since", type=PLACE, metavar="SEQ|TIME", help="Only rows from here on.")
-@click.option("--until", type=PLACE, metavar="SEQ|TIME", help="Only rows up to here.")
+@since()
+@until()
 @click.option("--plain", is_flag=True, help="Show texts, ids and tokens as they are. Without, they are placeholders.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @AS_JSON
@@ -44,13 +46,15 @@ def report(
     """
     from statecore_diagrams.report import write_report
 
-    cut = _cut(journal, account, chat, since, until)
-    found = write_report(journal, output, cut=cut, plain=plain, force=force, packages=packages())
+    part = cut(journal, account, chat, since, until)
+    found = write_report(journal, output, cut=part, plain=plain, force=force, packages=packages())
     if as_json:
         print_json(found)
         return
-    told = f"{found.incidents} incident{'' if found.incidents == 1 else 's'}" if found.incidents else "no incident"
-    click.echo(f"{found.path}: {found.rows:,} events, {told}, {found.size / 1e6:.1f} MB{'' if plain else ', redacted'}")
+    told = counted(found.incidents, "incident") if found.incidents else "no incident"
+    click.echo(
+        f"{found.path}: {counted(found.rows, 'event')}, {told}, {found.size / 1e6:.1f} MB{'' if plain else ', redacted'}"
+    )
 
 
 @click.command(
@@ -58,7 +62,7 @@ def report(
 Examples:
   statecore inspect gateway.db
   statecore inspect gateway.db --port 8700 --no-browser
-\b
+
 The address holds a token; whoever has it can read the journal while this runs. Ctrl-C ends it.
 """
 )

@@ -8,10 +8,10 @@ EPILOG = """\b
 Examples:
   statecore restart gateway.toml
   statecore restart gateway.toml --patience 1m --grace 30s
-\b
+
 Under systemd, leave it to systemd, which starts what it has stopped:
   systemctl restart statecore@gateway
-\b
+
 Exit status: 0 it ran and was stopped, or was itself replaced; 1 it could not run; 2 the command line makes no sense.
 """
 

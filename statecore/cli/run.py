@@ -39,7 +39,7 @@ Example of a configuration file:
   token = { env = "WEIXIN_TOKEN" }    # or { file = "weixin.json" }
   [gateway]
   drain = "10s"                       # how long a stop waits for what is under way
-\b
+
 Example of a handler, in mybot.py beside it; the key keeps it from answering twice when a message comes again:
   async def handle(message, gateway):
       text = f"you said {message.text}"
@@ -49,7 +49,7 @@ Examples:
   statecore run gateway.toml
   statecore run gateway.toml --quiet
   statecore run gateway.toml --replace --patience 1m
-\b
+
 Exit status: 0 it ran and was stopped, or was replaced by another process; 1 it could not run; 2 the command line makes no
 sense.
 """

@@ -21,7 +21,7 @@ Examples:
   statecore send gateway.toml wx o9cq80abc@im.wechat "the build is green"
   make 2>&1 | tail -5 | statecore send gateway.toml wx CHAT -
   statecore send gateway.toml wx CHAT "disk full" --key disk-full-2026-11-21 --wait
-\b
+
 Exit status with --wait: 0 delivered, 1 given up or expired, 3 still waiting when --timeout ran out.
 """
 

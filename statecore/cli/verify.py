@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from statecore.cli.common import AS_JSON, console, plain, printable
+from statecore.cli.common import AS_JSON, console, counted, plain, printable
 from statecore.cli.replay import JOBS, MACHINES
 from statecore.errors import StatecoreError
 
@@ -19,7 +19,7 @@ Examples:
   statecore verify incidents/*.db                        in CI: a line each, exit status 1 if one diverges
   statecore verify gateway.db --machines mypackage.machines:MACHINES
   statecore verify gateway.db --json | jq .diverging
-\b
+
 Every row is taken through the machines of this code and compared with what was recorded: the states before and after,
 version, outcome and guards; and in the end where every instance is. Nothing is written.
 """
@@ -65,12 +65,12 @@ def _show(found: Any, *, briefly: bool) -> None:
         "holds" if found.holds else "diverges" if found.diverging else "not all of it is known",
         "green" if found.holds else "red",
     )
-    line.append(f", {found.events} rows, {found.instances} instances")
+    line.append(f", {counted(found.events, 'row')}, {counted(found.instances, 'instance')}")
     if found.diverging:
         line.append(f", {found.diverging} of them part from the record")
     for name, rows in found.unknown.items():
         line.append(
-            f"; {rows} rows of machine {printable(name)!r}, which this code does not have (name it with --machines)"
+            f"; {counted(rows, 'row')} of machine {printable(name)!r}, which this code does not have (name it with --machines)"
         )
     if briefly and found.named:
         line.append(f"; first {printable(str(found.named[0]))}")

@@ -1,5 +1,6 @@
 """`statecore what-if`."""
 
+import json
 from typing import Any, Final, Literal
 
 import click
@@ -7,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from statecore.cli.common import AS_JSON, JOURNAL, console, paint, plain, print_json, printable
+from statecore.cli.fields import show_fields
 from statecore.errors import ConfigError
 from statecore.units import show_duration
 
@@ -24,7 +26,7 @@ class Assignment(click.ParamType[tuple[str, str]]):
             return value
         key, equals, text = str(value).partition("=")
         if not (key.strip() and equals and text.strip()):
-            self.fail(f"{value!r} is no KEY=VALUE, such as account.wx.circuit.cooldown=10s", param, ctx)
+            self.fail(f"{value!r} is no KEY=VALUE, such as accounts.wx.circuit.cooldown=10s", param, ctx)
         return key.strip(), text.strip()
 
 
@@ -33,10 +35,10 @@ class Assignment(click.ParamType[tuple[str, str]]):
     epilog="""\b
 Examples:
   statecore what-if gateway.db
-  statecore what-if gateway.db --set account.wx.circuit.cooldown=10s
-  statecore what-if gateway.db --set account.wx.pacing.per_second=2 --set account.wx.pacing.burst=5
-  statecore what-if gateway.db --sweep account.wx.circuit.cooldown=1s,5s,10s,30s
-\b
+  statecore what-if gateway.db --set accounts.wx.circuit.cooldown=10s
+  statecore what-if gateway.db --set accounts.wx.pacing.per_second=2 --set accounts.wx.pacing.burst=5
+  statecore what-if gateway.db --sweep accounts.wx.circuit.cooldown=1s,5s,10s,30s
+
 The keys are those of the configuration file. Without --set and --sweep every account is run again as it was, which shows
 that the journal can be believed.
 """,
@@ -112,7 +114,7 @@ def _concerned(account: str | None, *changes: dict[str, Any]) -> list[str] | Non
     if account is None:
         return named or None
     if others := [name for name in named if name != account]:
-        raise ConfigError(f"account.{others[0]}", f"is not the account that was asked for, {account!r}")
+        raise ConfigError(f"accounts.{others[0]}", f"is not the account that was asked for, {account!r}")
     return [account]
 
 
@@ -164,18 +166,39 @@ def _show_parting(one: Any) -> None:
         out.print(f"  All {one.rows} transitions are as they were recorded.")
         return
     out.print(f"  They part at {_place(one.parting.at, one.began)}:")
-    for label, step in (("recorded", one.parting.recorded), ("would be", one.parting.computed)):
+    recorded, computed = one.parting.recorded, one.parting.computed
+    fields = _differing(recorded, computed)
+    for label, step in (("recorded", recorded), ("would be", computed)):
         line = Text(f"    {label}  ")
         if step is None:
             line.append("nothing")
         else:
             line.append(f"{printable(step.address)}  ").append_text(paint(step.source)).append(" → ")
             line.append_text(paint(step.target)).append(f"  {step.name} ", style="bold")
-            line.append(printable(written(step), 160), style="dim")
+            told = written(step) if fields is None else show_fields({name: _data(step).get(name) for name in fields})
+            line.append(printable(told.strip(), 160), style="dim")
         out.print(line)
     if one.modelled is not None:
         since = show_duration(max(1, one.modelled - one.began))
         out.print(f"  Counterfactual from {since} on: from there it rests on answers that are not on record.")
+
+
+def _differing(recorded: Any, computed: Any) -> list[str] | None:
+    """Return the fields in which two events of a name differ; None where there is more to tell than that."""
+    if recorded is None or computed is None or recorded.name != computed.name or recorded.address != computed.address:
+        return None
+    was, found = _data(recorded), _data(computed)
+    return [name for name in {**was, **found} if was.get(name) != found.get(name)] or None
+
+
+def _data(step: Any) -> dict[str, Any]:
+    from statecore_journal.whatif import written
+
+    try:
+        data = json.loads(written(step))
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _place(at: int, began: int) -> str:
@@ -212,7 +235,7 @@ def _show_sweep(compared: list[Any], keys: list[str]) -> None:
     for name in dict.fromkeys(one.account for one in compared):
         own = [one for one in compared if one.account == name]
         settings = [key.split(".", 2)[2] for key in keys if key.split(".", 2)[1] == name]
-        table = Table(box=None, padding=(0, 2), title=f"\n{name}", title_justify="left", title_style="bold")
+        table = Table(box=None, padding=(0, 1), title=f"\n{name}", title_justify="left", title_style="bold")
         table.add_column(", ".join(key.rpartition(".")[2] for key in settings), justify="right", no_wrap=True)
         for heading in ("delivered", "half in", "last in", "refused", "dead", "waiting", "over in"):
             table.add_column(heading, justify="right", no_wrap=True)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
-from statecore.cli.common import AS_JSON, JOURNAL, POSITION, clock, console, plain, print_json, printable
+from statecore.cli.common import AS_JSON, JOURNAL, Whole, clock, console, plain, print_json, printable
 from statecore.cli.fields import show_fields
 from statecore.cli.read import render_row
 from statecore.cli.replay import MACHINES
@@ -23,13 +23,13 @@ Examples:
   statecore why gateway.db 4711 --forward                and what it set off
   statecore why gateway.db 4711 --whole                  back to the start of the process, through every poll
   statecore why gateway.db 4711 --json | jq '.steps[0].row.event'
-\b
+
 The chain begins with the event from outside: one that no row caused, or one that brought something in, such as a poll
 with messages. Each step says how long after the one before it came.
 """
 )
 @JOURNAL
-@click.argument("seq", type=click.IntRange(1, POSITION))
+@click.argument("seq", type=Whole(), metavar="SEQ")
 @click.option("--forward", is_flag=True, help="Show what the row set off, too.")
 @click.option("--whole", is_flag=True, help="Do not stop at what brought something in.")
 @MACHINES

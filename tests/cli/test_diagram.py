@@ -160,7 +160,7 @@ def test_a_part_that_does_not_fit_is_said_on_the_side(journal: Path) -> None:
         (["diagram", "circuit", "--json"], 2, "--json goes with --list"),
         (["diagram", "circuit", "-o", "no/such/x.svg"], 1, "no/such/x.svg cannot be written: No such file"),
         (["diagram", "circuit", "--coverage", "none.db"], 1, "there is no journal at none.db"),
-        (["diagram", "--list", "--machines", "nothing"], 1, "--machines is MODULE:NAME"),
+        (["diagram", "--list", "--machines", "nothing"], 1, "--machines is MODULE:ATTRIBUTE"),
         (["diagram", "--list", "--machines", "nothing:X"], 1, "nothing cannot be imported: ModuleNotFoundError"),
         (["diagram", "--list", "--machines", "broken:X"], 1, "broken cannot be imported: ZeroDivisionError"),
         (["diagram", "--list", "--machines", "os:path"], 1, "holds no machine in 'path'"),

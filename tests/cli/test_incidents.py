@@ -26,7 +26,7 @@ def test_an_incident_is_a_short_block_with_what_cause_cost_change_and_where_to_l
     head, *lines = said.output.rstrip().splitlines()
     assert re.fullmatch(r"retry-storm  \d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  for 3\d\.?\ds  circuit/wx  #17 to #\d+", head)
     assert [line.split()[0] for line in lines] == ["what", "cause", "cost", "change", "look"]
-    assert "20 delayed by up to 3" in lines[2]
+    assert "20 messages delayed by up to 3" in lines[2]
     assert "accounts.wx.circuit.cooldown" in lines[3]
     assert f"statecore log {STORM} --account wx --after 16" in lines[4]
 
@@ -114,7 +114,7 @@ def test_the_list_has_a_line_for_each_kind() -> None:
     ("arguments", "status", "said"),
     [
         ([], 2, "Missing argument"),
-        ([STORM, "--kind", "nonsense"], 1, "there is no kind 'nonsense'; there are"),
+        ([STORM, "--kind", "nonsense"], 1, "there is no kind 'nonsense' of incident"),
         (["--explain", "nonsense"], 1, "there is no kind 'nonsense'"),
         ([STORM, "--account", "zz"], 1, "has no account 'zz'; it has wx"),
         ([STORM, "--since", "whenever"], 2, "'whenever' is no moment"),

@@ -133,8 +133,9 @@ def test_log_picks_rows_by_moment_cause_and_outcome(journal: Path) -> None:
         return [json.loads(line)["seq"] for line in invoke("log", journal, *arguments, "--json").stdout.splitlines()]
 
     every = places()
-    assert places("--since", "3", "--until", "5") == [4, 5]
-    assert places("--since", "10m") == []
+    assert places("--since", "3", "--until", "5") == [3, 4, 5]
+    assert places("--since", "10m") == every
+    assert places("--since", "2099-01-01") == []
     assert sorted(places("--outcome", "moved") + places("--outcome", "stayed")) == every
     assert places("--outcome", "refused") == []
     rows(journal, "update events set cause = 2 where seq in (4, 6)")

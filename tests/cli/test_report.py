@@ -73,7 +73,7 @@ def test_nothing_is_overwritten_unasked(journal: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--since", "99999"), "no row in that part"),
+        (("--since", "99999"), "no row from 99999 on"),
         (("--account", "nobody"), "no account 'nobody'"),
         (("--chat", "nobody"), "nobody"),
     ],

@@ -10,11 +10,10 @@ import trio
 
 from statecore.units import HOURS, MINUTES, SECONDS
 from statecore_journal import open_reader
-from statecore_journal.moments import NoMomentError, parse
+from statecore_journal.moments import Moment, NoMomentError, read
 from tests.journal.desk import START, Clock, Hand, opened, rows
 
 LAST = 1_795_284_245 * SECONDS  # 2026-11-21 18:04:05 UTC
-NOW = LAST + HOURS
 
 
 @pytest.fixture(autouse=True)
@@ -39,31 +38,34 @@ def _in_shanghai(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("02:04:05", LAST),
         ("2:04", LAST - 5 * SECONDS),
         ("02:04:05.000000007", LAST + 7),
-        ("10m", NOW - 10 * MINUTES),
-        (" 1.5h ", NOW - 90 * MINUTES),
+        ("11-22 02:04:05.250", LAST + SECONDS // 4),
+        ("12-24 02:04:05", LAST - 333 * 24 * HOURS),
+        ("02-29 02:04:05", LAST - 997 * 24 * HOURS),
+        ("10m", LAST - 10 * MINUTES),
+        (" 1.5h ", LAST - 90 * MINUTES),
     ],
 )
 def test_a_moment_is_read_the_way_it_is_written(text: str, moment: int) -> None:
     """
     Out of a chat, a log of something else, or one's own watch.
     """
-    assert parse(text, now=NOW, last=LAST) == moment
+    assert read(text).wall(LAST) == moment
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "25:00", "2026-13-01", "10 parsecs", "-5m", "9999999999999999999999"]
+    "text", ["", "yesterday", "25:00", "2026-13-01", "13-01 18:04", "10 parsecs", "-5m", "9999999999999999999999"]
 )
 def test_what_is_no_moment_is_said_to_be_none(text: str) -> None:
     """
     With an example of what would be one.
     """
-    with pytest.raises(NoMomentError, match=r"is no moment; write a time like 18:04:05"):
-        parse(text, now=NOW, last=LAST)
+    with pytest.raises(NoMomentError, match=r"is no moment; write a row like 4711, a time like 18:04:05"):
+        read(text)
 
 
 def test_a_moment_has_a_place_in_the_journal(tmp_path: Path) -> None:
     """
-    The last row that was written by then; with rows missing in between, as pruning leaves them.
+    The first row from then on and the last by then; with rows missing in between, as pruning leaves them.
     """
     path, clock = tmp_path / "gateway.db", Clock()
 
@@ -80,6 +82,8 @@ def test_a_moment_has_a_place_in_the_journal(tmp_path: Path) -> None:
     with open_reader(path) as reader:
         for moment in range(START - SECONDS, START + 12 * SECONDS, SECONDS // 2):
             by_then = [seq for seq, wall in written if wall <= moment]
-            ago = f"{(START + 20 * SECONDS - moment) / SECONDS}s"
-            assert reader.position(ago, START + 20 * SECONDS) == max(by_then, default=0)
-        assert reader.position("7", 0) == reader.position("#7", 0) == 7
+            from_then = [seq for seq, wall in written if wall >= moment]
+            for meant in (Moment("wall", moment), Moment("before", written[-1][1] - moment)):
+                assert reader.until(meant) == max(by_then, default=0)
+                assert reader.since(meant) == min(from_then, default=written[-1][0] + 1)
+        assert reader.since(read("7")) == reader.until(read("#7")) == 7

@@ -23,7 +23,7 @@ from statecore_journal.export.names import Names
 from statecore_journal.export.redact import Hiding
 from statecore_journal.export.target import target
 from statecore_journal.incidents import Incident
-from statecore_journal.incidents.finding import _end
+from statecore_journal.incidents.finding import clock_at_end
 
 ROWS_MAX: Final = 500_000
 """More rows than this make a file that a browser takes long to open. There is `--since`, and there is `inspect`."""
@@ -156,7 +156,7 @@ class _Report:
         first, last = self.packer.first, self.packer.last
         if first is None or last is None:
             raise ReportError(f"{self.reader.path} has no row in that part; there is nothing to report")
-        for one in self.feed.going_on(_end(self.reader, None if self.cut.until == LAST else last.seq)):
+        for one in self.feed.going_on(clock_at_end(self.reader, None if self.cut.until == LAST else last.seq)):
             self.found[one.identity] = one
         self.found = {key: one for key, one in self.found.items() if one.last is None or one.last >= first.seq}
         status = self.reader.status(last.wall)

@@ -113,7 +113,7 @@ def find(
     for row in rows(source, until=until, wanted=watch.wanted):
         for incident in watch.see(row):
             found[incident.identity] = incident
-    for incident in watch.going_on(_end(source, until)):
+    for incident in watch.going_on(clock_at_end(source, until)):
         found[incident.identity] = incident
     return sorted(found.values(), key=lambda incident: (incident.first, incident.kind))
 
@@ -177,7 +177,7 @@ def _page(source: Reader, after: int, end: int) -> Sequence[tuple[Any, ...]]:
         return connection.execute(sql, (after, end)).fetchall()
 
 
-def _end(source: Reader, until: int | None) -> int:
+def clock_at_end(source: Reader, until: int | None) -> int:
     """Return until when the journal speaks: after its last row, whoever drives an account went on to write a heartbeat."""
     with source.reading() as connection:
         end = 2**63 - 1 if until is None else until

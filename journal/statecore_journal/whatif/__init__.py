@@ -1,6 +1,6 @@
 """What if the policy had been different? A recorded account, run again with other settings, in virtual time and without I/O.
 
-    found = what_if("gateway.db", {"account.wx.circuit.cooldown": "10s"}, platforms)
+    found = what_if("gateway.db", {"accounts.wx.circuit.cooldown": "10s"}, platforms)
     for account in found:
         print(account.recorded, account.changed, account.parting)
 
@@ -112,7 +112,7 @@ class Subject:
 def _restorer(account: str, changes: Mapping[str, str], platforms: Mapping[str, type[Any]]) -> Any:
     @lru_cache(maxsize=64)
     def restored(text: str) -> Restored:
-        return restore(text, changes, platforms, f"account.{account}")
+        return restore(text, changes, platforms, f"accounts.{account}")
 
     return restored
 
@@ -147,7 +147,7 @@ def _subject(source: Connection, account: str, platforms: Mapping[str, type[Any]
 
 
 def split_changes(changes: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Sort changes by account: {"account.wx.circuit.cooldown": "10s"} -> {"wx": {"circuit.cooldown": "10s"}}.
+    """Sort changes by account: {"accounts.wx.circuit.cooldown": "10s"} -> {"wx": {"circuit.cooldown": "10s"}}.
 
     Raises:
         ConfigError: a key names no account and setting.
@@ -158,7 +158,7 @@ def split_changes(changes: Mapping[str, str]) -> dict[str, dict[str, str]]:
             case [account, setting] if account and setting and key.startswith(("account.", "accounts.")):
                 found.setdefault(account, {})[setting] = value
             case _:
-                raise ConfigError(key, "write account.NAME.SETTING, such as account.wx.circuit.cooldown")
+                raise ConfigError(key, "write accounts.NAME.SETTING, such as accounts.wx.circuit.cooldown")
     return found
 
 
@@ -193,7 +193,7 @@ def what_if(
 
     Args:
         path: the journal; it may be in use, and is not changed.
-        changes: values by key: {"account.wx.circuit.cooldown": "10s"}. None of them runs every account as it was.
+        changes: values by key: {"accounts.wx.circuit.cooldown": "10s"}. None of them runs every account as it was.
         platforms: classes of accounts by the platform's name; see `statecore.config.platforms`.
         assume: how long a refusal goes on after it was last seen.
 

@@ -145,9 +145,7 @@ def written(found: Minimised, kind: str, summary: str, changes: Mapping[str, str
     """
     story = found.story
     lines = [f"    story.{_call(telling)}" for telling in sorted(story.tellings, key=_moment)]
-    passes = (
-        f"\nIt passes with {', '.join(f'{key} = {value!r}' for key, value in changes.items())}.\n" if changes else ""
-    )
+    passes = f"\nIt passes with SETTINGS = {_nested(changes)}.\n" if changes else ""
     policies = f"\nPOLICIES = {pformat(story.policies, width=WIDTH, sort_dicts=False)}\n" if story.policies else ""
     given = ", policies=POLICIES" if story.policies else ""
     imports = _imports(story)
@@ -155,7 +153,8 @@ def written(found: Minimised, kind: str, summary: str, changes: Mapping[str, str
     return f'''"""A {kind}, shrunk from a journal: {len(lines)} of {found.lines} lines still show it.
 
 {_sentence(summary)}
-It fails under the settings that were in force. Change them below, or what is under test, until it passes.
+It fails under the settings that were in force: SETTINGS, and the defaults for the rest. Change them, or what is
+under test, until it passes; they nest, as in {{"circuit": {{"cooldown": "10s"}}}}.
 {passes}"""
 
 {imports}
@@ -170,6 +169,18 @@ def test_there_is_no_{name}() -> None:
 
     assert not story.run().incidents({_literal(kind)})
 '''
+
+
+def _nested(changes: Mapping[str, str]) -> dict[str, Any]:
+    """Return settings as they are written in a test: {"circuit.cooldown": "10s"} -> {"circuit": {"cooldown": "10s"}}."""
+    found: dict[str, Any] = {}
+    for key, value in changes.items():
+        *tables, name = key.split(".")
+        inner = found
+        for table in tables:
+            inner = inner.setdefault(table, {})
+        inner[name] = value
+    return found
 
 
 def _sentence(text: str) -> str:

@@ -301,7 +301,7 @@ class Story:
         Raises:
             ConfigError: a setting is unknown or absurd.
         """
-        restored = restore(self._text(), changes or {}, self.platforms, f"account.{self.account}")
+        restored = restore(self._text(), changes or {}, self.platforms, f"accounts.{self.account}")
         machine = restored.platform.tie
         plot = _Plot(self.account, machine, restored.policies.sessions.resume_within)
         for telling in self.tellings:
@@ -319,7 +319,7 @@ class Story:
         if policies is None and self.platform in self.platforms:
             kind = self.platforms[self.platform]
             needed = {f.alias for f in attrs.fields(kind) if f.init and f.default is attrs.NOTHING} - set(self.settings)
-            config: Any = build(kind, self.settings | dict.fromkeys(needed, PLACEHOLDER), f"account.{self.account}")
+            config: Any = build(kind, self.settings | dict.fromkeys(needed, PLACEHOLDER), f"accounts.{self.account}")
             policies = written(config.policies)
         whole = {"platform": self.platform, "settings": self.settings, "policies": policies}
         return orjson.dumps(whole).decode()

@@ -71,6 +71,8 @@ def _report(scenes: list[Scene], path: Path) -> None:
     us = _us()
     for command, what in (
         (f"{us} status {path}", "where everything is, and why"),
+        (f"{us} incidents {path}", "what went wrong, what it cost, and what to change"),
+        (f"{us} inspect {path}", "all of it, in a browser"),
         (f"{us} log {path} --machine circuit", "how the circuits opened, probed and closed"),
         (f"{us} log {path} --event PartRefused", "every refusal, how it was read, and on what evidence"),
         (f"{us} log {path} --machine connection", "who drove the account, and when it changed hands"),

@@ -135,14 +135,15 @@ function arrows(scene) {
   dot(scene, state.row, colours.accent, 4.2);
 }
 
-function middle(scene, row) {
+// At the foot of the lane, so that a chain within one lane strikes out no state's name.
+function foot(scene, row) {
   const index = scene.place(row);
-  return index < 0 ? null : { x: x(scene, row.t), y: y(scene, index) + (scene.rowHeight * scene.ratio) / 2 };
+  return index < 0 ? null : { x: x(scene, row.t), y: y(scene, index) + scene.rowHeight * scene.ratio * 0.86 };
 }
 
 function arrow(scene, from, to, colour) {
   if (!from) return;
-  const a = middle(scene, from), b = middle(scene, to);
+  const a = foot(scene, from), b = foot(scene, to);
   if (!a || !b || (a.x === b.x && a.y === b.y)) return;
   const { ctx, ratio } = scene;
   const bend = Math.min(Math.max(Math.abs(b.x - a.x) / 2, 14 * ratio), 60 * ratio);
@@ -160,7 +161,7 @@ function arrow(scene, from, to, colour) {
 }
 
 function dot(scene, row, colour, radius) {
-  const at = middle(scene, row);
+  const at = foot(scene, row);
   if (!at) return;
   const { ctx, ratio, colours } = scene;
   ctx.fillStyle = colour;
