@@ -53,7 +53,7 @@ def report(
         return
     told = counted(found.incidents, "incident") if found.incidents else "no incident"
     click.echo(
-        f"{found.path}: {counted(found.rows, 'event')}, {told}, {found.size / 1e6:.1f} MB{'' if plain else ', redacted'}"
+        f"{found.path}: {found.rows:,} {'event' if found.rows == 1 else 'events'}, {told}, {found.size / 1e6:.1f} MB{'' if plain else ', redacted'}"
     )
 
 
