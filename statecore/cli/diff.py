@@ -78,10 +78,7 @@ def _show(found: Any) -> None:
     if found.same:
         out.print(f"{names} are the same: {counted(found.instances, 'instance')}", markup=False)
         return
-    out.print(
-        f"{names}: of {counted(found.instances, 'instance')} in both, {found.parted} {'parts' if found.parted == 1 else 'part'}",
-        markup=False,
-    )
+    out.print(f"{names}: {found.parted} of {counted(found.instances, 'instance')} in both parted", markup=False)
     for number, parting in enumerate(found.partings):
         out.print(render_parting(parting, "first: " if number == 0 else "       "))
     if found.parted > len(found.partings):

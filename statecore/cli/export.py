@@ -86,7 +86,8 @@ def export(
             f"`statecore verify {output}` says where"
         )
     click.echo(
-        f"{output}: {counted(done.events, 'event')} of {counted(done.instances, 'instance')}; {_told(done.replaced, plain=plain)} "
+        f"{output}: {counted(done.events, 'event')} of {counted(done.instances, 'instance')}; "
+        f"{_told(done.replaced, plain=plain)} "
         f"look before you share: statecore log {output}"
     )
 

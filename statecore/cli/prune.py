@@ -103,7 +103,8 @@ def prune(
         return
     would = "would go" if dry_run else "gone"
     click.echo(
-        f"{would}: {counted(done.instances, 'delivery or message', 'deliveries and messages')}, {counted(done.events, 'row')}, {counted(done.keys, 'key')}, {counted(done.commands, 'command')}"
+        f"{would}: {counted(done.instances, 'delivery or message', 'deliveries and messages')}, "
+        f"{counted(done.events, 'row')}, {counted(done.keys, 'key')}, {counted(done.commands, 'command')}"
     )
     if done.emptied:
         click.echo(f"only their ids are kept: {done.emptied}")

@@ -52,9 +52,8 @@ def report(
         print_json(found)
         return
     told = counted(found.incidents, "incident") if found.incidents else "no incident"
-    click.echo(
-        f"{found.path}: {counted(found.rows, 'event')}, {told}, {found.size / 1e6:.1f} MB{'' if plain else ', redacted'}"
-    )
+    size = f"{found.rows:,} {'event' if found.rows == 1 else 'events'}, {told}, {found.size / 1e6:.1f} MB"
+    click.echo(f"{found.path}: {size}{'' if plain else ', redacted'}")
 
 
 @click.command(
