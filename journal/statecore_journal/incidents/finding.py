@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from statecore.errors import JournalCorrupt
 from statecore.system import IN_LANES
 from statecore.units import SECONDS
 from statecore_journal.incidents.cases import Waiting
 from statecore_journal.incidents.model import Incident, Monitor, Row
+from statecore_journal.problems import RECOVER
 from statecore_journal.reader import Reader, open_reader
 
 log = logging.getLogger("statecore")
