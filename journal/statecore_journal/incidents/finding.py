@@ -138,7 +138,7 @@ def made(monitors: Iterable[Make], report: Callable[[str], None]) -> list[Monito
 
 _COLUMNS: Final = "seq, at, wall, machine, version, event, source, target, outcome, data, cause, epoch"
 _MAYBE: Final = type(None)
-_KINDS: Final = (
+_KINDS: Final[tuple[set[type], ...]] = (
     {int}, {int}, {int}, {str}, {int}, {str}, {str}, {str}, {str, _MAYBE}, {str}, {int, _MAYBE}, {int},
 )  # fmt: skip
 """What the columns hold; in a damaged file they may hold anything."""
