@@ -32,7 +32,8 @@ def bad_input() -> Measured:
     tried = len(tries)
     return Measured(
         f"{tried - len(wrong)} of {tried} answers ({len(COMMANDS) + len(ENDLESS)} commands, {len(NOT_ONE)} files "
-        f"that are no journal, {len(OF_OTHER_CODE)} of other code or by hand, {len(drawn)} damaged by chance) are a sentence and a status, or "
+        f"that are no journal, {len(OF_OTHER_CODE)} of other code or by hand, "
+        f"{len(drawn)} damaged by chance) are a sentence and a status, or "
         f"right; {len(wrong)} tracebacks, hangs, changed files or silence",
         holds=not wrong,
         notes=tuple(wrong[:20]),

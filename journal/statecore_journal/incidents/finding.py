@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from statecore.errors import JournalCorrupt
 from statecore.system import IN_LANES
 from statecore.units import SECONDS
 from statecore_journal.incidents.cases import Waiting
 from statecore_journal.incidents.model import Incident, Monitor, Row
+from statecore_journal.problems import RECOVER
 from statecore_journal.reader import Reader, open_reader
 
 log = logging.getLogger("statecore")
@@ -135,6 +137,11 @@ def made(monitors: Iterable[Make], report: Callable[[str], None]) -> list[Monito
 
 
 _COLUMNS: Final = "seq, at, wall, machine, version, event, source, target, outcome, data, cause, epoch"
+_MAYBE: Final = type(None)
+_KINDS: Final[tuple[set[type], ...]] = (
+    {int}, {int}, {int}, {str}, {int}, {str}, {str}, {str}, {str, _MAYBE}, {str}, {int, _MAYBE}, {int},
+)  # fmt: skip
+"""What the columns hold; in a damaged file they may hold anything."""
 
 
 def rows(
@@ -174,7 +181,11 @@ def _account(address: str) -> str:
 def _page(source: Reader, after: int, end: int) -> Sequence[tuple[Any, ...]]:
     with source.reading() as connection:
         sql = f"select {_COLUMNS} from events where seq > ? and seq <= ? order by seq limit {PAGE}"  # noqa: S608
-        return connection.execute(sql, (after, end)).fetchall()
+        page = connection.execute(sql, (after, end)).fetchall()
+    kinds = (set(map(type, column)) for column in zip(*page, strict=True))
+    if page and (any(found - known for found, known in zip(kinds, _KINDS, strict=True)) or page[-1][0] <= after):
+        raise JournalCorrupt(f"{source.path} is damaged: what is behind row {after} are no rows. {RECOVER}")
+    return page
 
 
 def clock_at_end(source: Reader, until: int | None) -> int:
@@ -188,7 +199,9 @@ def clock_at_end(source: Reader, until: int | None) -> int:
     if newest is None:
         return 0
     at, wall = newest
-    return int(at if until is not None else at + max(0, (beat or wall) - wall))
+    if not (isinstance(at, int) and isinstance(wall, int) and isinstance(beat, int | None)):
+        raise JournalCorrupt(f"{source.path} is damaged: a time in it is no number. {RECOVER}")
+    return at if until is not None else at + max(0, (beat or wall) - wall)
 
 
 class Lags:
