@@ -58,10 +58,10 @@ def test_a_sweep_shows_the_trade_off_as_a_table_and_a_plot() -> None:
     ("arguments", "said"),
     [
         (("--set", "nonsense"), "KEY=VALUE"),
-        (("--set", "circuit.cooldown=1s"), "account.NAME.SETTING"),
-        (("--set", "account.wx.circuit.cooldwn=1s"), "account.wx.circuit.cooldwn: no such setting"),
+        (("--set", "circuit.cooldown=1s"), "accounts.NAME.SETTING"),
+        (("--set", "account.wx.circuit.cooldwn=1s"), "accounts.wx.circuit.cooldwn: no such setting"),
         (("--set", "account.wx.circuit.cooldown=soon"), "is no duration"),
-        (("--set", "account.wx.circuit.cooldown=-1s"), "account.wx.circuit.cooldown"),
+        (("--set", "account.wx.circuit.cooldown=-1s"), "accounts.wx.circuit.cooldown"),
         (("--set", "account.zz.circuit.cooldown=1s"), "it has wx"),
         (("--set", "account.wx.circuit.cooldown=1s", "--set", "account.wx.circuit.cooldown=2s"), "given twice"),
         (("--sweep", "account.wx.circuit.cooldown=,"), "has no values"),
@@ -111,9 +111,9 @@ def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
 
 
-def test_an_incident_that_is_not_there_is_refused_with_those_that_are() -> None:
+def test_a_kind_that_is_misspelt_is_answered_with_where_they_are_listed() -> None:
     """Names of incidents are easily misspelt."""
     done = invoke("minimise", STORM, "--keep", "retry-strom")
 
     assert done.exit_code == 1
-    assert "there is retry-storm" in done.output
+    assert "statecore incidents --list" in done.output

@@ -77,7 +77,7 @@ def test_what_cannot_be_set_is_refused_by_its_key(changes: dict[str, str], named
 
 def test_a_platform_that_is_not_installed_is_named() -> None:
     """The journal may come from someone with other adapters."""
-    text = orjson.dumps({"platform": "telegraph"}).decode()
+    text = orjson.dumps({"platform": "telegraph", "settings": {}, "policies": {}}).decode()
 
     with pytest.raises(ConfigError, match="telegraph"):
         restore(text, {}, PLATFORMS, "account.x")

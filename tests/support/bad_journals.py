@@ -67,7 +67,7 @@ COMMANDS = (
     Command("export --json", ("export", "{journal}", "--json"), "connection/account-1"),
     Command("prune --dry-run", ("prune", "{journal}", "--dry-run")),
     Command("log --cause", ("log", "{journal}", "--cause", "3")),
-    Command("log --since", ("log", "{journal}", "--since", "5", "--until", "1m"), "delivery/wx"),
+    Command("log --since", ("log", "{journal}", "--since", "5", "--until", "30"), "delivery/wx"),
     Command("why", ("why", "{journal}", "20", "--forward"), "#20"),
     Command("why --json", ("why", "{journal}", "20", "--whole", "--json"), '"steps"'),
     Command("replay", ("replay", "{journal}", "--machines", LAMP, "--finished"), "rows replayed", finds=True),

@@ -92,7 +92,7 @@ def test_settings_are_those_of_the_configuration_file(story: Story) -> None:
     played = story.run({"window.messages": "3"})
 
     assert (played.outcome.delivered, played.outcome.waiting) == (3, 3)
-    with pytest.raises(ConfigError, match=r"account\.wx\.window\.massages"):
+    with pytest.raises(ConfigError, match=r"accounts\.wx\.window\.massages"):
         story.run({"window.massages": "3"})
 
 
