@@ -1,5 +1,6 @@
 """What the command line says to someone who got it wrong: a sentence, an exit status, and never a traceback."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,20 @@ import pytest
 from tests.support.command import CONFIG, statecore
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a configuration, and a journal in which one message waits."""
-    (tmp_path / "gateway.toml").write_text(CONFIG)
-    accepted = statecore("send", "gateway.toml", "wx", "o9cq80anna@im.wechat", "hello", cwd=tmp_path)
+    path = tmp_path_factory.mktemp("prepared")
+    (path / "gateway.toml").write_text(CONFIG)
+    accepted = statecore("send", "gateway.toml", "wx", "o9cq80anna@im.wechat", "hello", cwd=path)
     assert accepted.returncode == 0, accepted.stderr
-    return tmp_path
+    return path
+
+
+@pytest.fixture
+def folder(prepared: Path, tmp_path: Path) -> Path:
+    """Return a copy of it."""
+    return Path(shutil.copytree(prepared, tmp_path, dirs_exist_ok=True))
 
 
 @pytest.mark.parametrize(
