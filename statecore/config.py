@@ -207,6 +207,11 @@ def platforms() -> dict[str, Any]:
     return {point.name: point for point in entry_points(group=PLATFORMS_GROUP)}
 
 
+def account_classes() -> dict[str, type[Any]]:
+    """Return the classes of accounts of the installed platforms, by the platform's name."""
+    return {name: point.load() for name, point in platforms().items()}
+
+
 def _account(name: str, table: object, file: Path, environment: dict[str, str]) -> AccountConfig:
     key = f"accounts.{name}"
     if not is_account_name(name):

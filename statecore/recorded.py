@@ -61,9 +61,9 @@ def restore(text: str, changes: Mapping[str, str], platforms: Mapping[str, type[
     kind = platforms[name]
     own = {field.alias for field in attrs.fields(kind) if field.init}
     settings = {name: value for name, value in whole["settings"].items() if name in own}
-    config = _config(kind, settings, key)
+    config = configured(kind, settings, key)
     if written(config.policies) == whole["policies"]:  # its user knows them by the keys of the configuration
-        changed = _config(kind, _changed(settings, changes, kind, key), key)
+        changed = configured(kind, _changed(settings, changes, kind, key), key)
         return Restored(changed.platform, changed.policies)
     return Restored(config.platform, _policies(_changed(whole["policies"], changes, Policies, key), key))
 
@@ -94,8 +94,17 @@ def parsed(text: str, key: str) -> dict[str, Any]:
             )
 
 
-def _config(kind: type[Any], settings: Mapping[str, Any], key: str) -> AccountConfig:
-    """Build an account of which secrets were left out."""
+def configured(kind: type[Any], settings: Mapping[str, Any], key: str) -> AccountConfig:
+    """Build an account of which secrets, and whatever else it cannot do without, may have been left out.
+
+    Args:
+        kind: its class.
+        settings: as in a configuration file.
+        key: the dotted key of the account, for errors.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is absurd.
+    """
     needed = {field.alias for field in attrs.fields(kind) if field.init and field.default is attrs.NOTHING}
     config: AccountConfig = build(kind, dict.fromkeys(needed, PLACEHOLDER) | dict(settings), key)
     return config

@@ -4,14 +4,12 @@ from typing import Any
 
 from statecore.cli.common import check_account, fail
 from statecore.cli.moments import span
-from statecore.config import PLATFORMS_GROUP
+from statecore.config import platforms
 
 
 def packages() -> tuple[str, ...]:
     """Return the packages whose source says which words may stay: ours, and those of the platforms."""
-    from importlib.metadata import entry_points
-
-    own = {point.module.partition(".")[0] for point in entry_points(group=PLATFORMS_GROUP)}
+    own = {point.module.partition(".")[0] for point in platforms().values()}
     return ("statecore", *sorted(own - {"statecore"}))
 
 

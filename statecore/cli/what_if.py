@@ -68,10 +68,10 @@ def what_if(
     asked it answers by what is on record: it refuses when it was seen to refuse. Everything from the first such answer on is
     marked. JOURNAL may be in use, and is not changed.
     """
-    from statecore.config import platforms
+    from statecore.config import account_classes
     from statecore_journal.whatif import grid, split_changes, subjects
 
-    known = {name: point.load() for name, point in platforms().items()}
+    known = account_classes()
     fixed = split_changes(once(sets))
     swept = {key: _values(key, text) for key, text in once(sweeps).items()}
     accounts = _concerned(account, fixed, split_changes(dict.fromkeys(swept, "")))

@@ -25,7 +25,7 @@ def journal(tmp_path: Path) -> Path:
 
     async def main() -> None:
         async with opened(path, wall=lambda: began) as opened_:
-            hand = Hand(opened_, account="work", now=began)
+            hand = Hand(opened_, account="shop", now=began)
             await hand.dial()
             for number in range(8):
                 chat = f"zuckerfee{number % 2}@im.wechat"
@@ -112,7 +112,7 @@ def test_a_part_is_named_by_positions_or_times(journal: Path, given: list[str], 
         ),
         (["-o", "x.db", "--until", "1999-01-01"], 1, "has no row up to 1999-01-01"),
         (["-o", "x.db", "--since", "2099-01-01"], 1, "has no row from 2099-01-01 on"),
-        (["-o", "x.db", "--account", "zz"], 1, "has no account 'zz'; it has work"),
+        (["-o", "x.db", "--account", "zz"], 1, "has no account 'zz'; it has shop"),
         (["-o", "x.db", "--chat", "zz"], 1, "has no chat 'zz'"),
         (["-o", "gateway.db"], 1, "is the journal itself"),
         (["-o", "gateway.db", "--force"], 1, "is the journal itself"),
@@ -161,8 +161,8 @@ def test_pruning_says_what_went_and_what_the_file_is_now(journal: Path) -> None:
     assert found["file_after"] == journal.stat().st_size
     assert diverges(journal) is None
     states = {letter for _, letter, _ in events(journal)}
-    assert {"delivery/work/out1", "delivery/work/out2"} <= states
-    assert "delivery/work/out3" not in states
+    assert {"delivery/shop/out1", "delivery/shop/out2"} <= states
+    assert "delivery/shop/out3" not in states
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(journal: Path) -> None:
@@ -196,8 +196,8 @@ def test_what_is_pruned_is_what_was_asked_for(journal: Path, given: list[str], g
 
     assert done.exit_code == 0, done.output
     left = {address for _, address, _ in events(journal)}
-    wanted = {f"delivery/work/{name}" for name in gone}
-    assert wanted == (before - left) & {"delivery/work/out1", "delivery/work/out2", "delivery/work/out3"}
+    wanted = {f"delivery/shop/{name}" for name in gone}
+    assert wanted == (before - left) & {"delivery/shop/out1", "delivery/shop/out2", "delivery/shop/out3"}
     assert str(journal) in done.output.splitlines()[-1] or "nothing more can go" in done.output
 
 

@@ -16,7 +16,8 @@ from statecore.events import Broken, Elapsed, Event, Governed, Late, Outcome
 from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound
 from statecore.system import Address
-from statecore_journal.fold import Replay
+from statecore_journal.fold import CHECKPOINTS, Replay
+from statecore_journal.reader import instances_of
 from statecore_journal.whatif.answers import Answers
 
 ENDED_WITH_PROCESS: Final = ("the process ended while it was handled", "the process stopped while it was handled")
@@ -137,9 +138,6 @@ class Recording:
 
 _COLUMNS: Final = "seq, at, machine, version, event, source, target, outcome, data, schema, cause"
 _CHATS: Final = "select address, chat, ord from instances where account = ?"
-_CHECKPOINTS: Final = (
-    "select address, version, seq, state, entered, data, schema from checkpoints where address glob ? or address glob ?"
-)
 
 
 def accounts(connection_: sqlite3.Connection) -> list[str]:
@@ -196,26 +194,22 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
 def _checkpoints(
     source: sqlite3.Connection, account: str, replays: Mapping[str, Replay]
 ) -> Iterator[tuple[str, Snapshot, int]]:
-    for row in source.execute(_CHECKPOINTS, _globs(account)):
+    condition, values, _ = instances_of(None, account)
+    whose = condition.replace("machine", "address")
+    for row in source.execute(f"{CHECKPOINTS} where {whose}", values):
         replay = replays.get(Address.parse(row[0]).machine)
         if replay is not None:
             yield row[0], *replay.start(row)
 
 
-def _globs(account: str) -> tuple[str, str]:
-    escaped = "".join(f"[{character}]" if character in "*?[" else character for character in account)
-    return f"*/{escaped}", f"*/{escaped}/*"
-
-
 def _rows(
     source: sqlite3.Connection, recording: Recording, replays: Mapping[str, Replay], snapshots: dict[str, Snapshot]
 ) -> Iterator[Row]:
-    sql = f"select {_COLUMNS} from events not indexed where machine glob ? or machine glob ? order by seq"  # noqa: S608
+    condition, values, _ = instances_of(None, recording.account)
+    sql = f"select {_COLUMNS} from events not indexed where {condition} order by seq"  # noqa: S608 - values are bound
     pruned = {address: snapshot.version for address, snapshot in snapshots.items()}
     clock = 0
-    for seq, at, address, version, name, was, then, outcome, data, schema, cause in source.execute(
-        sql, _globs(recording.account)
-    ):
+    for seq, at, address, version, name, was, then, outcome, data, schema, cause in source.execute(sql, values):
         replay = replays.get(address.partition("/")[0])
         if replay is None or version <= pruned.get(address, 0) > 0:
             continue  # the checkpoint holds it

@@ -25,7 +25,7 @@ from statecore.machine import Machine
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound
 from statecore.machines.delivery import SendPart
 from statecore.recorded import Restored
-from statecore.system import NO_LANE, Address, Instance, Request, Unit
+from statecore.system import IN_LANES, NO_LANE, Address, Instance, Request, Unit
 from statecore.units import HOURS
 from statecore_journal.memory import MemoryStore
 from statecore_journal.whatif.answers import adjusted
@@ -205,7 +205,7 @@ class Run:
         self._dies = NEVER
         for address, (snapshot, seq, chat, order) in recording.initial.items():
             machine = _machine(address)
-            live = machine.name in ("delivery", "inbound") and snapshot.state not in NO_LANE
+            live = machine.name in IN_LANES and snapshot.state not in NO_LANE
             due = machine.due(snapshot)
             self._store.put(address, snapshot, seq, chat=chat, order=order, live=live, due=due)
             if live and machine.name == "delivery":
@@ -739,10 +739,6 @@ def _live_at_end(recording: Recording) -> set[str]:
 
 def _when(due: tuple[int, int, Callable[[], None]]) -> tuple[int, int]:
     return due[:2]
-
-
-def _place(row: Row) -> tuple[int, int]:
-    return row.at, row.seq
 
 
 def _lives(rows: list[Row]) -> list[int]:

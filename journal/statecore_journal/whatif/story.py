@@ -18,12 +18,13 @@ from typing import Any, Final
 import attrs
 import orjson
 
+from statecore.config import account_classes
 from statecore.errors import StatecoreError
 from statecore.events import Event
 from statecore.machines import connection, delivery
 from statecore.platform import Batch, Message
-from statecore.recorded import PLACEHOLDER, Restored, parsed, restore
-from statecore.settings import build, written
+from statecore.recorded import Restored, configured, parsed, restore
+from statecore.settings import written
 from statecore.system import Address
 from statecore.units import SECONDS
 from statecore_journal.incidents import Incident, Row, Watch, installed
@@ -136,7 +137,7 @@ class Story:
         self.platform = platform
         self.settings = dict(settings or {})
         self.policies = policies
-        self.platforms = platforms if platforms is not None else _installed()
+        self.platforms = platforms if platforms is not None else account_classes()
         self.tellings: list[Telling] = []
 
     # ---- telling -----------------------------------------------------------------------------------------------------
@@ -317,18 +318,10 @@ class Story:
     def _text(self) -> str:
         policies = self.policies
         if policies is None and self.platform in self.platforms:
-            kind = self.platforms[self.platform]
-            needed = {f.alias for f in attrs.fields(kind) if f.init and f.default is attrs.NOTHING} - set(self.settings)
-            config: Any = build(kind, self.settings | dict.fromkeys(needed, PLACEHOLDER), f"accounts.{self.account}")
+            config = configured(self.platforms[self.platform], self.settings, f"accounts.{self.account}")
             policies = written(config.policies)
         whole = {"platform": self.platform, "settings": self.settings, "policies": policies}
         return orjson.dumps(whole).decode()
-
-
-def _installed() -> dict[str, type[Any]]:
-    from importlib.metadata import entry_points
-
-    return {point.name: point.load() for point in entry_points(group="statecore.platforms")}
 
 
 def _ns(at: float) -> int:
@@ -576,12 +569,11 @@ def _configure(story: Story, whole: Mapping[str, Any]) -> None:
     if kind is None:
         story.settings, story.policies = dict(whole["settings"]), whole["policies"]
         return
-    needed = {field.alias: PLACEHOLDER for field in attrs.fields(kind) if field.init and field.default is attrs.NOTHING}
-    default: Any = build(kind, needed, "account")
-    own = {field.alias for field in attrs.fields(kind) if field.init} - set(needed)
+    key = f"accounts.{story.account}"
+    own = {field.alias for field in attrs.fields(kind) if field.init and field.default is not attrs.NOTHING}
     settings = {name: value for name, value in whole["settings"].items() if name in own}
-    config: Any = build(kind, needed | settings, "account")
-    story.settings = _beyond(settings, written(default))
+    config = configured(kind, settings, key)
+    story.settings = _beyond(settings, written(configured(kind, {}, key)))
     if written(config.policies) != whole["policies"]:
         story.policies = whole["policies"]
 

@@ -123,7 +123,7 @@ def test_a_person_who_is_their_own_chat_has_one_name(redactor: Redactor) -> None
     found = fields(redactor, "inbound", "Received", chat="o9cq80anna@im.wechat", sender="o9cq80anna@im.wechat")
 
     assert found == {"chat": "chat-1@im.wechat", "sender": "chat-1@im.wechat"}
-    assert redactor.address("window/work/o9cq80anna@im.wechat") == "window/account-1/chat-1@im.wechat"
+    assert redactor.address("window/shop/o9cq80anna@im.wechat") == "window/account-1/chat-1@im.wechat"
 
 
 def test_a_message_is_called_the_same_in_its_address_and_where_it_is_answered(redactor: Redactor) -> None:
@@ -187,7 +187,7 @@ def test_a_field_is_kept_if_that_is_asked_for(names: Names) -> None:
 
 def test_accounts_keep_their_names_if_that_is_asked_for(names: Names) -> None:
     """In one's own house they say more than numbers."""
-    assert Redactor(WORDS, names, keep_accounts=True).address("circuit/work/c1") == "circuit/work/chat-1"
+    assert Redactor(WORDS, names, keep_accounts=True).address("circuit/shop/c1") == "circuit/shop/chat-1"
 
 
 def test_only_moments_are_shifted(names: Names) -> None:
