@@ -232,6 +232,44 @@ def delays(cost: Cost) -> str:
     return f"; {times(cost.delayed, 'message')} left up to {show_duration(cost.delay_max)} later"
 
 
+class Lasting:
+    """Watches for what lasts, in one case an instance: certain once there is enough of it, over by a row that says so."""
+
+    kind: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.waiting = Waiting()
+        self._cases: dict[str, Case] = {}
+
+    def _enough(self, case: Case, at: int) -> bool:
+        """Tell whether a case is an incident, at a moment in ns."""
+        raise NotImplementedError
+
+    def _told(self, case: Case, at: int, end: Mark | None) -> Incident:
+        """Say what it is, at a moment in ns, with the row that ended it if one did."""
+        raise NotImplementedError
+
+    def _noticed(self, case: Case, at: int) -> list[Incident]:
+        """Return the incident that a case has just become, if it has."""
+        if case.certain or not self._enough(case, at):
+            return []
+        case.certain = True
+        return [self._told(case, at, None)]
+
+    def _ended(self, row: Row) -> list[Incident]:
+        """Close the case of a row's instance; return the incident that it was, if it was one."""
+        case = self._cases.pop(row.address)
+        if case.certain or self._enough(case, row.at):
+            return [self._told(case, row.at, Mark.of(row))]
+        return []
+
+    def finish(self, at: int) -> Iterable[Incident]:
+        """Yield what goes on."""
+        for case in self._cases.values():
+            if case.certain or self._enough(case, at):
+                yield self._told(case, at, None)
+
+
 class Told(NamedTuple):
     """A case in words; see `Incident`."""
 

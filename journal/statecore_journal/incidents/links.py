@@ -4,7 +4,19 @@ from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from statecore.units import MINUTES, SECONDS
-from statecore_journal.incidents.cases import TIES, UP, Case, Mark, Repeating, Told, Waiting, delays, setting, times
+from statecore_journal.incidents.cases import (
+    TIES,
+    UP,
+    Case,
+    Lasting,
+    Mark,
+    Repeating,
+    Told,
+    Waiting,
+    delays,
+    setting,
+    times,
+)
 from statecore_journal.incidents.model import Cost, Incident, Row
 
 OUTAGE_MIN: Final = 60 * SECONDS
@@ -25,7 +37,7 @@ UPS: Final = frozenset({"Ready", "Welcomed", "Arrived", "Idle"})
 """Events by which the platform says that it accepts the account."""
 
 
-class Outage:
+class Outage(Lasting):
     """The platform cannot be reached, or answers nothing that helps.
 
     Looks for: no connection for a minute or more, and 3 or more attempts that failed. Starts at the row that lost it, ends
@@ -40,10 +52,9 @@ class Outage:
                                                   "Elapsed(beat_at)"})  # fmt: skip
 
     def __init__(self, *, least: int = OUTAGE_MIN, failures: int = OUTAGE_FAILURES) -> None:
+        super().__init__()
         self.least = least
         self.failures = failures
-        self.waiting = Waiting()
-        self._cases: dict[str, Case] = {}
 
     def mine(self, case: Case) -> bool:
         """Tell by its first failures whether it is of this kind: not those of the resolver."""
@@ -61,22 +72,12 @@ class Outage:
             if case.count < self.failures:  # the first ones decide what kind it is, and so it stays
                 case.extra += row.get("stage") == "resolve"
             case.note(row, f"{row.get('stage') or row.get('how') or 'heartbeat'}: {row.get('error', 'nobody answers')}")
-            if not case.certain and self._enough(case, row.at):
-                case.certain = True
-                yield self._told(case, row.at, None)
+            yield from self._noticed(case, row.at)
         elif case is not None and (row.target in UP or row.target in ("token-stale", "tripped", "draining")):
-            del self._cases[row.address]
-            if case.certain or self._enough(case, row.at):
-                yield self._told(case, row.at, Mark.of(row))
+            yield from self._ended(row)
 
     def _enough(self, case: Case, at: int) -> bool:
         return case.count >= self.failures and at - case.start.at >= self.least and self.mine(case)
-
-    def finish(self, at: int) -> Iterable[Incident]:
-        """Yield what goes on."""
-        for case in self._cases.values():
-            if case.certain or self._enough(case, at):
-                yield self._told(case, at, None)
 
     def _told(self, case: Case, at: int, end: Mark | None) -> Incident:
         cost = self.waiting.cost(case.account, None, case.start.at, at, down=at - case.start.at)

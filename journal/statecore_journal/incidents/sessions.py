@@ -4,7 +4,19 @@ from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from statecore.units import HOURS, MINUTES
-from statecore_journal.incidents.cases import TIES, UP, Case, Mark, Repeating, Told, Waiting, delays, setting, times
+from statecore_journal.incidents.cases import (
+    TIES,
+    UP,
+    Case,
+    Lasting,
+    Mark,
+    Repeating,
+    Told,
+    Waiting,
+    delays,
+    setting,
+    times,
+)
 from statecore_journal.incidents.links import UPS
 from statecore_journal.incidents.model import Cost, Incident, Row
 
@@ -27,7 +39,7 @@ KICKS_WITHIN: Final = 2 * HOURS
 """A bot that is refused and accepted again without a new login, once: the platform restarted. Twice: somebody else has it."""
 
 
-class CredentialsRefused:
+class CredentialsRefused(Lasting):
     """The platform refuses the account's credentials, and somebody must see to it.
 
     Looks for: credentials that are refused 3 times in a row, or for 2 minutes. Starts at the first sign of it, ends when
@@ -41,11 +53,10 @@ class CredentialsRefused:
     events: ClassVar[frozenset[str]] = frozenset({*UPS, "TokenRefused", "Doubted", "Lost", "StopRequested"})
 
     def __init__(self, *, refused: int = REFUSED_TIMES, least: int = REFUSED_MIN) -> None:
+        super().__init__()
         self.refused = refused
         self.least = least
-        self.waiting = Waiting()
         self._signs: dict[str, Mark] = {}
-        self._cases: dict[str, Case] = {}
 
     def see(self, row: Row) -> Iterable[Incident]:
         """Take in the next row."""
@@ -59,26 +70,16 @@ class CredentialsRefused:
                 self._signs.pop(address, None)
             case.note(row, f"{row.get('code', '')} {row.get('message') or row.get('reason', '')}".strip())
             case.extra = row.get("action", "") or case.extra
-            if not case.certain and self._enough(case, row.at):
-                case.certain = True
-                yield self._told(case, row.at, None)
+            yield from self._noticed(case, row.at)
         elif row.event == "Doubted" or (row.event == "Lost" and "token" in row.get("forget", ())):
             self._signs.setdefault(address, _sign(row))
         elif row.event in UPS and row.target in UP:
             self._signs.pop(address, None)
             if case is not None:
-                del self._cases[address]
-                if case.certain or self._enough(case, row.at):
-                    yield self._told(case, row.at, Mark.of(row))
+                yield from self._ended(row)
 
     def _enough(self, case: Case, at: int) -> bool:
         return case.count >= self.refused or at - case.start.at >= self.least
-
-    def finish(self, at: int) -> Iterable[Incident]:
-        """Yield what goes on."""
-        for case in self._cases.values():
-            if case.certain or self._enough(case, at):
-                yield self._told(case, at, None)
 
     def _told(self, case: Case, at: int, end: Mark | None) -> Incident:
         cost = self.waiting.cost(case.account, None, case.start.at, at, down=at - case.start.at)
