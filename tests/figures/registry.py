@@ -25,6 +25,7 @@ ISSUES: Final = {
     "gateway": "tests.figures.gateway",
     "qq": "tests.figures.qq",
     "incidents": "tests.figures.incidents",
+    "proof": "tests.figures.proof",
 }
 """The module that holds the figures of each issue, in `FIGURES`. A new issue adds its line here."""
 

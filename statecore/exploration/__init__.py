@@ -1,0 +1,1 @@
+"""Exhaustive exploration of machines, alone and composed. Pure."""

@@ -1,0 +1,1 @@
+"""The testing kit: for tests of machines, adapters and journals, your own and the shipped ones."""
