@@ -174,9 +174,11 @@ class Outbox:
         """Return from when on somebody may leave, in ns; None if time alone does not bring that about."""
         if not (self.lanes.ready and len(self.in_flight) < IN_FLIGHT_MAX and self.sendable()):
             return None
-        if self._system.snapshot(self.circuit_address).state in ("open", "probing"):
+        state, data, _, _ = self._system.snapshot(self.circuit_address)
+        if state in ("open", "probing"):
             return None
-        return pacing.ready_at(self._policies.pacing, self._bucket, self._stretch(now), now)
+        pace = self._policies.pacing
+        return pacing.ready_at(pace, self._bucket, pacing.stretch(pace, data.level, data.throttled_at, now), now)
 
     def pump(self, unit: Unit) -> None:
         """Give turns to whoever may leave now; `next_turn` says when to ask again, if time alone can change the answer."""

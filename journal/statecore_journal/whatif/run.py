@@ -324,7 +324,7 @@ class Run:
             self._free = None
             return None
         lanes = account.outbox.lanes
-        row = self._first_recorded(lanes, (delivery.Turn, delivery.Held)) if self.follows else None
+        row = self._first_recorded(lanes) if self.follows else None
         if self.follows and row is None:
             return free, NEVER, self._pump
         chat = account.outbox.next_chat(self._clock.at) if row is None else None
@@ -343,7 +343,7 @@ class Run:
             return None
         lanes = account.intake.lanes
         if self.follows:
-            row = self._first_recorded(lanes, (inbound.Handed,))
+            row = self._first_recorded(lanes)
             return None if row is None else (max(row.at, self._clock.at), row.seq, self._hand)
         best: tuple[int, int, Callable[[], None]] | None = None
         for chat in lanes.ready:
@@ -361,17 +361,19 @@ class Run:
         since = self._since.get((lanes.machine, chat), self._clock.at)
         return self.latencies.handings.get((key, since), since)
 
-    def _first_recorded(self, lanes: Lanes, kinds: tuple[type, ...]) -> Row | None:
+    def _first_recorded(self, lanes: Lanes) -> Row | None:
         """Return what comes first on record of those whose turn it could be."""
         rows = self._turns[lanes.machine]
-        while rows:
-            row = rows[-1]
-            if (row.address, row.before.version) in self._moved:
-                rows.pop()
-                continue
-            chat = self._of_run().system.instance(row.address).chat
-            return row if chat in lanes.ready and self._recorded(lanes, chat, kinds) is row else None
-        return None
+        while rows and (rows[-1].address, rows[-1].before.version) in self._moved:
+            rows.pop()
+        if not rows:
+            return None
+        row = rows[-1]
+        held = self._of_run().system.instance(row.address)
+        if held.chat not in lanes.ready or held.snapshot.version != row.before.version:
+            return None
+        head = lanes.head(held.chat)
+        return row if head is not None and head.address == row.address else None
 
     def _drain(self) -> tuple[int, int, Callable[[], None]] | None:
         account = self._account
@@ -416,8 +418,7 @@ class Run:
         """Return the chats of lanes whose turn it could be now."""
         if not self.follows:
             return lanes.ready if lanes.machine == "delivery" else [c for c in lanes.ready if self._is_handed(lanes, c)]
-        kinds = (delivery.Turn, delivery.Held) if lanes.machine == "delivery" else (inbound.Handed,)
-        row = self._first_recorded(lanes, kinds)
+        row = self._first_recorded(lanes)
         first = None
         if row is not None and row.at <= self._clock.at:
             first = self._of_run().system.instance(row.address).chat
