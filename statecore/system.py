@@ -129,9 +129,9 @@ class Request(NamedTuple):
     entry: int
 
 
-@attrs.define
+@attrs.define(init=False)
 class Unit:
-    """What is committed at once.
+    """What is committed at once. Every decision makes one, so it is made by hand.
 
     Args:
         account: whose lease must be held for it.
@@ -146,12 +146,22 @@ class Unit:
 
     account: str
     now: int
-    entries: list[Entry] = attrs.field(factory=list)
-    requests: list[Request] = attrs.field(factory=list)
-    secrets: dict[str, str | None] = attrs.field(factory=dict, repr=False)
-    forget: bool = False
-    done: list[int] = attrs.field(factory=list)
-    key: str = ""
+    entries: list[Entry]
+    requests: list[Request]
+    secrets: dict[str, str | None] = attrs.field(repr=False)
+    forget: bool
+    done: list[int]
+    key: str
+
+    def __init__(self, account: str, now: int, entries: list[Entry] | None = None, *, key: str = "") -> None:
+        self.account = account
+        self.now = now
+        self.entries = [] if entries is None else entries
+        self.requests = []
+        self.secrets = {}
+        self.forget = False
+        self.done = []
+        self.key = key
 
 
 @attrs.define
