@@ -7,7 +7,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -467,7 +467,7 @@ async def answering(nursery: trio.Nursery, say: bytes | None, context: ssl.SSLCo
         (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "ws", "answer", ""),
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "ws", "answer", "gateway_url"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "ws", "answer", ""),
-        (b"HTTP/1.1 302 Found\r\nlocation: ws://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", "ws", "connect", ""),
+        (b"HTTP/1.1 302 Found\r\nlocation: ws://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", "ws", "answer", "gateway_url"),
         (None, "ws", "receive", ""),
         (None, "wss", "connect", ""),
     ],
@@ -581,6 +581,33 @@ def test_a_gateway_that_refuses_the_upgrade(steps: tuple[Step, ...], stage: str,
         failed = hand.take(await hand.client.open_socket(hand.sim.ws_url))
         assert (type(failed), failed.stage, failed.hint) == (Failure, stage, hint), failed
         await hand.up()
+
+    run(scene)
+
+
+def test_a_flood_in_place_of_an_upgrade_is_hung_up_on() -> None:
+    """
+    To read on for as long as it comes would cost a core for twenty seconds an attempt.
+    """
+
+    async def scene(hand: Hand) -> None:
+        told = 0
+
+        async def flood(stream: trio.SocketStream) -> None:
+            nonlocal told
+            await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+            with suppress(trio.BrokenResourceError):
+                while told < 64 * 1024 * 1024:
+                    await stream.send_all(b" " * 65_536)
+                    told += 65_536
+
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(partial(trio.serve_tcp, flood, 0, host="127.0.0.1"))
+            url = f"ws://127.0.0.1:{listeners[0].socket.getsockname()[1]}/"
+            failed = hand.take(await hand.client.open_socket(url))
+            assert (type(failed), failed.stage) == (Failure, "answer")
+            nursery.cancel_scope.cancel()
+        assert told < 16 * 1024 * 1024
 
     run(scene)
 
