@@ -2,7 +2,6 @@
 value, at any stage and at any moment, and no frame is lost by a call that was ended."""
 
 import json
-import logging
 import shutil
 import ssl
 import subprocess
@@ -1232,45 +1231,6 @@ def test_a_rate_limit_says_how_long_to_wait() -> None:
         assert (type(limited), limited.hint) == (Refusal, None)
 
     run(scene, Knobs(sends_per_second=1, retry_after_s=2.5))
-
-
-# ---- what is kept to oneself -----------------------------------------------------------------------------------------
-
-
-def test_no_log_holds_a_credential(caplog: pytest.LogCaptureFixture) -> None:
-    """
-    The library writes down every frame for whoever asks for details, and the token stands in the first one.
-    """
-    caplog.set_level(logging.DEBUG)
-
-    async def scene(hand: Hand) -> None:
-        await hand.up()
-        await hand.send()
-        await hand.client.look_up(0)
-        hand.sim.order(Close(4004, f"token {hand.bot.tokens[0].value}"[:120]))
-        await hand.frame()
-        ours = [record.getMessage() for record in caplog.records if record.name != "websockets.server"]
-        token = hand.bot.tokens[0].value
-        for kept in (token[:12], token[-12:], SECRET):  # it shortens what it writes down
-            assert not [line for line in ours if kept in line]
-        assert ours
-
-    run(scene)
-
-
-def test_nothing_that_is_held_shows_a_credential() -> None:
-    """
-    Crash reports print what they find.
-    """
-
-    async def scene(hand: Hand) -> None:
-        await hand.up()
-        setup = vars(hand.client)["_setup"]
-        shown = f"{hand.client!r} {setup!r} {vars(hand.client)['_socket']!r}"
-        assert SECRET not in shown
-        assert hand.bot.tokens[0].value not in shown
-
-    run(scene)
 
 
 # ---- the client itself -----------------------------------------------------------------------------------------------
