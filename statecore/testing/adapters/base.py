@@ -17,7 +17,7 @@ from statecore.testing.adapters.network import Network
 
 T = TypeVar("T")
 
-QUIET_S: Final = 0.02
+QUIET_S: Final = 0.01
 """Real seconds in which nothing happened after which the virtual clock jumps. What one task of a process writes to the
 loopback, another can read at once; this is for a machine that is busy."""
 

@@ -128,6 +128,10 @@ GOOD: Final[Mapping[str, tuple[type, ...]]] = {
 """What each comes to with a platform that is well; what `read` comes to is the platform's choice."""
 
 
+SOCKET: Final = frozenset({"open_socket", "hello", "identify", "read"})
+"""What is lost with the socket of a session."""
+
+
 class Hand:
     """Calls a client as the driver does: what it wants to have remembered is, and frames are counted.
 
@@ -153,11 +157,12 @@ class Hand:
         self._client: Any = None
         self._ready: set[str] = set()
         self._url = ""
-        self._taken = 0
+        self.taken = 0
         self._texts = 0
         self._parts = 0
         self._answers: dict[str, int] = {}
         self.message: Message | None = None
+        self.before = 0
 
     def hold(self, client: Any) -> None:
         """Take a client in hand."""
@@ -192,16 +197,16 @@ class Hand:
             case "look_up":
                 return await client.look_up(0)
             case "open_socket":
-                self._ready -= {"open_socket", "hello", "identify", "read"}
-                self._taken = 0
+                self._ready -= SOCKET
+                self.taken = 0
                 return await client.open_socket(self._url)
             case "read":
-                return await client.read(self._taken, beat=False)
+                return await client.read(self.taken, beat=False)
             case "identify":
-                self._ready -= {"identify", "read"}
+                self._ready -= SOCKET  # whatever becomes of it, nothing else can be asked of this socket
                 return await client.identify()
             case "hang_up":
-                self._ready &= {"authorise", "look_up"}
+                self._ready -= SOCKET | {"dial"}
                 return await client.hang_up()
         return await getattr(client, name)()
 
@@ -214,17 +219,17 @@ class Hand:
             self.secrets.update({f"token/{one.chat}": one.token for one in outcome.messages if one.token})
         self.told |= set(self.secrets.values())
         if isinstance(outcome, GOOD.get(name, ())):
-            self._ready.add(name)
+            self._ready |= {"open_socket", "hello", name} if name == "identify" else {name}
         if isinstance(outcome, Address):
             self._url = self.network.through(outcome.url)
         if name == "read" and not isinstance(outcome, Raised | Hung):
-            self._taken += 1
+            self.taken += 1
             if isinstance(outcome, Hello):
                 self._ready.add("hello")
             if isinstance(outcome, Welcome):
                 self._ready.add("read")
             if isinstance(outcome, Ended):
-                self._ready &= {"authorise", "look_up"}
+                self._ready -= SOCKET
 
     # ---- getting there -----------------------------------------------------------------------------------------------
 
@@ -243,6 +248,8 @@ class Hand:
             if name == "send":
                 await self.hear()
             return
+        if name == "identify" and "identify" in self._ready:
+            self._ready -= SOCKET  # a socket is identified on once
         for step in ("authorise", "look_up", "open_socket"):
             if step == name:
                 return

@@ -25,6 +25,9 @@ HOST: Final = "localhost"
 """What the relays are called. Adapters that want encryption everywhere else allow this name without."""
 
 CHUNK: Final = 65_536
+DRIP_S: Final = 4.0
+"""Virtual seconds from one byte to the next: more often than any timeout for a single read expects."""
+
 FLOOD_PER_S: Final = 4 * 1024 * 1024
 FLOOD_BYTES_MAX: Final = 64 * 1024 * 1024
 """Where a flood stops. An adapter that is still reading then has no limit of its own."""
@@ -92,7 +95,7 @@ class Say:
 
 @attrs.frozen
 class Drip:
-    """An answer that begins like one, goes on a byte a second and never ends."""
+    """An answer that begins like one, goes on a byte at a time and never ends."""
 
     head: bytes
 
@@ -129,12 +132,14 @@ class Connection:
         sent: what the adapter wrote, all of it.
         told: bytes that went to the adapter.
         open: whether it stands.
+        turn: whose turn it is to say something to the adapter.
     """
 
     stream: trio.SocketStream
     sent: bytearray = attrs.field(factory=bytearray)
     told: int = 0
     open: bool = True
+    turn: trio.Lock = attrs.field(factory=trio.Lock)
 
 
 class Network(trio.abc.HostnameResolver):
@@ -224,7 +229,8 @@ class Network(trio.abc.HostnameResolver):
         """Say something on the newest connection that stands, unasked."""
         one = next(one for one in reversed(self.connections) if one.open)
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await one.stream.send_all(data)
+            async with one.turn:
+                await one.stream.send_all(data)
 
     # ---- names -------------------------------------------------------------------------------------------------------
 
@@ -379,7 +385,7 @@ class _Relay:
             case Drip(head):
                 await self._tell(connection, head)
                 while True:
-                    await trio.sleep(1)
+                    await trio.sleep(DRIP_S)
                     await self._tell(connection, b" ")
             case Flood(head):
                 await self._tell(connection, head)
@@ -391,8 +397,9 @@ class _Relay:
         return True
 
     async def _tell(self, connection: Connection, data: bytes) -> None:
-        connection.told += len(data)
-        await connection.stream.send_all(data)
+        async with connection.turn:
+            connection.told += len(data)
+            await connection.stream.send_all(data)
 
 
 def _numeric(upstream: tuple[str, int]) -> tuple[str, int]:
