@@ -17,10 +17,6 @@ from statecore.testing.adapters.network import Network
 
 T = TypeVar("T")
 
-QUIET_S: Final = 0.01
-"""Real seconds in which nothing happened after which the virtual clock jumps. What one task of a process writes to the
-loopback, another can read at once; this is for a machine that is busy."""
-
 LIMIT_S: Final = 24 * 3600.0
 """Virtual seconds after which a check has hung."""
 
@@ -38,6 +34,8 @@ class Base:
         answer_bytes_max: bytes of an answer after which no client reads on.
         settings: a table of settings as a user would write it, with everything that has no default.
         kind: the class that is built from it.
+        quiet_s: real seconds without anything happening after which the virtual clock jumps. More on a machine that is
+            slower than most; less makes the checks faster.
     """
 
     # httpx leaves generators behind where an exchange ends in the middle; nothing is lost by it
@@ -50,6 +48,7 @@ class Base:
     answer_bytes_max: ClassVar[int] = 16 * 1024 * 1024
     settings: ClassVar[Mapping[str, Any]] = {}
     kind: ClassVar[type[Any] | None] = None
+    quiet_s: ClassVar[float] = 0.01  # what one task writes to the loopback another can read at once
 
     # ---- the author's --------------------------------------------------------------------------------------------------
 
@@ -84,7 +83,9 @@ class Base:
     def frame(self, payload: bytes) -> bytes:
         """Return the bytes that carry a frame on the socket of a session. By default a WebSocket message."""
         size = len(payload)
-        length = bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2) if size < 65_536 else b"\x7f" + size.to_bytes(8)
+        length = (
+            bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2) if size < 65_536 else b"\x7f" + size.to_bytes(8)
+        )
         return b"\x81" + length + payload
 
     def fits(self, part: str) -> bool:  # noqa: ARG002 - of whoever overrides it
@@ -111,7 +112,7 @@ class Base:
 
         with without_proxies():
             try:
-                return trio.run(bounded, clock=trio.testing.MockClock(autojump_threshold=QUIET_S))
+                return trio.run(bounded, clock=trio.testing.MockClock(autojump_threshold=self.quiet_s))
             except BaseExceptionGroup as group:
                 raise alone(group) from group
 
@@ -125,9 +126,7 @@ class Base:
             nursery.cancel_scope.cancel()
 
     @asynccontextmanager
-    async def client(
-        self, peer: Peer, network: Network, secrets: dict[str, str] | None = None
-    ) -> AsyncIterator[Hand]:
+    async def client(self, peer: Peer, network: Network, secrets: dict[str, str] | None = None) -> AsyncIterator[Hand]:
         """Make an account, and a client of it."""
         config = peer.account(network.through)
         hand = Hand(config, peer, network, {} if secrets is None else secrets, self.patience_s)
@@ -190,6 +189,11 @@ def http_requests(sent: bytes) -> list[bytes]:
 
 def http_answer(status: int, body: bytes, kind: str = "text/html", **headers: str) -> bytes:
     """Write an HTTP/1.1 answer."""
-    lines = [f"HTTP/1.1 {status} Whatever", f"content-type: {kind}", f"content-length: {len(body)}", "connection: close"]
+    lines = [
+        f"HTTP/1.1 {status} Whatever",
+        f"content-type: {kind}",
+        f"content-length: {len(body)}",
+        "connection: close",
+    ]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body

@@ -53,7 +53,9 @@ class Declared(Attempts):
             assert len(shown) == 1, f"a part that was sent twice was shown {len(shown)} times"
             if isinstance(again, Refusal):
                 reading = hand.platform.read(again, Evidence(unclear=True, answers=bool(part.answers)))
-                assert reading.then == "taken", f"the repetition is refused with {again!r}, and that is read as {reading!r}"
+                assert reading.then == "taken", (
+                    f"the repetition is refused with {again!r}, and that is read as {reading!r}"
+                )
             else:
                 assert isinstance(again, Taken | Pending), f"the repetition came to {again!r}"
 

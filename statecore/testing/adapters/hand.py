@@ -163,6 +163,8 @@ class Hand:
         self._answers: dict[str, int] = {}
         self.message: Message | None = None
         self.before = 0
+        self.said: list[str] = []
+        self.heard: set[str] = set()
 
     def hold(self, client: Any) -> None:
         """Take a client in hand."""
@@ -217,6 +219,7 @@ class Hand:
         self.secrets.update(secrets)
         if isinstance(outcome, Batch):
             self.secrets.update({f"token/{one.chat}": one.token for one in outcome.messages if one.token})
+            self.heard |= {one.text for one in outcome.messages}
         self.told |= set(self.secrets.values())
         if isinstance(outcome, GOOD.get(name, ())):
             self._ready |= {"open_socket", "hello", name} if name == "identify" else {name}
@@ -254,6 +257,9 @@ class Hand:
             if step == name:
                 return
             await self._once(step)
+        await self._on_the_socket(name)
+
+    async def _on_the_socket(self, name: str) -> None:
         if "hello" not in self._ready:
             await self._read_until("hello")
         if name == "identify":
@@ -294,6 +300,7 @@ class Hand:
         """Let the user write; return the text."""
         self._texts += 1
         text = f"text {self._texts} of the user's"
+        self.said.append(text)
         said = self.peer.say(text)
         if inspect.isawaitable(said):
             await said
@@ -312,7 +319,7 @@ class Hand:
         how = "receive" if self.platform.tie == "connection" else "read"
         for _ in range(READS_MAX):
             outcome = await self.call(how)
-            for message in getattr(outcome, "messages", ()):
+            for message in outcome.messages if isinstance(outcome, Batch) else ():
                 if message.text == text:
                     self.message = message
                     return message

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext, SSLError
@@ -234,7 +234,7 @@ class Network(trio.abc.HostnameResolver):
 
     # ---- names -------------------------------------------------------------------------------------------------------
 
-    async def getaddrinfo(  # type: ignore[override]  # trio's own annotation is wider than what it calls
+    async def getaddrinfo(
         self,
         host: bytes | str | None,
         port: bytes | str | int | None,
@@ -261,60 +261,57 @@ class _Relay:
     def __init__(self, network: Network, upstream: tuple[str, int]) -> None:
         self._network = network
         self._upstream = upstream
+        self._fillers: list[socket.socket] = []
+        self._changed = trio.Event()
+        self._deaf: type[Fault] | None = None
         self._socket = _bound(0)
         self._socket.listen(128)
         self.port: int = self._socket.getsockname()[1]
-        self._fillers: list[socket.socket] = []
-        self._accepting: trio.CancelScope | None = None
-        self._again = trio.Event()
 
     def adapt(self) -> None:
-        """Listen, or do not, as the fault wants it."""
-        self._again.set()
-        if self._accepting is not None:
-            self._accepting.cancel()
+        """Listen, or do not, as the fault wants it; at once, so that nobody meets what was before."""
+        fault = self._network.fault
+        deaf = type(fault) if isinstance(fault, Refuse | Blackhole) else None
+        if deaf is self._deaf:
+            return
+        self._deaf = deaf
+        self._close()
+        self._socket = _bound(self.port)
+        if deaf is None:
+            self._socket.listen(128)
+        elif deaf is Blackhole:
+            self._socket.listen(0)
+            for _ in range(4):  # a queue that is full: what asks next is not answered
+                filler = socket.socket()
+                filler.setblocking(False)
+                with suppress(BlockingIOError):
+                    filler.connect(("127.0.0.1", self.port))
+                self._fillers.append(filler)
+        self._changed.set()
 
-    def _reopen(self) -> None:
+    def _close(self) -> None:
         for filler in self._fillers:
             filler.close()
         self._fillers.clear()
         self._socket.close()
-        self._socket = _bound(self.port)
-        match self._network.fault:
-            case Refuse():
-                return  # bound, so that nobody else gets the port, and not listening
-            case Blackhole():
-                self._socket.listen(0)
-                for _ in range(4):  # a queue that is full: what asks next is not answered
-                    filler = socket.socket()
-                    filler.setblocking(False)  # noqa: FBT003
-                    with suppress(BlockingIOError):
-                        filler.connect(("127.0.0.1", self.port))
-                    self._fillers.append(filler)
-            case _:
-                self._socket.listen(128)
 
     async def serve(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 while True:
-                    self._again = trio.Event()
-                    if isinstance(self._network.fault, Refuse | Blackhole):
-                        await self._again.wait()
-                    else:
-                        with trio.CancelScope() as self._accepting:
+                    self._changed = trio.Event()
+                    if self._deaf is None:
+                        with suppress(trio.ClosedResourceError):
                             await self._accept(nursery)
-                    self._reopen()
+                    else:
+                        await self._changed.wait()
         finally:
-            for one in (self._socket, *self._fillers):
-                one.close()
+            self._close()
 
     async def _accept(self, nursery: trio.Nursery) -> None:
-        listening = trio.socket.from_stdlib_socket(self._socket.dup())
-        with closing(listening):
-            while True:
-                peer, _ = await listening.accept()
-                nursery.start_soon(self._handle, trio.SocketStream(peer))
+        while True:
+            peer, _ = await self._socket.accept()
+            nursery.start_soon(self._handle, trio.SocketStream(peer))
 
     # ---- one connection ----------------------------------------------------------------------------------------------
 
@@ -408,12 +405,12 @@ def _numeric(upstream: tuple[str, int]) -> tuple[str, int]:
     return ("127.0.0.1" if host == HOST else host), port
 
 
-def _bound(port: int) -> socket.socket:
+def _bound(port: int) -> trio.socket.SocketType:
+    """Take a port, without listening: nobody else gets it, and who asks is refused."""
     found = socket.socket()
-    found.setblocking(False)  # noqa: FBT003
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     found.bind(("127.0.0.1", port))
-    return found
+    return trio.socket.from_stdlib_socket(found)
 
 
 def _end(stream: trio.SocketStream, *, reset: bool) -> None:

@@ -37,7 +37,9 @@ class Wires(Attempts):
                     message, part = hand.message, hand.part()
                     self._needs_keys(hand, part)
                     first = await self._written(hand, part)
-                    assert self.key(first) == self.key(await self._written(hand, part)), "a second attempt has another key"
+                    assert self.key(first) == self.key(await self._written(hand, part)), (
+                        "a second attempt has another key"
+                    )
                 async with self.client(peer, network, secrets) as hand:
                     await hand.prepare("send")
                     hand.message = message

@@ -1,7 +1,8 @@
 """The QQ adapter keeps what every adapter has to keep, against the simulated platform."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any, ClassVar
 
 from statecore.testing.adapters import AdapterSuite, Peer
 from statecore_adapters.qqbot import QQBot
@@ -14,11 +15,11 @@ SECRET = "canary5c1e7AppSecretOfNobody0000"
 class TestQQBot(AdapterSuite):
     """QQ by its simulator."""
 
-    kind = QQBot
-    settings = {"app_id": "102000001", "client_secret": SECRET}
-    bad_chats = ("", "c2c", "c2c:", ":x", "person:x", "c2c:a b")
+    kind: ClassVar[type[Any] | None] = QQBot
+    settings: ClassVar[Mapping[str, Any]] = {"app_id": "102000001", "client_secret": SECRET}
+    bad_chats: ClassVar[tuple[str, ...]] = ("", "c2c", "c2c:", ":x", "person:x", "c2c:a b")
     # where /gateway/bot is not known, /gateway is asked in the same attempt
-    requests_most = {"look_up": 2}
+    requests_most: ClassVar[Mapping[str, int]] = {"look_up": 2}
 
     @asynccontextmanager
     async def platform(self) -> AsyncIterator[Peer]:

@@ -1,7 +1,8 @@
 """The WeChat adapter keeps what every adapter has to keep, against the simulated iLink server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any, ClassVar
 
 from statecore.testing.adapters import AdapterSuite, Peer
 from statecore_adapters.weixin import Weixin
@@ -14,8 +15,8 @@ TOKEN = "canary-5c1e7-bot-token-of-nobody"
 class TestWeixin(AdapterSuite):
     """iLink by its simulator."""
 
-    kind = Weixin
-    settings = {"account_id": "0a1b2c3d4e5f@im.bot", "token": TOKEN}
+    kind: ClassVar[type[Any] | None] = Weixin
+    settings: ClassVar[Mapping[str, Any]] = {"account_id": "0a1b2c3d4e5f@im.bot", "token": TOKEN}
 
     @asynccontextmanager
     async def platform(self) -> AsyncIterator[Peer]:
@@ -23,9 +24,7 @@ class TestWeixin(AdapterSuite):
         async with open_simulator() as sim:
             bot = sim.add_bot(token=TOKEN)
             yield Peer(
-                account=lambda through: Weixin(
-                    account_id=bot.account_id, token=TOKEN, base_url=through(sim.base_url)
-                ),
+                account=lambda through: Weixin(account_id=bot.account_id, token=TOKEN, base_url=through(sim.base_url)),
                 chat=ANN,
                 say=lambda text: sim.say(bot, ANN, text),
                 shown=lambda: [one.text for one in sim.delivered(bot, ANN)],
