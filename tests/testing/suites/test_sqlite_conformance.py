@@ -1,0 +1,36 @@
+"""The journal in SQLite keeps what every store has to keep."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, closing
+from pathlib import Path
+from typing import Any
+
+from statecore.testing.journals import JournalSuite, Row
+from statecore_journal import open_journal
+
+
+class SqliteSuite(JournalSuite):
+    """What is said about it."""
+
+    def open(self, place: Path, wall: Callable[[], int]) -> AbstractAsyncContextManager[Any]:
+        """Open it."""
+        return open_journal(place, wall=wall, busy_ns=self.busy_ns)
+
+    def rows(self, place: Path) -> list[Row]:
+        """Read the table."""
+        names = "seq, at, machine, version, event, source, target, data, cause, epoch, schema"
+        with closing(sqlite3.connect(place)) as connection:
+            return [Row(*row) for row in connection.execute(f"select {names} from events order by seq")]
+
+    def shown(self, place: Path) -> str:
+        """Everything but the one table."""
+        with closing(sqlite3.connect(place)) as connection:
+            tables = [name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")]
+            held = {name: connection.execute(f"select * from {name}").fetchall() for name in tables if name != "secrets"}
+        return json.dumps(held, ensure_ascii=False)
+
+
+class TestSqlite(SqliteSuite):
+    """The journal in SQLite."""
