@@ -1,6 +1,6 @@
 """What every check of a store stands on: what its author says about it, and a desk at which things happen."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -392,6 +392,3 @@ def stands(store: Any, folded: Mapping[str, tuple[Snapshot, int]], where: str = 
         assert projected == wanted, f"{where}the projection has {address} at {projected}, and its rows end at {wanted}"
         data = codec.loads(stored.data, type(snapshot.data), schema=stored.schema)
         assert data == snapshot.data, f"{where}{address} remembers {data!r}, and by its rows {snapshot.data!r}"
-
-
-__all__ = ["AsyncIterator", "Base", "Claim", "Clock", "Desk", "Faults", "Held", "Journal", "Row", "Wreck", "fold", "stands"]

@@ -122,15 +122,21 @@ class Writing(Base):
             late.system.instance(address)
             await desk.happen(address, delivery.Purged())
             before = self.rows(place), journal.store.load(address)
-            stale = late.unit(("delivery/wx/other", delivery.Accepted(chat="c", parts=("x",))), (address, delivery.Purged()))
-            stale.secrets["token"] = "a-secret-that-must-not-stay"
+            stale = late.unit(
+                ("delivery/wx/other", delivery.Accepted(chat="c", parts=("x",))), (address, delivery.Purged())
+            )
+            stale.secrets["cursor"] = "of a unit that is refused"
             stale.key = "a key"
             with pytest.raises(Conflict):
                 await journal.append([stale])
-            assert before == (self.rows(place), journal.store.load(address)), "a unit that was refused changed something"
-            assert journal.store.load("delivery/wx/other") is None, "the first half of a refused unit is in the projection"
+            assert before == (self.rows(place), journal.store.load(address)), (
+                "a unit that was refused changed something"
+            )
+            assert journal.store.load("delivery/wx/other") is None, (
+                "the first half of a refused unit is in the projection"
+            )
             if "secrets" not in self.absent:
-                assert journal.secrets("wx").get("token") is None, "a secret of a refused unit was kept"
+                assert journal.secrets("wx").get("cursor") is None, "a secret of a refused unit was kept"
             if "keys" not in self.absent:
                 again = desk.accepted(key="a key")
                 assert isinstance(await desk.commit(again), int), "the key of a refused unit was taken"
@@ -243,7 +249,9 @@ class Writing(Base):
                 async with self.open(place, Clock()) as journal:
                     assert self.rows(place) == rows, "rows are others after it was opened again"
                     stands(journal.store, fold(rows))
-                    assert journal.store.latest_at() == max(row.at for row in rows), "the clock does not go on where it was"
+                    assert journal.store.latest_at() == max(row.at for row in rows), (
+                        "the clock does not go on where it was"
+                    )
                     if "secrets" not in self.absent:
                         assert journal.secrets("wx").get("cursor") == "17", "a secret is gone"
                     other = Desk(journal, now=desk.now)

@@ -5,14 +5,17 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from statecore.testing.journals import JournalSuite, Row
+from statecore.testing.journals import Faults, JournalSuite, Row
 from statecore_journal import open_journal
+from tests.testing.suites.sqlite_faults import SqliteFaults
 
 
 class SqliteSuite(JournalSuite):
     """What is said about it."""
+
+    faults: ClassVar[Faults | None] = SqliteFaults()
 
     def open(self, place: Path, wall: Callable[[], int]) -> AbstractAsyncContextManager[Any]:
         """Open it."""
@@ -28,7 +31,9 @@ class SqliteSuite(JournalSuite):
         """Everything but the one table."""
         with closing(sqlite3.connect(place)) as connection:
             tables = [name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")]
-            held = {name: connection.execute(f"select * from {name}").fetchall() for name in tables if name != "secrets"}
+            held = {
+                name: connection.execute(f"select * from {name}").fetchall() for name in tables if name != "secrets"
+            }
         return json.dumps(held, ensure_ascii=False)
 
 
