@@ -466,7 +466,12 @@ async def answering(nursery: trio.Nursery, say: bytes | None, context: ssl.SSLCo
         (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "ws", "answer", ""),
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "ws", "answer", "gateway_url"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "ws", "answer", ""),
-        (b"HTTP/1.1 302 Found\r\nlocation: ws://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", "ws", "answer", "gateway_url"),
+        (
+            b"HTTP/1.1 302 Found\r\nlocation: ws://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
+            "ws",
+            "answer",
+            "gateway_url",
+        ),
         (None, "ws", "receive", ""),
         (None, "wss", "connect", ""),
     ],

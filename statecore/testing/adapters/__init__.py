@@ -15,7 +15,9 @@
 ADAPTERS.md beside this package says what is checked, and why.
 
 base        what the author says about an adapter; the stage
-network     relays between adapter and server, and their faults
+network     relays between adapter and server
+faults      what they can be told to do
+watching    who runs, what is logged, where it is cancelled
 hand        a client, called as the driver calls it
 attempts    one attempt a call, at once; the stage at which it failed; answers that are none
 wires       keys; secrets; a whole gateway

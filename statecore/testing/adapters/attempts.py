@@ -8,14 +8,12 @@ import trio
 
 from statecore.platform import Failure, Unsent
 from statecore.testing.adapters.base import Base, http_answer
-from statecore.testing.adapters.hand import ASKING, Hand, Hung, Raised, fate
-from statecore.testing.adapters.network import (
+from statecore.testing.adapters.faults import (
     Blackhole,
     Cut,
     Drip,
     Fault,
     Flood,
-    Network,
     Plain,
     Refuse,
     Say,
@@ -23,8 +21,9 @@ from statecore.testing.adapters.network import (
     Shut,
     Stall,
     Unresolved,
-    certificate,
 )
+from statecore.testing.adapters.hand import ASKING, Hand, Hung, Raised, fate
+from statecore.testing.adapters.network import Network, certificate
 
 NOTHING_LEFT: Final[Mapping[str, tuple[Fault, str]]] = {
     "nobody listens": (Refuse(), "connect"),

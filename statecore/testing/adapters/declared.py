@@ -9,8 +9,8 @@ import pytest
 from statecore.platform import Pending, Refusal, Taken
 from statecore.reading import Evidence
 from statecore.testing.adapters.attempts import Attempts
+from statecore.testing.adapters.faults import Say
 from statecore.testing.adapters.hand import Hand, Hung, Raised, fate
-from statecore.testing.adapters.network import Say
 
 SPENT_MOST: Final = 30
 """A window that allows more is not spent to its end."""

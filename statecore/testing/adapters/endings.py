@@ -6,8 +6,10 @@ import trio
 import trio.testing
 
 from statecore.testing.adapters.attempts import Attempts
-from statecore.testing.adapters.hand import ASKING, CALLS, GOOD, CancelAt, Hand, Hung, Peer, children
-from statecore.testing.adapters.network import Network, Stall
+from statecore.testing.adapters.faults import Stall
+from statecore.testing.adapters.hand import ASKING, CALLS, GOOD, Hand, Hung, Peer
+from statecore.testing.adapters.network import Network
+from statecore.testing.adapters.watching import CancelAt, children
 
 STEPS_MAX = 2000
 """Steps within which a call with a platform that is well is over."""

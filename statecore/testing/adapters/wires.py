@@ -15,8 +15,9 @@ import trio
 
 from statecore.testing.adapters.attempts import Attempts
 from statecore.testing.adapters.base import http_answer
-from statecore.testing.adapters.hand import ASKING, CALLS, Hand, Lines, Raised, around
-from statecore.testing.adapters.network import Cut, Drip, Fault, Refuse, Say, Shut, Unresolved
+from statecore.testing.adapters.faults import Cut, Drip, Fault, Refuse, Say, Shut, Unresolved
+from statecore.testing.adapters.hand import ASKING, CALLS, Hand, Raised, around
+from statecore.testing.adapters.watching import Lines
 
 
 class Wires(Attempts):

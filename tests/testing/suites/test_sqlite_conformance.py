@@ -2,12 +2,12 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import Any, ClassVar
 
-from statecore.testing.journals import Faults, JournalSuite, Row
+from statecore.testing.journals import Claim, Faults, JournalSuite, Row
 from statecore_journal import open_journal
 from tests.testing.suites.sqlite_faults import SqliteFaults
 
@@ -39,3 +39,17 @@ class SqliteSuite(JournalSuite):
 
 class TestSqlite(SqliteSuite):
     """The journal in SQLite."""
+
+
+class TestSqliteWithoutAThread(SqliteSuite):
+    """The same as it is used under a virtual clock: each append is committed on the spot."""
+
+    absent: ClassVar[Mapping[Claim, str]] = {
+        "crash": "it is the same file, written by the same statements",
+        "damage": "it is the same file, opened by the same code",
+        "busy": "it waits on the very thread that would let it go",
+    }
+
+    def open(self, place: Path, wall: Callable[[], int]) -> AbstractAsyncContextManager[Any]:
+        """Open it."""
+        return open_journal(place, wall=wall, busy_ns=self.busy_ns, threaded=False)
