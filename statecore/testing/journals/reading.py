@@ -31,7 +31,7 @@ HISTORIES: Final = st.lists(
 class Reading(Base):
     """Checks of the projection."""
 
-    runs = how(max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    runs = how(max_examples=15, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
     def test_the_projection_is_where_the_machines_are(self) -> None:
         """

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 import trio
+from hypothesis import Phase, settings
 
 from statecore.errors import JournalBusy, JournalError
 from statecore.system import Unit
@@ -158,6 +159,8 @@ class ForgetsLanes(Broken):
 
 def suite(kind: type[Broken]) -> SqliteSuite:
     class Suite(SqliteSuite):
+        runs = settings(SqliteSuite.runs, phases=(Phase.explicit, Phase.generate))  # what it finds need not be small
+
         @asynccontextmanager
         async def open(self, place: Path, wall: Callable[[], int]) -> AsyncIterator[Any]:
             async with SqliteSuite.open(self, place, wall) as journal:
