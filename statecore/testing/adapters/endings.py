@@ -14,9 +14,6 @@ from statecore.testing.adapters.watching import CancelAt, children
 STEPS_MAX = 2000
 """Steps within which a call with a platform that is well is over."""
 
-EVERY_STEP = 40
-"""Up to here a call is cancelled at each of its steps; from there on at every third."""
-
 
 class Endings(Attempts):
     """Checks of calls that are ended, and of clients that are closed."""
@@ -77,7 +74,7 @@ class Endings(Attempts):
         hand.before = len(children(root))
         step = 0
         while True:
-            step += 1 if step < EVERY_STEP else 3
+            step += 1
             assert step < STEPS_MAX, f"{name} is not over after {STEPS_MAX} steps"
             await hand.prepare(name)
             with trio.CancelScope() as scope:

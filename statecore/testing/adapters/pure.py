@@ -21,7 +21,7 @@ from statecore.settings import build
 from statecore.testing.adapters.base import Base
 
 RUNS: Final = how(
-    max_examples=80, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=50, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 CHARACTERS: Final = st.characters(exclude_characters="`~", exclude_categories=("Cs", "Cc"))
