@@ -23,7 +23,7 @@ from statecore.testing.adapters.faults import (
     Unresolved,
 )
 from statecore.testing.adapters.hand import ASKING, Hand, Hung, Raised, fate
-from statecore.testing.adapters.network import Network, certificate
+from statecore.testing.adapters.network import Network
 
 NOTHING_LEFT: Final[Mapping[str, tuple[Fault, str]]] = {
     "nobody listens": (Refuse(), "connect"),
@@ -168,10 +168,10 @@ class Attempts(Base):
         """
         And it stays so whoever answers: who vouches for nothing gets no credential.
         """
-        shown = certificate()
-        faults: dict[str, Fault] = {"the server does not encrypt": Plain()}
-        if shown is not None:
-            faults["nobody vouches for the certificate"] = SelfSigned()
+        faults: dict[str, Fault] = {
+            "the server does not encrypt": Plain(),
+            "nobody vouches for the certificate": SelfSigned(),
+        }
 
         async def main() -> None:
             secrets: dict[str, str] = {}

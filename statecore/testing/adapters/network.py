@@ -8,18 +8,16 @@ does not resolve is a fault like the others, and the attempts to connect can be 
 
 import socket
 import struct
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext, SSLError
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 import trio
+import trustme
 
 from statecore.testing.adapters.faults import (
     Blackhole,
@@ -350,24 +348,15 @@ def _end(stream: trio.SocketStream, *, reset: bool) -> None:
 
 
 @cache
-def certificate() -> SSLContext | None:
-    """Return the side of a server whose certificate nobody vouches for; None where there is no `openssl` to make one."""
-    with tempfile.TemporaryDirectory(prefix="statecore-") as folder:
-        key, cert = Path(folder) / "key.pem", Path(folder) / "cert.pem"
-        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"]
-        try:
-            subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)  # noqa: S603
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        context = SSLContext(PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert, key)
-        return context
+def certificate() -> SSLContext:
+    """Return the side of a server whose certificate nobody vouches for."""
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert(HOST).configure_cert(context)
+    return context
 
 
 async def _show_certificate(stream: trio.SocketStream) -> None:
-    context = certificate()
-    assert context is not None, "whoever asks for this fault has looked"
     with suppress(trio.BrokenResourceError, trio.ClosedResourceError, SSLError):
-        tls = trio.SSLStream(stream, context, server_side=True)
+        tls = trio.SSLStream(stream, certificate(), server_side=True)
         await tls.do_handshake()
         await tls.receive_some(CHUNK)
