@@ -107,6 +107,7 @@ class Process:
         kernel: where it runs.
         locks: return the locks that it holds, so that they are freed when it is killed.
         on_term: what it does about SIGTERM.
+        on_kill: hastens its being taken apart.
     """
 
     name: str
@@ -115,8 +116,10 @@ class Process:
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     locks: Callable[[], list[Any]] = lambda: []
     on_term: Callable[[], None] = lambda: None
+    on_kill: Callable[[], None] = lambda: None
     alive: bool = True
     frozen: bool = False
+    asked: bool = False
     ended: trio.Event = attrs.field(factory=trio.Event)
     held: list[trio.lowlevel.Task] = attrs.field(factory=list)
 
@@ -141,8 +144,16 @@ class Process:
         self.kernel.network.orphan(self, told=told)
         for lock in self.locks():
             lock.release()
+        self.on_kill()
         self.scope.cancel()
         self.thaw()  # only to be taken apart
+
+    def terminate(self) -> None:
+        """Ask it to end; a frozen one finds that when it goes on."""
+        if self.frozen:
+            self.asked = True
+        elif self.alive:
+            self.on_term()
 
     def freeze(self) -> None:
         """Stop it, as SIGSTOP does: its tasks get no step from the next turn of the loop on."""
@@ -156,6 +167,9 @@ class Process:
             held, self.held = self.held, []
             runner: Any = trio._core._run.GLOBAL_RUN_CONTEXT.runner  # noqa: SLF001 - nothing public stops a task
             runner.runq.extend(held)
+            if self.asked and self.alive:
+                self.asked = False
+                self.on_term()
 
 
 class Kernel(trio.abc.Instrument):
@@ -218,7 +232,7 @@ class Kernel(trio.abc.Instrument):
         if number == signal.SIGKILL:
             process.kill()
         elif number == signal.SIGTERM:
-            process.on_term()  # a frozen one finds it when it goes on
+            process.terminate()
         return ""
 
 

@@ -39,6 +39,17 @@ PORT_FIRST: Final = 20_000
 CLIENT: ContextVar["Owner | None"] = ContextVar("owner of sockets", default=None)
 """The process on whose behalf the current task opens sockets; None for a platform."""
 
+SENDING: ContextVar[Any] = ContextVar("what is being sent", default=None)
+"""What the current task wants known of what it sends; whoever serves it finds it with `sender`."""
+
+SERVING: ContextVar["Endpoint | None"] = ContextVar("the connection that is served", default=None)
+
+
+def sender() -> "tuple[Any, Endpoint] | None":
+    """Return what is known of the last thing sent to the connection that the current task serves, and its other end."""
+    served = SERVING.get()
+    return None if served is None else (served.out.target.tag, served.out.target)
+
 
 class Owner(Protocol):
     """A process that has sockets."""
@@ -54,7 +65,8 @@ class Spell:
     Args:
         begins, ends: in seconds of trio's clock.
         kind: "delay" (up to *amount* seconds more for every segment), "reorder" (up to *amount* seconds more for every
-            segment of a connection, drawn once for each), "loss" (every segment is lost with a probability of *amount*),
+            segment of a connection, drawn once for each), "cut" (connections break with a probability of *amount* while
+            something comes down), "half-open" (new connections are dead with a probability of *amount*), "loss" (every segment is lost with a probability of *amount*),
             "refuse" (no new connection, and it is said), "resolve" (the name is not found), "duplicate" (a request is
             delivered twice with a probability of *amount*), "narrow" (*amount* bytes a second at most).
         up, down: in which direction: to the platform, or from it.
@@ -251,6 +263,9 @@ class Network:
             link.note("reorder")
             client.out.lag, server.out.lag = (spell.amount * self.chance.random() for _ in range(2))
         self.connections += 1
+        if (spell := link.now_under("half-open", now)) is not None and self.chance.random() < spell.amount:
+            link.note("half-open")
+            client.dead = server.dead = True
         for end in (client, server):
             self._numbers += 1
             end.number = self._numbers
@@ -266,7 +281,7 @@ class Network:
         if listener is None:
             return
         client, server = self._pair(endpoint.out.link, endpoint.there)
-        client.owner, client.unheard = None, True
+        client.owner, client.unheard, client.tag = None, True, endpoint.tag
         listener.offer(server)
         self.carry(client.out, len(data), lambda: server.take(data))
         client.out.inside += len(data)
@@ -351,6 +366,7 @@ class Endpoint:
     dead: bool = False  # nothing gets through any more
     unheard: bool = False  # nobody reads here
     begun: bool = False
+    tag: Any = None
     copy: "Endpoint | None" = None
     _readers: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _writers: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
@@ -381,6 +397,9 @@ class Endpoint:
 
     def _leave(self, piece: bytes) -> None:
         self.out.inside += len(piece)
+        self.tag = SENDING.get()
+        if not self.out.up and self._is_cut():
+            return
         if self.dead:
             self._give_up_later()
             return
@@ -392,6 +411,17 @@ class Endpoint:
         elif not self.begun and self.out.up:
             self._perhaps_repeat(piece)
         self.begun = True
+
+    def _is_cut(self) -> bool:
+        """Tell whether the connection breaks now, while the platform answers."""
+        link = self.out.link
+        spell = link.now_under("cut", trio.current_time())
+        if spell is None or self.dead or self.network.chance.random() >= spell.amount:
+            return False
+        link.note("cut")
+        for end in (self, self.out.target):
+            end.reset()
+        return True
 
     def _perhaps_repeat(self, piece: bytes) -> None:
         link = self.out.link
@@ -592,6 +622,7 @@ class VirtualSocket(trio.socket.SocketType):
             raise _error(errno.EBADF)
         accepted = VirtualSocket(self._network, self._family, self._type, self._proto)
         accepted._end = self._offered.popleft()
+        SERVING.set(accepted._end)  # inherited by the task that will serve it
         return accepted, accepted._end.there
 
     async def connect(self, address: Any) -> None:
