@@ -90,13 +90,15 @@ class WiredJournal:
         process: whose.
         disk: where it is.
         took: told of every account that was taken, with its epoch.
+        wrote: told how many rows are about to be written.
     """
 
-    def __init__(self, journal: Any, process: Process, disk: Disk, took: Callable[[str, int], None]) -> None:
+    def __init__(self, journal: Any, process: Process, disk: Disk, took: Callable[[str, int], None], wrote: Callable[[int], None]) -> None:
         self._journal = journal
         self._process = process
         self._disk = disk
         self._took = took
+        self._wrote = wrote
         self._order = trio.Lock()  # the writer's queue: nobody overtakes at a slow disk
         self.epochs: dict[str, int] = {}
         self.cut_next: When | None = None
@@ -109,6 +111,7 @@ class WiredJournal:
 
     async def append(self, units: list[Unit], placed: Any = None) -> Any:
         """Append units."""
+        self._wrote(sum(len(unit.entries) for unit in units))
         return await self._write(lambda: self._journal.append(units, placed), lambda: self._journal.append(units))
 
     async def take(self, account: str, boot: str, pid: int, host: str) -> tuple[int, int]:

@@ -37,6 +37,12 @@ BUSY_NS: Final = 50_000_000
 CUT_WITHIN_S: Final = 2.0
 """How long a crash waits for the write that it is to hit; then it comes without one."""
 
+CONSUMERS: Final = 4
+"""Tasks of a program that take messages."""
+
+REPLIES: Final = 0.8
+"""How often a program answers."""
+
 RUN_LIMIT_S: Final = 600.0
 """By how many virtual seconds a run may be longer than its plan, to be taken apart."""
 
@@ -65,6 +71,18 @@ class Faithful(NamedTuple):
     found: list[Violation]
 
 
+class How(NamedTuple):
+    """How a process is started.
+
+    Args:
+        replaces: whether it asks the owner to hand over.
+        apart: whether its locks are elsewhere than those of the others.
+    """
+
+    replaces: bool
+    apart: bool
+
+
 @attrs.define(eq=False)
 class Booted:
     """A gateway that runs."""
@@ -73,7 +91,7 @@ class Booted:
     gateway: Gateway
     journal: WiredJournal
     nursery: trio.Nursery
-    apart: bool
+    how: "How"
 
 
 @attrs.define
@@ -107,6 +125,7 @@ class Street:
         self.running: dict[str, Booted] = {}
         self.starting: dict[str, Process] = {}
         self.met: dict[str, int] = {}
+        self.rows = 0
         self._own = self._chance("run")
         self._awake = trio.Event()
         self._powered = trio.Event()
@@ -206,7 +225,7 @@ class Street:
             case "operator":
                 self._operator(one)
             case "process-starts":
-                self.start(one.target, replaces=fields["replaces"], apart=fields["apart"])
+                self.start(one.target, How(fields["replaces"], fields["apart"]))
             case "process-freezes" if booted is not None:
                 await self._freeze(booted, fields["length"] / SECONDS)
             case "process-stops" if booted is not None:
@@ -224,20 +243,20 @@ class Street:
 
     # ---- processes ---------------------------------------------------------------------------------------------------
 
-    def start(self, name: str, *, replaces: bool, apart: bool) -> None:
+    def start(self, name: str, how: How) -> None:
         """Start a process, unless it runs."""
         if name in self.starting or not self._powered.is_set():
             return
         process = self.kernel.begin(name)
         self.starting[name] = process
-        self.nursery.start_soon(self._boot, process, replaces, apart)
+        self.nursery.start_soon(self._boot, process, how)
 
-    async def _boot(self, process: Process, replaces: bool, apart: bool) -> None:
+    async def _boot(self, process: Process, how: How) -> None:
         """Run a process from its start to its end."""
         self.kernel.enter(process)
         try:
             with process.scope:
-                await self._serve(process, replaces, apart)
+                await self._serve(process, how)
         except* Killed:
             assert not process.alive, "only the dead are told so"
         except* JournalError as group:
@@ -254,28 +273,33 @@ class Street:
         booted = self.running.get(process.name)
         return booted is not None and booted.process is process
 
-    async def _serve(self, process: Process, replaces: bool, apart: bool) -> None:
+    async def _serve(self, process: Process, how: How) -> None:
         async with open_journal(self.path, wall=self.machine.wall, busy_ns=BUSY_NS, threaded=False) as opened:
             # A run crashes by itself, so nothing has to reach a real disk; what a cut leaves is read through the same cache.
             opened._writer._connection.execute("pragma synchronous = off")  # noqa: SLF001
-            journal = WiredJournal(opened, process, self.disk, partial(self._took, process))
+            journal = WiredJournal(opened, process, self.disk, partial(self._took, process), self._pay)
             world = World(self.machine, self._chance(f"process {process.pid}"), opened.store.latest_at())
-            options = Options(lock_folder=self.folder / ("locks-apart" if apart else "locks"))
+            options = Options(lock_folder=self.folder / ("locks-apart" if how.apart else "locks"))
             configs = {
                 name: witnessed(account.config, partial(self._attempt, journal, process, name), partial(self._receives, process, account))
                 for name, account in self.accounts.items()
             }
-            replacing = Replacing() if replaces else None
+            replacing = Replacing() if how.replaces else None
             async with run_gateway(journal, configs, world, options, signals=(), replacing=replacing) as gateway:
                 process.on_term = partial(gateway.stop, "signal 15")
                 process.on_kill = gateway.hurry
                 process.locks = lambda: [claim.lock for claim in gateway._claims.values() if claim.lock._file is not None]  # noqa: SLF001
                 async with trio.open_nursery() as nursery:
-                    self.running[process.name] = Booted(process, gateway, journal, nursery, apart)
-                    if apart:
+                    self.running[process.name] = Booted(process, gateway, journal, nursery, how)
+                    if how.apart:
                         self._excused.update(booted.process.name for booted in self.running.values())
-                    await self._handle(gateway)
+                    async with trio.open_nursery() as consumers:
+                        for _ in range(CONSUMERS):
+                            consumers.start_soon(self._handle, gateway)
                     nursery.cancel_scope.cancel()
+
+    def _pay(self, rows: int) -> None:
+        self.rows += rows
 
     def _took(self, process: Process, account: str, epoch: int) -> None:
         taken = Taken(at=self._now(), process=process.name, epoch=epoch, seq=self.peephole.last())
@@ -299,7 +323,7 @@ class Street:
             await booted.process.ended.wait()
             await self._awake.wait()
             await self._powered.wait()
-            self.start(name, replaces=False, apart=booted.apart)
+            self.start(name, booted.how)
 
     async def _freeze(self, booted: Booted, length_s: float) -> None:
         booted.process.freeze()
@@ -343,7 +367,7 @@ class Street:
 
     async def _power_fails(self, number: int, back_after: int) -> None:
         """Cut the power of the whole machine; what comes up afterwards finds the disk as it was then."""
-        names = {name: booted.apart for name, booted in self.running.items()}
+        names = {name: booted.how for name, booted in self.running.items()}
         remains: list[Remains] = []
         dark = trio.Event()
 
@@ -369,8 +393,8 @@ class Street:
             one.put_back()
         await trio.sleep(back_after / SECONDS)
         self._powered.set()
-        for name, apart in names.items() if back_after else ():
-            self.start(name, replaces=False, apart=apart)
+        for name, how in names.items() if back_after else ():
+            self.start(name, how)
 
     # ---- programs and people -----------------------------------------------------------------------------------------
 
@@ -392,11 +416,12 @@ class Street:
             await trio.sleep(late * self._own.random())
         if self._suffers(message.account, "fails") is not None:
             raise ValueError("the program fails on purpose")
-        if message.chat.endswith("FLOOD") or "flood" in message.chat:
+        if "flood" in message.text or self._own.random() >= REPLIES:
             return
+        text = f"re {message.text}" if self._own.random() < 0.9 else f"re {message.text} " + "blah " * 70  # in parts
         try:
             receipt = await gateway.send(
-                message.account, message.chat, f"you said {message.text}", reply_to=message, key=f"answer-{message.id}"
+                message.account, message.chat, text.strip(), reply_to=message, key=f"answer-{message.id}"
             )
         except NotAccepted:
             return
@@ -525,9 +550,10 @@ def run_faithful(plan: Plan, folder: Path) -> Faithful:
     folder.mkdir(parents=True, exist_ok=True)
     street = Street(plan, folder)
     found: list[Violation] = []
+    limit_s = plan.length / SECONDS + RUN_LIMIT_S
     with plugged(plan.seed, folder, street.kernel):
         try:
-            (rows, instances), steps = virtual(street.run, seed=plan.seed, limit_s=plan.length / SECONDS + RUN_LIMIT_S)
+            (rows, instances), steps = virtual(street.run, seed=plan.seed, limit_s=limit_s, paid=lambda: street.rows)
         except Spun as error:
             rows, instances = read_back(street.path)
             found.append(Violation("G2", str(error)))
