@@ -11,13 +11,14 @@ import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 from unittest import mock
 
 import httpcore._async.http11 as http11
 import trio
 
-from statecore import gateway, handover, hermes_lock, lease, processes
+from statecore import gateway, handover, hermes_lock, lease, processes, world
 from statecore.simulation.faithful.kernel import Kernel, here
 
 PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -32,10 +33,12 @@ def plugged(seed: int, folder: Path, kernel: Kernel) -> Iterator[None]:
         folder: of the run; stands for the user's home.
         kernel: which knows the processes of the run.
     """
-    state = random.getstate()
+    chance = random.Random(f"{seed}/wire")  # noqa: S311 - repeatable on purpose
     with ExitStack() as stack:
-        stack.callback(random.setstate, state)
-        random.seed(f"{seed}/process")  # wire fields that want a fresh number, and ids of what no gateway makes
+        # Fields of requests that want a fresh number: the length of one decides how long its request takes. The module's
+        # own generator is drawn from by whoever likes, also by modules that happen to be imported during the run.
+        drawn = SimpleNamespace(getrandbits=chance.getrandbits, Random=random.Random)
+        stack.enter_context(mock.patch.object(world, "random", drawn))
         stack.enter_context(mock.patch.dict(os.environ, _environment(folder)))
         for name in PROXIES:
             os.environ.pop(name, None)

@@ -90,8 +90,7 @@ class Booted:
     process: Process
     gateway: Gateway
     journal: WiredJournal
-    nursery: trio.Nursery
-    how: "How"
+    how: How
 
 
 @attrs.define
@@ -289,14 +288,12 @@ class Street:
                 process.on_term = partial(gateway.stop, "signal 15")
                 process.on_kill = gateway.hurry
                 process.locks = lambda: [claim.lock for claim in gateway._claims.values() if claim.lock._file is not None]  # noqa: SLF001
-                async with trio.open_nursery() as nursery:
-                    self.running[process.name] = Booted(process, gateway, journal, nursery, how)
-                    if how.apart:
-                        self._excused.update(booted.process.name for booted in self.running.values())
-                    async with trio.open_nursery() as consumers:
-                        for _ in range(CONSUMERS):
-                            consumers.start_soon(self._handle, gateway)
-                    nursery.cancel_scope.cancel()
+                self.running[process.name] = Booted(process, gateway, journal, how)
+                if how.apart:
+                    self._excused.update(self.running)
+                async with trio.open_nursery() as consumers:
+                    for _ in range(CONSUMERS):
+                        consumers.start_soon(self._handle, gateway)
 
     def _pay(self, rows: int) -> None:
         self.rows += rows
@@ -445,7 +442,7 @@ class Street:
         ready = [booted for booted in self.running.values() if not booted.process.frozen and booted.process.alive]
         if ready:
             booted = self._own.choice(ready)
-            booted.nursery.start_soon(self._sends_inside, booted, one)
+            await self._sends_inside(booted, one)
             return
         command = Command(
             id=0, kind="send", target=fields["chat"], delivery=f"{self._now() // 1_000_000:011x}{self._own.getrandbits(48):012x}",
@@ -454,16 +451,16 @@ class Street:
         self._submit(one.target, command)
 
     async def _sends_inside(self, booted: Booted, one: Occurrence) -> None:
-        self.kernel.enter(booted.process)
+        self.kernel.enter(booted.process)  # the task serves this occurrence alone
         fields = one.fields
         try:
             receipt = await booted.gateway.send(
                 one.target, fields["chat"], fields["text"], key=fields["key"] or None,
                 expires=fields["lasts"] / SECONDS if fields["lasts"] else None,
             )  # fmt: skip
-        except (NotAccepted, JournalError, GatewayStopped):
+            booted.process.check()
+        except (NotAccepted, JournalError, GatewayStopped, Killed):
             return
-        booted.process.check()
         self._told(one.target, receipt.id, fields["key"])
 
     def _submit(self, account: str, command: Command) -> None:
