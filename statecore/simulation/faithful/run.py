@@ -46,7 +46,7 @@ REPLIES: Final = 0.8
 RUN_LIMIT_S: Final = 600.0
 """By how many virtual seconds a run may be longer than its plan, to be taken apart."""
 
-SETTLED: Final = "state in ('dead', 'quarantined')"
+NEED_POWER: Final = frozenset({"process-crashes", "process-stops", "process-freezes", "power-fails"})
 
 
 class Faithful(NamedTuple):
@@ -215,8 +215,9 @@ class Street:
 
     async def _on_machine(self, number: int, one: Occurrence) -> None:
         """Do what takes a machine that is awake and has power."""
-        await self._awake.wait()
-        await self._powered.wait()
+        if one.kind in NEED_POWER and not self._powered.is_set():
+            return  # what is off cannot fail
+        await self._up()
         fields, booted = one.fields, self.running.get(one.target)
         match one.kind:
             case "program-sends":
@@ -235,6 +236,12 @@ class Street:
                 await self._again(one.target, booted, fields["back_after"])
             case "power-fails":
                 await self._power_fails(number, fields["back_after"])
+
+    async def _up(self) -> None:
+        """Wait until the machine has power and is awake."""
+        while not (self._awake.is_set() and self._powered.is_set()):
+            await self._awake.wait()
+            await self._powered.wait()
 
     def _meet(self, fault: str) -> None:
         if fault:
@@ -318,8 +325,7 @@ class Street:
         if back_after:
             await trio.sleep(back_after / SECONDS)
             await booted.process.ended.wait()
-            await self._awake.wait()
-            await self._powered.wait()
+            await self._up()
             self.start(name, booted.how)
 
     async def _freeze(self, booted: Booted, length_s: float) -> None:
@@ -390,6 +396,7 @@ class Street:
             one.put_back()
         await trio.sleep(back_after / SECONDS)
         self._powered.set()
+        await self._up()
         for name, how in names.items() if back_after else ():
             self.start(name, how)
 
