@@ -335,7 +335,7 @@ class Simulation:
         except Circle as circle:
             self.judge.violations.append(Violation("G2", str(circle), disk.seq, self.loop.now))
         instances = {
-            address: Standing(held.snapshot, held.chat, held.live)
+            address: Standing(held.snapshot, held.chat, held.live, held.order)
             for ledger in disk.ledgers.values()
             for address, held in ledger.store._held.items()  # noqa: SLF001
         }

@@ -300,6 +300,7 @@ class Supervisor:
             return
         process = self.process
         epoch, offline = result
+        process.world.forward(process.disk.latest_at - process.world.now())
         simulation = process.simulation
         decides = simulation.decides[self.account]
         ledger = process.disk.ledgers[self.account]

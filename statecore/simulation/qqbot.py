@@ -204,7 +204,7 @@ class QQServer(Server):
         if spell is not None and spell.share == 1:
             return WRONG_SECRET
         now = self.loop.now
-        if now > self._token_until - SAME_UNTIL:
+        if now > self._token_until - SAME_UNTIL or self._token in self._voided:
             self._tokens += 1
             self._token = f"{CANARY}-token-{self._tokens}"
             self._token_until = now + self._lasts
@@ -254,7 +254,7 @@ class QQServer(Server):
             socket.dead = True
             self.loop.at(self.loop.now + self.network.way(), self._cut, socket)
         if self.spells.active and (self.spells.hit("silent") or self.spells.hit("away")):
-            return True
+            socket.dead = True
         return socket.dead
 
     def _cut(self, socket: Socket) -> None:
