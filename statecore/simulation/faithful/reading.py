@@ -13,7 +13,7 @@ from statecore.simulation.guarantees import Row, Standing
 from statecore_journal.fold import Replay
 
 ROWS = "select seq, at, machine, version, source, target, event, data, schema, outcome, cause from events order by seq"
-INSTANCES = "select address, machine, state, data, schema, version, entered, chat, live from instances order by address"
+INSTANCES = "select address, machine, state, data, schema, version, entered, chat, live, ord from instances order by address"
 TABLES = ("events", "instances", "keys", "leases", "commands", "secrets", "checkpoints")
 
 
@@ -36,8 +36,8 @@ def _row(replays: dict[str, Replay], row: tuple[Any, ...]) -> Row:
 
 
 def _standing(replays: dict[str, Replay], row: tuple[Any, ...]) -> Standing:
-    address, machine, state, data, schema, version, entered, chat, live = row
-    return Standing(Snapshot(state, replays[machine].remembered(data, schema), version, entered), chat, bool(live))
+    address, machine, state, data, schema, version, entered, chat, live, order = row
+    return Standing(Snapshot(state, replays[machine].remembered(data, schema), version, entered), chat, bool(live), order)
 
 
 def fingerprint(path: Path) -> str:
