@@ -24,7 +24,16 @@ written in that second pays for more. A loop that polls at the driver's own floo
 
 
 class Spun(StatecoreError):
-    """A loop went round without waiting for anything."""
+    """A loop went round without waiting for anything.
+
+    Args:
+        said: which, and how often.
+        steps: what was counted until then.
+    """
+
+    def __init__(self, said: str, steps: "Steps") -> None:
+        super().__init__(said)
+        self.steps = steps
 
 
 class Hung(StatecoreError):
@@ -78,7 +87,9 @@ class Steps(trio.abc.Instrument):
             if steps > self.busiest[0]:
                 self.busiest = (steps, _name(task))
             if steps > STEPS_FREE + STEPS_PER_ROW * rows:
-                self._stop(f"{_name(task)} took {steps} steps in second {self._second}, in which {rows} rows were written")
+                self._stop(
+                    f"{_name(task)} took {steps} steps in second {self._second}, in which {rows} rows were written"
+                )
             self._tasks.clear()
 
     def _stop(self, why: str) -> None:
@@ -122,7 +133,7 @@ def virtual(
                 raise Hung(f"the run was not over after {limit_s:g} virtual seconds") from None
             finally:
                 trio.lowlevel.remove_instrument(steps)
-        raise Spun(steps.spun or "the run cancelled itself")
+        raise Spun(steps.spun or "the run cancelled itself", steps)
 
     clock = MockClock(autojump_threshold=0)
     run: Any = _run  # Hypothesis makes trio's scheduler repeatable in the same way

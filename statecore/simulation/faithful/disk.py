@@ -93,7 +93,9 @@ class WiredJournal:
         wrote: told how many rows are about to be written.
     """
 
-    def __init__(self, journal: Any, process: Process, disk: Disk, took: Callable[[str, int], None], wrote: Callable[[int], None]) -> None:
+    def __init__(
+        self, journal: Any, process: Process, disk: Disk, took: Callable[[str, int], None], wrote: Callable[[int], None]
+    ) -> None:
         self._journal = journal
         self._process = process
         self._disk = disk

@@ -148,6 +148,10 @@ class Network:
         self._links[address] = link = Link(name, address)
         return link
 
+    def links(self) -> list[Link]:
+        """Return the links to all hosts."""
+        return list(self._links.values())
+
     def link_to(self, address: str) -> Link:
         """Return the link to a host.
 
@@ -683,7 +687,13 @@ class _Resolver(trio.abc.HostnameResolver):
     network: Network
 
     async def getaddrinfo(  # type: ignore[override]
-        self, host: bytes | None, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0  # noqa: A002, ARG002
+        self,
+        host: bytes | None,
+        port: Any,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,  # noqa: A002, ARG002
     ) -> Any:
         name = (host or b"").decode()
         await trio.sleep(0.002)

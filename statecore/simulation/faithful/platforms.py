@@ -20,7 +20,9 @@ from statecore_adapters.qqbot import simulator as qq
 from statecore_adapters.weixin import Weixin
 from statecore_adapters.weixin import simulator as wx
 
-HTML: Final = httpd.Response(200, {"content-type": "text/html"}, b"<html><body>Welcome to the hotel's WiFi</body></html>")
+HTML: Final = httpd.Response(
+    200, {"content-type": "text/html"}, b"<html><body>Welcome to the hotel's WiFi</body></html>"
+)
 SLOW_S: Final = 8.0
 FLOOD_APART_S: Final = 0.2
 """Between two messages of a flood: the governor takes in eight a second, and what it has not taken in when the flood ends keeps
@@ -62,7 +64,9 @@ class Notes:
     struck: int = -1
     _served: set[Attempt] = attrs.field(factory=set)
 
-    def sent(self, chat: str, text: str, said: Said, *, shown: bool, answers: str = "", number: int = 0, code: str = "") -> None:
+    def sent(
+        self, chat: str, text: str, said: Said, *, shown: bool, answers: str = "", number: int = 0, code: str = ""
+    ) -> None:
         """Note a request to send."""
         found = sender()
         attempt = found[0] if found is not None else None
@@ -164,7 +168,9 @@ class WeixinSide:
         if position is not None and position.seq > self._acked:
             ids = tuple(
                 dict.fromkeys(
-                    self._numbers[number] for number in range(self._acked + 1, position.seq + 1) if number in self._numbers
+                    self._numbers[number]
+                    for number in range(self._acked + 1, position.seq + 1)
+                    if number in self._numbers
                 )
             )
             self._acked = position.seq

@@ -54,7 +54,12 @@ def plugged(seed: int, folder: Path, kernel: Kernel) -> Iterator[None]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    return {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "HERMES_HOME": str(folder / "hermes"), "no_proxy": "*"}
+    return {
+        "HOME": str(folder),
+        "XDG_STATE_HOME": str(folder / "state"),
+        "HERMES_HOME": str(folder / "hermes"),
+        "no_proxy": "*",
+    }
 
 
 class _VirtualTime:

@@ -2,18 +2,21 @@
 
 import hashlib
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from statecore import codec
-from statecore.machine import Snapshot
+from statecore.machine import Snapshot, Verdict
 from statecore.machines import MACHINES
 from statecore.simulation.guarantees import Row, Standing
 from statecore_journal.fold import Replay
 
 ROWS = "select seq, at, machine, version, source, target, event, data, schema, outcome, cause from events order by seq"
-INSTANCES = "select address, machine, state, data, schema, version, entered, chat, live, ord from instances order by address"
+INSTANCES = (
+    "select address, machine, state, data, schema, version, entered, chat, live, ord from instances order by address"
+)
 TABLES = ("events", "instances", "keys", "leases", "commands", "secrets", "checkpoints")
 
 
@@ -37,7 +40,20 @@ def _row(replays: dict[str, Replay], row: tuple[Any, ...]) -> Row:
 
 def _standing(replays: dict[str, Replay], row: tuple[Any, ...]) -> Standing:
     address, machine, state, data, schema, version, entered, chat, live, order = row
-    return Standing(Snapshot(state, replays[machine].remembered(data, schema), version, entered), chat, bool(live), order)
+    return Standing(
+        Snapshot(state, replays[machine].remembered(data, schema), version, entered), chat, bool(live), order
+    )
+
+
+def verdicts(rows: Sequence[Row]) -> list[Verdict]:
+    """Return what became of each row's event, with the guards that were asked, by stepping the machines once more."""
+    folded: dict[str, Snapshot] = {}
+    found = []
+    for row in rows:
+        machine = MACHINES[row.address.partition("/")[0]]
+        folded[row.address], verdict, *_ = machine.move(folded.get(row.address, machine.start()), row.event, row.at)
+        found.append(verdict)
+    return found
 
 
 def fingerprint(path: Path) -> str:
