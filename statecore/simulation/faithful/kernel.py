@@ -114,7 +114,7 @@ class Process:
     pid: int
     kernel: "Kernel"
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    locks: Callable[[], list[Any]] = lambda: []
+    locks: Callable[[], list[Any]] = list
     on_term: Callable[[], None] = lambda: None
     on_kill: Callable[[], None] = lambda: None
     alive: bool = True

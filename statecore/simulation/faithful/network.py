@@ -678,7 +678,7 @@ class VirtualSocket(trio.socket.SocketType):
 class _Factory(trio.abc.SocketFactory):
     network: Network
 
-    def socket(self, family: int = stdlib.AF_INET, type: int = stdlib.SOCK_STREAM, proto: int = 0) -> VirtualSocket:  # type: ignore[override]  # noqa: A002
+    def socket(self, family: int = stdlib.AF_INET, type: int = stdlib.SOCK_STREAM, proto: int = 0) -> VirtualSocket:  # type: ignore[override]
         return VirtualSocket(self.network, int(family or stdlib.AF_INET), int(type), proto)
 
 
@@ -693,7 +693,7 @@ class _Resolver(trio.abc.HostnameResolver):
         family: int = 0,
         type: int = 0,
         proto: int = 0,
-        flags: int = 0,  # noqa: A002, ARG002
+        flags: int = 0,  # noqa: ARG002
     ) -> Any:
         name = (host or b"").decode()
         await trio.sleep(0.002)

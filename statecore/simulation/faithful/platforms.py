@@ -13,7 +13,6 @@ from statecore.settings import build
 from statecore.simulation.faithful.network import SENDING, Link, sender
 from statecore.simulation.plan import Occurrence, PlanError, PlannedAccount
 from statecore.simulation.truth import Acknowledged, Made, Platform, Said, Send
-from statecore.units import SECONDS
 from statecore_adapters import httpd
 from statecore_adapters.qqbot import QQBot
 from statecore_adapters.qqbot import simulator as qq

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 from typing import Final
 from unittest import mock
 
-import httpcore._async.http11 as http11
 import trio
+from httpcore._async import http11
 
 from statecore import gateway, handover, hermes_lock, lease, processes, world
 from statecore.simulation.faithful.kernel import Kernel, here

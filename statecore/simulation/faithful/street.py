@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -276,7 +276,7 @@ class Street:
                 process.on_kill = gateway.hurry
                 process.locks = lambda: [
                     claim.lock for claim in gateway._claims.values() if claim.lock._file is not None
-                ]  # noqa: SLF001
+                ]
                 self.running[process.name] = Booted(process, gateway, journal, how)
                 if how.apart:
                     self._excused.update(self.running)
