@@ -1,8 +1,10 @@
 """The run: real trio on a virtual clock, in which a seed decides who goes first and a loop that spins is a failure."""
 
+import random  # noqa: TID251 - the run's own, from its seed
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
+from unittest import mock
 
 import attrs
 import trio
@@ -136,18 +138,13 @@ def virtual(
         raise Spun(steps.spun or "the run cancelled itself", steps)
 
     clock = MockClock(autojump_threshold=0)
-    run: Any = _run  # Hypothesis makes trio's scheduler repeatable in the same way
-    before = run._ALLOW_DETERMINISTIC_SCHEDULING
-    state = run._r.getstate()
-    run._ALLOW_DETERMINISTIC_SCHEDULING = True
-    run._r.seed(seed)
-    try:
-        return trio.run(bounded, clock=clock), counted[0]
-    except BaseExceptionGroup as group:
-        raise _alone(group) from None
-    finally:
-        run._ALLOW_DETERMINISTIC_SCHEDULING = before
-        run._r.setstate(state)
+    chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
+    # Trio's scheduler is made repeatable in the way in which Hypothesis does it.
+    with mock.patch.object(_run, "_ALLOW_DETERMINISTIC_SCHEDULING", new=True), mock.patch.object(_run, "_r", chance):
+        try:
+            return trio.run(bounded, clock=clock), counted[0]
+        except BaseExceptionGroup as group:
+            raise _alone(group) from None
 
 
 def _alone(error: BaseException) -> BaseException:

@@ -5,7 +5,7 @@ before anybody heard of it. What a torn log does is tried on the file itself: it
 last transaction, which nobody was told of, is left in the log in part.
 """
 
-import random
+import random  # noqa: TID251 - the run's own, from its seed
 import sqlite3
 import struct
 from collections.abc import Awaitable, Callable
@@ -104,7 +104,7 @@ class WiredJournal:
         self._order = trio.Lock()  # the writer's queue: nobody overtakes at a slow disk
         self.epochs: dict[str, int] = {}
         self.cut_next: When | None = None
-        self.on_cut: Callable[[When, int], None] = lambda when, frames: process.kill()
+        self.on_cut: Callable[[When, int], None] = lambda _when, _frames: process.kill()
         self.store = journal.store
         self.path: Path = journal.path
         self.secrets = journal.secrets
@@ -155,6 +155,7 @@ class WiredJournal:
                 if self.cut_next is not None and silent is not None:
                     await self._cut(self.cut_next, silent)
                 return await write()
+        raise AssertionError("nobody cancels the shield")
 
     async def _cut(self, when: When, silent: Callable[[], Awaitable[Any]]) -> None:
         """Let the power fail around a write that nobody will hear of."""

@@ -6,7 +6,7 @@ deadlines pass. Killed, its sockets are reset and its locks free in the same ins
 with `Killed`, which nothing catches; so not a byte of it reaches a disk or a wire.
 """
 
-import random
+import random  # noqa: TID251 - the run's own, from its seed
 import signal
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -16,7 +16,8 @@ from typing import Any, Final
 import attrs
 import trio
 
-from statecore.simulation.faithful.network import CLIENT, Network
+from statecore.simulation.faithful.connection import CLIENT
+from statecore.simulation.faithful.network import Network
 from statecore.units import SECONDS
 
 PID_FIRST: Final = 10_000_001

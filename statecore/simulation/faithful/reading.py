@@ -39,7 +39,7 @@ def _row(replays: dict[str, Replay], row: tuple[Any, ...]) -> Row:
 
 
 def _standing(replays: dict[str, Replay], row: tuple[Any, ...]) -> Standing:
-    address, machine, state, data, schema, version, entered, chat, live, order = row
+    _, machine, state, data, schema, version, entered, chat, live, order = row
     return Standing(
         Snapshot(state, replays[machine].remembered(data, schema), version, entered), chat, bool(live), order
     )

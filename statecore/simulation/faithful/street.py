@@ -1,7 +1,7 @@
 """One plan, carried out by the real gateway: processes on one machine, platforms behind a network, truth kept by them."""
 
 import logging
-import random
+import random  # noqa: TID251 - the run's own, from its seed
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -19,10 +19,13 @@ from statecore.messages import Message
 from statecore.platform import AccountConfig
 from statecore.simulation.faithful.disk import Disk, DiskSpell, Peephole, Remains, When, WiredJournal
 from statecore.simulation.faithful.kernel import Kernel, Killed, Machine, Process, World
-from statecore.simulation.faithful.network import Network, Spell
-from statecore.simulation.faithful.platforms import Attempt, Notes, Receiving, Side, open_platform, witnessed
+from statecore.simulation.faithful.link import Spell
+from statecore.simulation.faithful.network import Network
+from statecore.simulation.faithful.notes import Notes, Side
+from statecore.simulation.faithful.platforms import open_platform
 from statecore.simulation.faithful.plugs import collect
 from statecore.simulation.faithful.reading import read_back
+from statecore.simulation.faithful.witness import Attempt, Receiving, witnessed
 from statecore.simulation.guarantees import Row, Standing
 from statecore.simulation.plan import Occurrence, Plan
 from statecore.simulation.truth import Platform, Taken, Told, Truth
@@ -274,9 +277,7 @@ class Street:
             async with run_gateway(journal, configs, world, options, signals=(), replacing=replacing) as gateway:
                 process.on_term = partial(gateway.stop, "signal 15")
                 process.on_kill = gateway.hurry
-                process.locks = lambda: [
-                    claim.lock for claim in gateway._claims.values() if claim.lock._file is not None
-                ]
+                process.locks = partial(_locks, gateway)
                 self.running[process.name] = Booted(process, gateway, journal, how)
                 if how.apart:
                     self._excused.update(self.running)
@@ -517,3 +518,9 @@ _log = logging.getLogger("statecore.simulation")
 def _is_repeated(data: bytes) -> bool:
     """Tell whether a request is one that a proxy may repeat: a message that is posted."""
     return data.startswith(b"POST ") and (b"/messages " in data[:300] or b"sendmessage" in data[:300])
+
+
+def _locks(gateway: Gateway) -> list[Any]:
+    """Return the locks that a gateway holds; a kernel knows them without asking."""
+    locks = [claim.lock for claim in gateway._claims.values()]  # noqa: SLF001
+    return [lock for lock in locks if lock._file is not None]  # noqa: SLF001
