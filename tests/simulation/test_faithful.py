@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from statecore.machines.connection import ClockStepped, Started
+from statecore.machines.delivery import Accepted
 from statecore.simulation.discrete import Outcome, run
 from statecore.simulation.drawing import ACCOUNTS, draw
 from statecore.simulation.faithful import Faithful, run_faithful, street
@@ -24,6 +25,9 @@ from statecore_journal.whatif import what_if
 
 SEEDS = (1, 2, 3, 6, 22)
 MINUTE = 1 / 60
+SAID = ("delivered", "purged")
+"""Ends that need no reason: it arrived, or an operator wanted it so."""
+
 PLATFORMS = {"weixin": Weixin, "qqbot": QQBot}
 ANN = "ann@im.wechat"
 
@@ -142,12 +146,21 @@ def test_what_if_reproduces_every_row(seed: int) -> None:
 
 
 def ends(outcome: Outcome) -> dict[str, tuple[str, str]]:
-    """Return how each message of the plan's programs ended, and why, by its text."""
+    """Return how each message of the plan's programs ended, by its text, and why it, or what it waits behind, did so."""
     found = {}
     for row in outcome.rows:
-        if type(row.event).__name__ == "Accepted" and not row.event.reply_to:  # type: ignore[attr-defined]
-            snapshot = outcome.instances[row.address].snapshot
-            found["".join(row.event.parts)] = (snapshot.state, snapshot.data.reason)  # type: ignore[attr-defined]
+        if isinstance(row.event, Accepted) and not row.event.reply_to:
+            held = outcome.instances[row.address]
+            lane = [
+                other
+                for address, other in outcome.instances.items()
+                if address.startswith("delivery/") and other.live and (other.chat, held.live) == (held.chat, True)
+            ]
+            first = min(lane, key=lambda other: other.order, default=held)
+            found["".join(row.event.parts)] = (
+                held.snapshot.state,
+                held.snapshot.data.reason or first.snapshot.data.reason,
+            )
     return found
 
 
@@ -162,7 +175,7 @@ def test_both_speeds_agree_on_what_became_of_every_message(seed: int) -> None:
 
     assert common
     unexplained = {
-        text: both for text, both in parted.items() if any(state != "delivered" and not why for state, why in both)
+        text: both for text, both in parted.items() if any(not why for state, why in both if state not in SAID)
     }
     assert unexplained == {}
 
@@ -181,9 +194,9 @@ def test_a_process_that_is_killed_at_a_write_loses_nothing_it_was_told(tmp_path:
 
     assert outcome.violations == []
     assert len([row for row in outcome.rows if isinstance(row.event, Started)]) == 6
-    assert {text for text in shown(outcome) if text.startswith("s ")} == {
-        one.fields["text"] for one in sends(3, 11, 17, 17.1, 31, 46.9)
-    }
+    told = outcome.truth.platforms["wx"].told
+    assert len(told) > 3
+    assert {outcome.instances[f"delivery/wx/{one.id}"].snapshot.state for one in told} == {"delivered"}
 
 
 def test_a_restart_hands_an_account_over_in_a_fraction_of_a_second(tmp_path: Path) -> None:
@@ -257,14 +270,14 @@ def test_a_loop_that_spins_is_found_and_named(tmp_path: Path, monkeypatch: pytes
     On a virtual clock a loop that waits for nothing would stop time; in a real one it would burn a core.
     """
 
-    async def busy(_: object) -> None:
+    async def busy(_street: object, _gateway: object) -> None:
         while True:
-            await trio.sleep(0.0001)
+            await trio.lowlevel.checkpoint()
 
-    monkeypatch.setattr(street.Street, "_handle", lambda self, _: busy(self))
+    monkeypatch.setattr(street.Street, "_handle", busy)
 
     outcome = run_faithful(planned(*writes(1), minutes=1, calm_s=1), tmp_path)
 
     (found,) = [one for one in outcome.violations if one.guarantee == "G2"]
     assert "p1:" in found.said
-    assert "_handle" in found.said or "busy" in found.said
+    assert "busy" in found.said
