@@ -15,7 +15,7 @@ from statecore.errors import Conflict, Fenced, JournalBusy, JournalError, Journa
 from statecore.machine import Verdict
 from statecore.simulation.clockwork import Host
 from statecore.simulation.guarantees import Row
-from statecore.system import Unit
+from statecore.system import Entry, Unit
 from statecore.units import MICROSECONDS
 from statecore_journal.memory import MemoryStore
 
@@ -162,6 +162,8 @@ class Disk:
         self.latency: Callable[[], int] = lambda: 0
         self.failure: Callable[[], JournalError | None] = lambda: None
         self.changed: Callable[[str], None] = lambda _: None
+        self.watched: dict[tuple[str, str], Any] = {}
+        self.entered: Callable[[str, Entry], None] = lambda _, __: None
         self._free_at = 0
         self._commands = 0
 
@@ -226,6 +228,10 @@ class Disk:
             rows.append(Row(seq, now, address, snapshot[2], source, snapshot[0], event, verdict[0], origin))
             self.verdicts.append(verdict)
             seq += 1
+        if self.watched:
+            for entry in unit.entries:
+                if (entry.machine.name, entry.decision.snapshot.state) in self.watched:
+                    self.entered(unit.account, entry)
         if unit.forget:
             ledger.secrets.clear()
         for name, value in unit.secrets.items():

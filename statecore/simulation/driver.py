@@ -380,7 +380,11 @@ class Driver:
         attempt.over_at = host.monotonic() + attempt.within
         self.process.call(host.loop.now + attempt.within, attempt.overdue)
         try:
-            self._perform(attempt)
+            ambush = self.process.simulation.ambushed.pop(attempt.address, None)
+            if ambush is None:
+                self._perform(attempt)
+            else:
+                ambush(attempt)
         except Exception as error:  # noqa: BLE001 - as in production: a slip of the adapter is an outcome
             attempt.came(Crash("died", type(error).__name__))
 
