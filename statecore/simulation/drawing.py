@@ -229,7 +229,7 @@ def _spell(draft: _Draft, kind: str, fault: str) -> None:
 def _ambushes(draft: _Draft) -> None:
     """Lay ambushes: what would take luck to meet in a state that lasts for milliseconds."""
     chance = draft.random
-    for _ in range(chance.choice((0, 2, 4, 8))):
+    for _ in range(chance.choice((0, 4, 8, 12))):
         account = draft.account()
         tie = "session" if account.platform == "qqbot" else "connection"
         machine = chance.choice((tie, tie, tie, "delivery", "circuit", "window", "inbound"))
@@ -252,7 +252,8 @@ def _ambushes(draft: _Draft) -> None:
 def _calm(draft: _Draft) -> None:
     """See to it that everything can settle: somebody drives, an operator has looked, and users write."""
     at = draft.calm_from
-    draft.add(at, "process-starts", "p1", replaces=False, apart=False)
+    for later in (0, 30 * SECONDS):  # one that was told to stop may still be about it
+        draft.add(at + later, "process-starts", "p1", replaces=False, apart=False)
     for number, account in enumerate(draft.accounts):
         draft.add(at + 15 * SECONDS, "operator", account.name, command="credentials", chat="")
         draft.add(at + 20 * SECONDS, "operator", account.name, command="resume", chat="")

@@ -109,6 +109,7 @@ class Driver:
         self.attempts: dict[str, Attempt] = {}
         self.posted: list[Callable[[], Unit | None] | tuple[Attempt, Any]] = []
         self.recording: list[Callable[[bool], None]] = []
+        self._awaited: dict[Callable[[bool], None], None] = {}
         self._on_end = ended
         self._budgets = Budgets(Governor())
         self._handing: list[str] = []
@@ -164,6 +165,7 @@ class Driver:
             self.recording.append(then)
             return unit
 
+        self._awaited[then] = None
         self.post(happening)
 
     def accept(
@@ -354,6 +356,7 @@ class Driver:
         if self.recording:
             recording, self.recording = self.recording, []
             for then in recording:
+                del self._awaited[then]
                 then(True)
 
     def _payer(self, unit: Unit) -> str:
@@ -424,8 +427,8 @@ class Driver:
         self._handing.clear()
         self.attempts.clear()
         self.client.close()
-        recording, self.recording = self.recording, []
-        for then in recording:
+        awaited, self._awaited = self._awaited, {}
+        for then in awaited:
             then(False)
         self._on_end(self, error)
 
