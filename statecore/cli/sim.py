@@ -81,7 +81,9 @@ def sim(
     if output is not None and (seeds is not None or speed != "fast"):
         raise click.UsageError("-o writes the journal of one run at --speed fast; give --seed or --plan")
     began = wall_now()
-    reached, failed, total = Reached(), list[Summary](), list[Summary]()
+    reached = Reached()
+    failed: list[Summary] = []
+    total: list[Summary] = []
     if seeds is None:
         plan = _plan(seed, hours, plan_file)
         summaries: Any = [_to_file(plan, output) if output else summarise(plan, twice=twice, speed=speed)]
