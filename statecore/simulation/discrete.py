@@ -7,7 +7,8 @@ that is to happen, one source of chance decides what a plan leaves open, so a pl
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random  # noqa: TID251 - the one source of chance of a run, from the plan's seed
 from typing import Any, Final
 
@@ -15,24 +16,27 @@ import attrs
 
 from statecore import codec
 from statecore.account import Command
-from statecore.errors import JournalError, StatecoreError
+from statecore.driver import OUTCOMES
+from statecore.errors import JournalError
 from statecore.machine import Verdict
 from statecore.machines import MACHINES
 from statecore.machines.delivery import SENDING
+from statecore.platform import Ended, Failure, Invalid, Refusal, Unauthorised
 from statecore.recorded import Restored, configured, recorded
 from statecore.simulation import disk as disks
 from statecore.simulation.clockwork import Circle, Host, Loop
 from statecore.simulation.disk import Disk
 from statecore.simulation.driver import Attempt, Driver
-from statecore.simulation.guarantees import FENCED_AFTER, Row, Standing, Violation, check
+from statecore.simulation.guarantees import Row, Standing, Violation, check
 from statecore.simulation.network import Network, Spell, Spells
 from statecore.simulation.plan import Occurrence, Plan, PlanError
 from statecore.simulation.process import Locks, Process
-from statecore.simulation.qqbot import QQServer
+from statecore.simulation.qqbot import QQServer, closed
 from statecore.simulation.server import CANARY, Server
 from statecore.simulation.truth import Platform, Taken, Truth
 from statecore.simulation.weixin import WeixinServer
-from statecore.units import SECONDS
+from statecore.system import Entry
+from statecore.units import MILLISECONDS
 
 CREDENTIALS: Final = {"token": f"{CANARY}-account", "client_secret": f"{CANARY}-account"}
 NEVER: Final = 1 << 62
@@ -92,14 +96,17 @@ class Simulation:
 
     Args:
         plan: what happens.
+        keep: whether to keep what is written, so that it can be written to a file (`statecore.simulation.file`).
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, keep: bool = False) -> None:
         self.plan = plan
+        self._chats = {account.name: account.chats[0] if account.chats else "" for account in plan.accounts}
         self.loop = Loop()
         self.random = Random(plan.seed)  # noqa: S311 - repeatable on purpose
         self.host = Host(self.loop, self.random)
         self.disk = Disk(self.host, [account.name for account in plan.accounts])
+        self.disk.history = [] if keep else None
         self.judge = Judge(self.loop)
         self.locks = Locks()
         self.met: Counter[str] = Counter()
@@ -113,13 +120,17 @@ class Simulation:
         self.frozen_at: dict[str, int] = {}
         self._pids = 0
         self._pid: dict[Process, int] = {}
-        self._disk_spells = Spells("disk", self.loop, self.random, self.met)
+        self._disk_spells = Spells("disk", self.loop, Random(f"{plan.seed} disk"), self.met)  # noqa: S311
+        self.ambushed: dict[str, Callable[[Attempt], None]] = {}
+        self._ambushes: list[Occurrence] = []
         self._replaces: dict[str, tuple[bool, bool]] = {}
         for account in plan.accounts:
             self._add(account.name, account.platform, account.settings)
         self.disk.latency = self._latency
         self.disk.failure = self._failure
         self.disk.changed = self._changed
+        self.disk.entered = self._entered
+        self.loop.at(plan.calm_from, self._calm)
         for index, one in enumerate(plan.occurrences):
             self.loop.at(one.at, self._occur, index, one)
 
@@ -128,17 +139,23 @@ class Simulation:
 
         kinds = account_classes()
         if platform not in kinds or platform not in SERVERS:
-            raise PlanError(f"account {name}: there is no simulated platform {platform!r}; there are {', '.join(SERVERS)}")
+            raise PlanError(
+                f"account {name}: there is no simulated platform {platform!r}; there are {', '.join(SERVERS)}"
+            )
         known = {field.alias for field in attrs.fields(kinds[platform])}
         secret = {key: value for key, value in CREDENTIALS.items() if key in known}
         config = configured(kinds[platform], {**settings, **secret}, f"accounts.{name}")
         self.decides[name] = Restored(config.platform, config.policies)
         self.settings[name] = recorded(config)
         truth = self.truth.platforms[name] = Platform()
-        self.networks[name] = Spells("network", self.loop, self.random, self.met)
-        self.programs[name] = Spells("program", self.loop, self.random, self.met)
-        network = Network(self.loop, self.random, self.networks[name])
-        server = SERVERS[platform](name, network, Spells("platform", self.loop, self.random, self.met), truth)
+
+        def chance(purpose: str) -> Random:  # what befalls one does not depend on what is drawn for another
+            return Random(f"{self.plan.seed} {name} {purpose}")  # noqa: S311
+
+        self.networks[name] = Spells("network", self.loop, chance("faults of the network"), self.met)
+        self.programs[name] = Spells("program", self.loop, chance("faults of the program"), self.met)
+        network = Network(self.loop, chance("network"), self.networks[name])
+        server = SERVERS[platform](name, network, Spells("platform", self.loop, chance("platform"), self.met), truth)
         if isinstance(server, QQServer):
             server.proactive = bool(settings.get("proactive"))
             server.markdown = settings.get("format") == "markdown"
@@ -198,13 +215,15 @@ class Simulation:
         if one.kind in ("network", "platform", "program", "disk"):
             self._begin(Spell(index, one), one)
             return
-        if one.fault:
+        if one.fault and one.kind != "ambush":
             self.met[one.fault] += 1
         getattr(self, "_" + one.kind.replace("-", "_"))(one)
 
     def _begin(self, spell: Spell, one: Occurrence) -> None:
         spells = self._spells(one)
         spells.begin(spell)
+        if spell.fault == "absent":
+            self.met[one.fault] += 1
         self.loop.at(spell.until, self._end, spells, spell)
 
     def _spells(self, one: Occurrence) -> "Spells | Server":
@@ -253,16 +272,79 @@ class Simulation:
         if command == "credentials":
             return ""
         store = self.disk.ledgers[account].store
-        dead = [*store.in_states(account, "delivery", ("dead",)), *store.in_states(account, "inbound", ("quarantined",))]
+        dead = [
+            *store.in_states(account, "delivery", ("dead",)),
+            *store.in_states(account, "inbound", ("quarantined",)),
+        ]
         if dead:
             return self.random.choice(dead)
-        states = ("queued", "backing-off", "circuit-tripped", "window-closed", "token-stale", "unknown", "in-review", "delivered")
-        others = [*store.in_states(account, "delivery", states), *store.in_states(account, "inbound", ("waiting", "retrying"))]
+        states = (
+            "queued",
+            "backing-off",
+            "circuit-tripped",
+            "window-closed",
+            "token-stale",
+            "unknown",
+            "in-review",
+            "delivered",
+        )
+        others = [
+            *store.in_states(account, "delivery", states),
+            *store.in_states(account, "inbound", ("waiting", "retrying")),
+        ]
         return self.random.choice(others) if others else None
 
     def _ask(self, account: str, command: Command) -> None:
         if self._failure() is None:
             self.disk.ask(account, command)
+
+    # ---- ambushes ----------------------------------------------------------------------------------------------------
+
+    def _ambush(self, one: Occurrence) -> None:
+        self._ambushes.append(one)
+        self.disk.watched[one.fields["machine"], one.fields["state"]] = True
+
+    def _calm(self) -> None:
+        self._ambushes.clear()
+        self.disk.watched.clear()
+        self.ambushed.clear()
+
+    def _entered(self, account: str, entry: Entry) -> None:
+        """Spring the ambushes on the state that an instance has entered."""
+        where = (entry.machine.name, entry.decision.snapshot.state)
+        for one in self._ambushes:
+            fields = one.fields
+            if one.target != account or (fields["machine"], fields["state"]) != where:
+                continue
+            self._ambushes.remove(one)
+            self.met[one.fault] += 1
+            if not any((other.fields["machine"], other.fields["state"]) == where for other in self._ambushes):
+                del self.disk.watched[where]
+            if fields["does"] in ("answer", "raise", "hang"):
+                self.ambushed[entry.address] = partial(answered, fields["does"], fields["code"])
+            else:
+                after = 0 if self.random.random() < 0.5 else int(self.random.random() * 40 * MILLISECONDS)
+                self.loop.at(self.loop.now + after, self._spring, account, entry, one)
+            return
+
+    def _spring(self, account: str, entry: Entry, one: Occurrence) -> None:
+        does, value = one.fields["does"], one.fields["value"]
+        if does != "step":
+            value = min(value, max(1, self.plan.calm_from - self.loop.now))  # it sprang later than it was laid
+        match does:
+            case "crash" | "stop":
+                owner = self.disk.ledgers[account].lease.process
+                kind = "process-crashes" if does == "crash" else "process-stops"
+                self._occur(-1, Occurrence(self.loop.now, kind, owner, {"back_after": value}))
+            case "suspend":
+                self._occur(-1, Occurrence(self.loop.now, "host-suspends", "", {"length": value}))
+            case "step":
+                self._occur(-1, Occurrence(self.loop.now, "wall-steps", "", {"by": value}))
+            case "write":
+                self.servers[account].write(entry.chat or self._chats[account], f"ambush {self.loop.now}")
+            case _:
+                target = entry.address if does in ("purge", "retry") else ""
+                self._ask(account, Command(id=0, kind=does, target=target))
 
     # ---- processes ---------------------------------------------------------------------------------------------------
 
@@ -348,6 +430,34 @@ class Simulation:
         return Outcome(plan, disk.rows, disk.verdicts, instances, self.truth, violations, steps, dict(self.met))
 
 
+def answered(does: str, code: str, attempt: Attempt) -> None:
+    """Let an attempt that was ambushed come to something else than it would."""
+    if does == "hang":
+        return
+    if does == "raise":
+        raise RuntimeError("a slip of the adapter")
+    result = adverse(attempt.effect, code)
+    when = attempt.driver.process.host.loop.now + 10 * MILLISECONDS
+    attempt.answer(when, result)
+
+
+def adverse(effect: Any, code: str) -> Any:
+    """Return what an attempt comes to when its platform answers *code*, as far as that kind of attempt can."""
+    kinds = OUTCOMES[type(effect)]
+    if Ended in kinds:
+        if code == "op9" and Invalid in kinds:
+            return Invalid(resumable=False)
+        return closed(int(code)) if code.isdigit() else closed(1006)
+    if code == "unauthorised" and Unauthorised in kinds:
+        return Unauthorised(code="code=11244", message="the token is refused", action="look at the credentials")
+    if Failure in kinds:
+        action = "check the address" if code == "foreign" else ""
+        return Failure(stage="answer", error="what answers is not the platform", reachable=True, action=action)
+    if Refusal in kinds:
+        return Refusal(code="http 400" if code == "foreign" else "ret=-2")
+    return ""
+
+
 SERVERS: Final[Mapping[str, type[WeixinServer] | type[QQServer]]] = {"weixin": WeixinServer, "qqbot": QQServer}
 
 
@@ -359,6 +469,3 @@ def run(plan: Plan) -> Outcome:
         StatecoreError: the gateway raised, which no fault may make it do.
     """
     return Simulation(plan).run()
-
-
-__all__ = ["FENCED_AFTER", "SECONDS", "Outcome", "Simulation", "StatecoreError", "run"]

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import attrs
 
-from statecore.simulation.plan import FAULTS, Occurrence, Plan, PlanError, PlannedAccount
-from statecore.units import HOURS, MILLISECONDS, MINUTES, SECONDS
+from statecore.machines import MACHINES
+from statecore.simulation.plan import AMBUSHES, FAULTS, Occurrence, Plan, PlanError, PlannedAccount
+from statecore.units import DAYS, HOURS, MILLISECONDS, MINUTES, SECONDS
 
 CALM: Final = 10 * MINUTES
 """How long before the end the faults are over, in a run that is long enough; else a third of it."""
@@ -38,6 +39,9 @@ REFUSALS: Final[Mapping[str, Sequence[str]]] = {
 
 CLOSES: Final = ("4004", "4006", "4007", "4008", "4009", "1000", "1006", "4900", "4914", "4013", "op7")
 """How a gateway closes a session: each thing that can follow."""
+
+ADVERSE: Final = ("foreign", "unauthorised", "unreadable", "op9", "4004", "4914", "4006", "4009")
+"""What an ambushed attempt comes to."""
 
 CHAT_FAULTS: Final = frozenset({"refuses", "stale-tokens", "drops"})
 """Faults of a platform that may concern one chat alone."""
@@ -93,6 +97,7 @@ def draw(seed: int, hours: float = 1.0, accounts: Sequence[PlannedAccount] = ACC
     _people(draft)
     _processes(draft)
     _spells(draft)
+    _ambushes(draft)
     _calm(draft)
     found = tuple(sorted(draft.found, key=_when))
     return Plan(seed, length, draft.calm_from, accounts, found)
@@ -106,8 +111,10 @@ def _varied(chance: random.Random, account: PlannedAccount) -> PlannedAccount:
     settings = dict(account.settings)
     if account.platform == "qqbot":
         settings |= {"format": chance.choice(("text", "markdown")), "proactive": chance.random() < 0.3}
-    if chance.random() < 0.3:
-        settings["retry"] = {"attempts": 3, "age": "60s"}
+    if chance.random() < 0.4:
+        settings["retry"] = chance.choice(
+            ({"attempts": 3, "age": "60s"}, {"attempts": 1, "age": "1s", "interruptions": 1}, {"interruptions": 1})
+        )
     if chance.random() < 0.2:
         settings["handling"] = {"attempts": 2}
     return attrs.evolve(account, settings=settings)
@@ -179,7 +186,7 @@ def _processes(draft: _Draft) -> None:
             )
             room = max(1, draft.calm_from - at)
             if kind == "wall-steps":
-                draft.add(at, kind, target, by=chance.choice((-1, 1)) * draft.length(1 * SECONDS, 2 * HOURS))
+                draft.add(at, kind, target, by=chance.choice((-1, 1)) * draft.length(1 * SECONDS, 10 * DAYS))
             elif kind in ("process-freezes", "host-suspends"):
                 draft.add(at, kind, target, length=min(room, draft.length(500 * MILLISECONDS, 10 * MINUTES)))
             else:
@@ -219,10 +226,34 @@ def _spell(draft: _Draft, kind: str, fault: str) -> None:
     draft.add(at, kind, account.name, until=until, fault=fault, share=share, chat=chat, code=code)
 
 
+def _ambushes(draft: _Draft) -> None:
+    """Lay ambushes: what would take luck to meet in a state that lasts for milliseconds."""
+    chance = draft.random
+    for _ in range(chance.choice((0, 4, 8, 12))):
+        account = draft.account()
+        tie = "session" if account.platform == "qqbot" else "connection"
+        machine = chance.choice((tie, tie, tie, "delivery", "circuit", "window", "inbound"))
+        does = chance.choice([one for one in AMBUSHES if machine == tie or one != "resume"])
+        if machine not in (tie, "delivery") and does in ("answer", "raise", "hang"):
+            does = "crash"
+        state = chance.choice(MACHINES[machine].states)
+        code = chance.choice(ADVERSE) if does == "answer" else ""
+        at, value = draft.moment(), 0
+        room = max(1, draft.calm_from - at)
+        if does in ("crash", "stop"):
+            value = min(room, draft.length(50 * MILLISECONDS, 3 * MINUTES))
+        elif does == "suspend":
+            value = min(room, draft.length(3 * SECONDS, 40 * MINUTES))
+        elif does == "step":
+            value = chance.choice((-1, 1, 1)) * draft.length(3 * SECONDS, 10 * DAYS)
+        draft.add(at, "ambush", account.name, machine=machine, state=state, does=does, code=code, value=value)
+
+
 def _calm(draft: _Draft) -> None:
     """See to it that everything can settle: somebody drives, an operator has looked, and users write."""
     at = draft.calm_from
-    draft.add(at, "process-starts", "p1", replaces=False, apart=False)
+    for later in (0, 30 * SECONDS):  # one that was told to stop may still be about it
+        draft.add(at + later, "process-starts", "p1", replaces=False, apart=False)
     for number, account in enumerate(draft.accounts):
         draft.add(at + 15 * SECONDS, "operator", account.name, command="credentials", chat="")
         draft.add(at + 20 * SECONDS, "operator", account.name, command="resume", chat="")

@@ -109,6 +109,7 @@ class Driver:
         self.attempts: dict[str, Attempt] = {}
         self.posted: list[Callable[[], Unit | None] | tuple[Attempt, Any]] = []
         self.recording: list[Callable[[bool], None]] = []
+        self._awaited: dict[Callable[[bool], None], None] = {}
         self._on_end = ended
         self._budgets = Budgets(Governor())
         self._handing: list[str] = []
@@ -164,6 +165,7 @@ class Driver:
             self.recording.append(then)
             return unit
 
+        self._awaited[then] = None
         self.post(happening)
 
     def accept(
@@ -284,10 +286,7 @@ class Driver:
         if self.posted:
             posted, self.posted = self.posted[:POSTED_AT_ONCE], self.posted[POSTED_AT_ONCE:]
             for happening in posted:
-                if happening.__class__ is tuple:
-                    unit = self._came_of(*happening)
-                else:
-                    unit = happening()  # type: ignore[operator]
+                unit = self._came_of(*happening) if isinstance(happening, tuple) else happening()
                 if unit is not None and (unit.entries or unit.done):
                     units.append(unit)
         unit = account.system.begin(self.process.world.now())
@@ -346,6 +345,11 @@ class Driver:
             for request in unit.requests:
                 if system.snapshot(request.address).entered == request.attempt.entered:
                     self._attempt(Attempt(self, request, first + request.entry), now)
+        if self._handing or self.recording:
+            self._tell_program()
+
+    def _tell_program(self) -> None:
+        """Hand over what was committed, and tell handlers that their end is durable."""
         if self._handing:
             handing, self._handing = self._handing, []
             self.process.program.promised -= len(handing)
@@ -354,6 +358,7 @@ class Driver:
         if self.recording:
             recording, self.recording = self.recording, []
             for then in recording:
+                del self._awaited[then]
                 then(True)
 
     def _payer(self, unit: Unit) -> str:
@@ -380,7 +385,11 @@ class Driver:
         attempt.over_at = host.monotonic() + attempt.within
         self.process.call(host.loop.now + attempt.within, attempt.overdue)
         try:
-            self._perform(attempt)
+            ambush = self.process.simulation.ambushed.pop(attempt.address, None)
+            if ambush is None:
+                self._perform(attempt)
+            else:
+                ambush(attempt)
         except Exception as error:  # noqa: BLE001 - as in production: a slip of the adapter is an outcome
             attempt.came(Crash("died", type(error).__name__))
 
@@ -420,8 +429,7 @@ class Driver:
         self._handing.clear()
         self.attempts.clear()
         self.client.close()
-        recording, self.recording = self.recording, []
-        for then in recording:
+        awaited, self._awaited = self._awaited, {}
+        for then in awaited:
             then(False)
         self._on_end(self, error)
-

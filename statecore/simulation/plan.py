@@ -42,6 +42,8 @@ KINDS: Final[Mapping[str, Mapping[str, type]]] = MappingProxyType({
     "power-fails":      {"back_after": int},
     "host-suspends":    {"length": int},
     "wall-steps":       {"by": int},                      # ns, forwards or backwards
+    # an ambush on an account: the next time an instance of *machine* is in *state*, something happens there
+    "ambush":           {"machine": str, "state": str, "does": str, "code": str, "value": int},
     # spells: they last until a moment. Targets are accounts; of "disk" there is one.
     "network":          {"until": int, "fault": str, "share": float, "delay": int},
     "platform":         {"until": int, "fault": str, "share": float, "chat": str, "code": str},
@@ -72,6 +74,19 @@ platform    refuses: sends are refused, with *code*, in one *chat* or in all. aw
 program     fails: handlers raise. slow: they take up to *delay*. absent: nobody takes messages.
 disk        slow: a commit takes up to *delay* longer. full, busy: it cannot be written. failed: a write raises an error.
             torn: a write that a crash interrupts was durable in part of the cases.
+"""
+AMBUSHES: Final = (
+    "crash", "stop", "suspend", "step", "resume", "purge", "retry", "write", "answer", "raise", "hang",
+)
+"""What an ambush does, once, when an instance has durably entered a state. With a *value* in ns.
+
+crash, stop    the process that drives the account, which comes back after *value*.
+suspend, step  the machine, for *value*; the wall clock, by *value*.
+resume         an operator has the account tried again.
+purge, retry   an operator means this very instance.
+write          the user of its chat writes.
+answer         its attempt comes to what *code* says: "foreign", "unauthorised", "unreadable", "op9", or a close code.
+raise, hang    its attempt raises, or never ends.
 """
 # fmt: on
 
@@ -127,6 +142,8 @@ class Occurrence:
         """What it is called in lists of faults: "network lose-answer", "process-crashes"; empty for what is no fault."""
         if self.kind in SPELLS:
             return f"{self.kind} {self.fields['fault']}"
+        if self.kind == "ambush":
+            return f"ambush {self.fields['does']}"
         return "" if self.kind in ("user-writes", "program-sends", "operator") else self.kind
 
 
@@ -235,7 +252,17 @@ class Plan:
             raise PlanError(
                 f"{where}: there is no fault {one.fields['fault']!r}; there are {', '.join(FAULTS[one.kind])}"
             )
-        wants_account = one.kind in ("user-writes", "program-sends", "operator", "network", "platform", "program")
+        if one.kind == "ambush" and one.fields["does"] not in AMBUSHES:
+            raise PlanError(f"{where}: no ambush does {one.fields['does']!r}; they do {', '.join(AMBUSHES)}")
+        wants_account = one.kind in (
+            "user-writes",
+            "program-sends",
+            "operator",
+            "ambush",
+            "network",
+            "platform",
+            "program",
+        )
         if wants_account and one.target not in names:
             raise PlanError(f"{where}: there is no account {one.target!r}")
 
