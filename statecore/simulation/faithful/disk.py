@@ -104,7 +104,7 @@ class WiredJournal:
         self._order = trio.Lock()  # the writer's queue: nobody overtakes at a slow disk
         self.epochs: dict[str, int] = {}
         self.cut_next: When | None = None
-        self.on_cut: Callable[[When, int], None] = lambda _when, _frames: process.kill()
+        self.on_cut: Callable[[Before | None], None] = lambda _: process.kill()
         self.store = journal.store
         self.path: Path = journal.path
         self.secrets = journal.secrets
@@ -160,11 +160,11 @@ class WiredJournal:
     async def _cut(self, when: When, silent: Callable[[], Awaitable[Any]]) -> None:
         """Let the power fail around a write that nobody will hear of."""
         self.cut_next = None
-        before = frames(self.path)
+        before = Before(frames(self.path), self.path.read_bytes()) if when == "torn" else None
         if when != "before":
             await silent()
         self._disk.note(f"cut {when}")
-        self.on_cut(when, before)
+        self.on_cut(before)
         raise Killed
 
 
@@ -191,6 +191,19 @@ def frames(path: Path) -> int:
 
 
 @attrs.frozen
+class Before:
+    """What there was before a write.
+
+    Args:
+        frames: how many the log held.
+        database: the bytes of the file.
+    """
+
+    frames: int
+    database: bytes
+
+
+@attrs.frozen
 class Remains:
     """What a power cut leaves on the disk.
 
@@ -205,24 +218,27 @@ class Remains:
     log: bytes
 
     @classmethod
-    def of(cls, path: Path, chance: random.Random, *, whole_frames: int | None = None) -> "Remains":
+    def of(cls, path: Path, chance: random.Random, before: "Before | None" = None) -> "Remains":
         """Copy what is there now.
 
         Args:
             path: of the database.
             chance: decides where the log is torn.
-            whole_frames: tear the log somewhere behind so many frames; None to leave it whole.
+            before: what there was before the last write, to tear the log somewhere in that; None to leave it whole. A log
+                is copied into the database only when it is on the disk as a whole, so a torn one was not.
         """
         log = _log(path).read_bytes() if _log(path).exists() else b""
-        if whole_frames is not None and len(log) > WAL_HEADER_BYTES:
+        database = path.read_bytes()
+        if before is not None and len(log) > WAL_HEADER_BYTES:
             (page_bytes,) = struct.unpack(">I", log[8:12])
             size, count = FRAME_HEADER_BYTES + page_bytes, frames(path)
-            if count > whole_frames:
+            if count > before.frames:
                 # somewhere before the last byte of the last frame: without all of it the transaction is not there
-                first, end = WAL_HEADER_BYTES + whole_frames * size, WAL_HEADER_BYTES + count * size
+                first, end = WAL_HEADER_BYTES + before.frames * size, WAL_HEADER_BYTES + count * size
                 cut = chance.randrange(first, end)
                 log = log[:cut] + (b"" if chance.random() < 0.5 else bytes(len(log) - cut))
-        return cls(path, path.read_bytes(), log)
+                database = before.database
+        return cls(path, database, log)
 
     def put_back(self) -> None:
         """Leave the disk as the cut left it; nobody may have the file open."""

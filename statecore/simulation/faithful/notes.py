@@ -54,6 +54,10 @@ class Notes:
             )
         )  # fmt: skip
 
+    def close(self) -> None:
+        """Put leases that were taken at one instant into their order; the journal gave it, and its tasks were told in another."""
+        self.truth.taken.sort(key=lambda one: (one.at, one.epoch))
+
     def acknowledged(self, ids: tuple[str, ...]) -> None:
         """Note that messages need not come again."""
         found = sender()

@@ -6,6 +6,7 @@ SQLite's log.
 """
 
 import gc
+import logging
 import os
 import random  # noqa: TID251 - the run's own, from its seed
 from collections.abc import Iterator
@@ -47,6 +48,8 @@ def plugged(seed: int, folder: Path, kernel: Kernel) -> Iterator[None]:
             stack.enter_context(mock.patch.object(module, "here", here))
         for name in ("begun", "holds", "end", "dead"):
             stack.enter_context(mock.patch.object(processes, name, getattr(kernel, name)))
+        # What a gateway says in a run is no news of the real one. Whoever listens to the log on purpose still hears it.
+        stack.enter_context(_silent(logging.getLogger("statecore")))
         # How long a connection of httpx has been idle decides whether it is used again.
         stack.enter_context(mock.patch.object(http11, "time", _VirtualTime))
         stack.enter_context(_collected_on_time())
@@ -60,6 +63,17 @@ def _environment(folder: Path) -> dict[str, str]:
         "HERMES_HOME": str(folder / "hermes"),
         "no_proxy": "*",
     }
+
+
+@contextmanager
+def _silent(log: logging.Logger) -> Iterator[None]:
+    """Keep Python from printing what nobody handles."""
+    handler = logging.NullHandler()
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 class _VirtualTime:

@@ -17,7 +17,7 @@ from statecore.gateway import Gateway, Options, run_gateway
 from statecore.handover import Replacing
 from statecore.messages import Message
 from statecore.platform import AccountConfig
-from statecore.simulation.faithful.disk import Disk, DiskSpell, Peephole, Remains, When, WiredJournal
+from statecore.simulation.faithful.disk import Before, Disk, DiskSpell, Peephole, Remains, When, WiredJournal
 from statecore.simulation.faithful.kernel import Kernel, Killed, Machine, Process, World
 from statecore.simulation.faithful.link import Spell
 from statecore.simulation.faithful.network import Network
@@ -138,6 +138,7 @@ class Street:
             await trio.sleep_until(self.plan.length / SECONDS)
             for account in self.accounts.values():
                 account.side.close()
+                account.notes.close()
             found = read_back(self.path)
             await self._end()
             self.nursery.cancel_scope.cancel()
@@ -334,23 +335,23 @@ class Street:
     # ---- crashes -----------------------------------------------------------------------------------------------------
 
     def _aim(
-        self, booted: Booted, cut: Callable[[When, int], None], choices: tuple[When, ...] = ("before", "after")
+        self, booted: Booted, cut: Callable[[Before | None], None], choices: tuple[When, ...] = ("before", "after")
     ) -> None:
         """Let a crash come at once, or around the next write."""
         if self._own.random() < 0.5:
-            cut("before", 0)
+            cut(None)
             return
         booted.journal.on_cut = cut
         booted.journal.cut_next = self._own.choice(choices)
         self.nursery.start_soon(self._cut_late, booted, cut)
 
-    async def _cut_late(self, booted: Booted, cut: Callable[[When, int], None]) -> None:
+    async def _cut_late(self, booted: Booted, cut: Callable[[Before | None], None]) -> None:
         await trio.sleep(CUT_WITHIN_S)
         if booted.journal.cut_next is not None and booted.process.alive:
             booted.journal.cut_next = None
-            cut("before", 0)
+            cut(None)
 
-    def _crashed(self, booted: Booted, when: When, frames: int) -> None:  # noqa: ARG002
+    def _crashed(self, booted: Booted, _: Before | None) -> None:
         booted.process.kill()
 
     async def _power_fails(self, number: int, back_after: int) -> None:
@@ -359,18 +360,17 @@ class Street:
         remains: list[Remains] = []
         dark = trio.Event()
 
-        def cut(when: When, frames: int) -> None:
+        def cut(before: Before | None) -> None:
             self._powered = trio.Event()
             if self.path.exists():
-                torn = frames if when == "torn" else None
-                remains.append(Remains.of(self.path, self._chance(f"cut {number}"), whole_frames=torn))
+                remains.append(Remains.of(self.path, self._chance(f"cut {number}"), before))
             for process in self.kernel.processes.values():
                 process.kill(told=False)
             dark.set()
 
         aimed = next(iter(self.running.values()), None)
         if aimed is None:
-            cut("before", 0)
+            cut(None)
         else:
             self._aim(aimed, cut, ("torn", "torn", "after", "before"))
         await dark.wait()
