@@ -262,6 +262,23 @@ def test_a_log_that_is_torn_by_a_power_cut_keeps_what_was_acknowledged(tmp_path:
     assert sum(outcome.met["disk cut torn"] for outcome in outcomes) > 0
 
 
+# ---- the network -----------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_whose_copy_of_a_proxy_came_first_is_said_to_have_been_doubled(tmp_path: Path) -> None:
+    """
+    The platform took the copy and refused the request, as taken before. Under another number it is shown once more.
+    """
+    start = happens(0, "process-starts", "p1", replaces=False, apart=False)
+    twice = happens(1, "network", "qq", until=60 * SECONDS, fault="duplicate", share=1.0, delay=0)
+    asks = [happens(5 * number, "user-writes", "qq", chat="c2c:DEE", text=f"q{number}") for number in range(1, 9)]
+
+    outcome = run_faithful(Plan(1, 4 * MINUTES, 90 * SECONDS, ACCOUNTS[1:2], (start, twice, *asks)), tmp_path)
+
+    assert outcome.violations == []
+    assert [text for text, times in shown(outcome, "qq").items() if times > 1] != []
+
+
 # ---- spinning --------------------------------------------------------------------------------------------------------
 
 
