@@ -387,7 +387,9 @@ def never_reviewed(was: Delivery, _event: Elapsed, _now: int) -> Delivery:
 
 
 def reslotted(was: Delivery, event: PartRefused, now: int) -> Delivery:
-    return evolve(refused(was, event, now), answers="", number=0, unclear=was.unclear or event.unclear)
+    # Not `unclear`: that its next number is taken as well would then prove that it has arrived, and it may be another's.
+    doubled = (*was.doubled, was.part) if event.unclear and was.part not in was.doubled else was.doubled
+    return evolve(refused(was, event, now), answers="", number=0, doubled=doubled)
 
 
 def refused(was: Delivery, event: PartRefused, now: int) -> Delivery:

@@ -217,7 +217,9 @@ def test_a_frozen_process_that_wakes_up_without_its_lease_sends_nothing(tmp_path
     """
     frozen = happens(20, "process-freezes", "p1", length=40 * SECONDS)
     second = happens(25, "process-starts", "p2", replaces=False, apart=True)
-    outcome = run_faithful(planned(frozen, second, *writes(1, 19.99, 30, 95), *sends(19.995, 59, *range(61, 73))), tmp_path)
+    outcome = run_faithful(
+        planned(frozen, second, *writes(1, 19.99, 30, 95), *sends(19.995, 59, *range(61, 73))), tmp_path
+    )
 
     assert outcome.violations == []
     assert [one.process for one in outcome.truth.platforms["wx"].taken][:2] == ["p1", "p2"]
