@@ -263,6 +263,7 @@ class PartRefused(Outcome):
         down: for how long the account has been down in all, in ns.
         trace: the platform's own id of the request.
         hint: how long the platform asked to be left alone, in ns, if it did.
+        unclear: whether the part may have arrived all the same, as when something on the way has sent the request twice.
     """
 
     code: str
@@ -275,6 +276,7 @@ class PartRefused(Outcome):
     down: int = 0
     trace: str = ""
     hint: int | None = None
+    unclear: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -385,7 +387,9 @@ def never_reviewed(was: Delivery, _event: Elapsed, _now: int) -> Delivery:
 
 
 def reslotted(was: Delivery, event: PartRefused, now: int) -> Delivery:
-    return evolve(refused(was, event, now), answers="", number=0)
+    # Not `unclear`: that its next number is taken as well would then prove that it has arrived, and it may be another's.
+    doubled = (*was.doubled, was.part) if event.unclear and was.part not in was.doubled else was.doubled
+    return evolve(refused(was, event, now), answers="", number=0, doubled=doubled)
 
 
 def refused(was: Delivery, event: PartRefused, now: int) -> Delivery:
