@@ -115,6 +115,7 @@ class Driver:
         self._handing: list[str] = []
         self._commands: set[int] = set()
         self._accepting: list[Command] = []
+        self._unwritten: JournalError | None = None
         self._woken = False
         self._waiting = 0
         self._turns = 0
@@ -177,6 +178,9 @@ class Driver:
         Raises:
             NotAccepted: the platform cannot take such a text.
         """
+        if self._unwritten is not None:
+            then("", self._unwritten)
+            return
         unit = self.account.outbox.accept(
             id_, chat, text, reply_to=reply_to, key=key, expires_at=expires_at, origin="command" if command else "api",
             now=self.process.world.now(),
@@ -319,10 +323,12 @@ class Driver:
         if self.ended:
             return
         if isinstance(error, JournalBusy | JournalFull):
+            self._unwritten = error
             self.process.call(self.process.host.loop.now + JOURNAL_RETRY, self._append, units)
         elif error is not None:
             self.end(error)
         else:
+            self._unwritten = None
             self._committed(units, placed)
             self._next()
 
