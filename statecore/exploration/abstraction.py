@@ -19,6 +19,9 @@ CURRENT: Final = 2
 OTHER: Final = 1
 """Tokens and credentials: the one in use, and any other."""
 
+SAID: Final = "said"
+"""A reason, where there is one."""
+
 
 class Place(NamedTuple):
     """Where an instance is, with its times and numbers taken out."""
@@ -101,7 +104,7 @@ def _circuit(state: str, data: Any, _policies: Policies) -> Any:
         level=1.0,
         throttled_at=None,
         suspects=tuple(sorted(data.suspects)) if state != "closed" else (),
-        reason="",
+        reason=SAID if data.reason else "",
     )
 
 
@@ -123,7 +126,7 @@ def _window(state: str, data: Window, policies: Policies) -> Window:
         token=CURRENT if data.token else 0,
         tokens=CURRENT,
         unheard=min(data.unheard, most) if state == "unseen" else 0,
-        reason="",
+        reason=SAID if data.reason and state not in ("open", "unseen") else "",
     )
 
 

@@ -407,9 +407,10 @@ class _Stage:
             name, seen = chat_name(chat), self.seen[chat_name(chat)]
             hold(outbox.circuit_of(name), _instance(machines["circuit"], core.circuit, seen, chat=name))
             hold(outbox.window_of(name), _instance(machines["window"], core.window, seen, chat=name))
-            for order, index in enumerate(core.order):
-                place = core.deliveries[index]
-                assert place is not None, "what has a place was accepted"
+            for index, place in enumerate(core.deliveries):
+                if place is None:
+                    continue
+                order = core.order.index(index) if index in core.order else 0
                 address = delivery_address(chat, index)
                 hold(address, _instance(machines["delivery"], place, seen, chat=name, order=order))
                 if place.state in SENDING:

@@ -150,6 +150,8 @@ class ChatsModel:
         self._tie_moves: dict[Any, tuple[list[tuple[Act, int]], list[Step]]] = {}
         self._changed: dict[Any, int] = {}
         self._started_as = _Numbers()
+        self._wrong: list[dict[int, str]] = [{} for _ in range(self.count)]
+        self._settled: list[list[bool]] = [[] for _ in range(self.count)]
         self._quiet = tuple(self.bench.view(self.bench.first_core(chat)) for chat in range(self.count))
         self.decided = 0
 
@@ -211,6 +213,8 @@ class ChatsModel:
         number = self._chats[index].of(chat)
         if number == len(self._view_of[index]):
             self._view_of[index].append(self._views.of(self.bench.view(chat.core)))
+            if chat.wrong:
+                self._wrong[index][number] = chat.wrong
         return number
 
     def shared(self, state: int) -> Shared:
@@ -226,6 +230,35 @@ class ChatsModel:
     def chats(self, state: int) -> list[Chat]:
         """Return what is each chat's own in a state."""
         return [self.chat(state, index) for index in range(self.count)]
+
+    def wrong(self, state: int) -> str:
+        """Return what must not be and is, or nothing."""
+        for index, known in enumerate(self._wrong):
+            if known:
+                found = known.get((state >> BITS * (index + 1)) & MASK)
+                if found is not None:
+                    return found
+        return ""
+
+    def is_settled(self, index: int, state: int) -> bool:
+        """Tell whether every message of a chat has ended, or waits for its user alone."""
+        number = (state >> BITS * (index + 1)) & MASK
+        settled = self._settled[index]
+        if len(settled) <= number:
+            settled += [_has_settled(chat.core) for chat in self._chats[index].values[len(settled) :]]
+        return settled[number]
+
+    def reached(self) -> dict[str, set[str]]:
+        """Return the states of each machine that were met so far."""
+        found: dict[str, set[str]] = {"circuit": set(), "window": set(), "delivery": set()}
+        found[self.bench.tie_machine.name] = {shared.tie.state for shared in self._shared.values}
+        found["circuit"] |= {shared.account.state for shared in self._shared.values}
+        for numbers in self._chats:
+            for chat in numbers.values:
+                found["circuit"].add(chat.core.circuit.state)
+                found["window"].add(chat.core.window.state)
+                found["delivery"] |= {"new" if place is None else place.state for place in chat.core.deliveries}
+        return found
 
     # ---- one chat ----------------------------------------------------------------------------------------------------
 
@@ -295,7 +328,9 @@ class ChatsModel:
         if not wrong:
             nets, wrong = self._asked(shared, index, chat.core, nets, decision)
             probes += sum(probe == "account" for _, _, probe in decision.probes)
-        after = shared._replace(tie=decision.tie, account=decision.account, probes=probes)
+        after = shared._replace(probes=probes)
+        if decision.shared:  # else it was taken with others
+            after = after._replace(tie=decision.tie, account=decision.account)
         return after, self._tidy(index, Chat(decision.core, nets, wrong))
 
     def _asked(
@@ -465,6 +500,8 @@ class ChatsModel:
                     yield Option(Act("answer", index, delivery, net.phase), "", over)
                 case "refused":
                     for reading in self.scene.readings:
+                        if reading == "taken" and net.key[0] not in _parts_shown(net):
+                            continue  # a platform that never took it does not say so
                         yield Option(Act("answer", index, delivery, f"refused as {reading}"), "", over)
                         if reading == "account" and self.count > 1:
                             how = f"refused as {reading} with others refused"
@@ -634,6 +671,13 @@ class ChatsModel:
         return after_state
 
 
+def _has_settled(core: Core) -> bool:
+    head = core.head()
+    waits = head >= 0 and (place := core.deliveries[head]) is not None and place.state == "window-closed"
+    over = all(place is not None and place.state in (*ENDED, "dead") for place in core.deliveries)
+    return None not in core.deliveries and (waits or over)
+
+
 def _spent(budgets: Budgets, name: str) -> Budgets:
     if not name or getattr(budgets, name) == UNBOUNDED:
         return budgets
@@ -650,6 +694,10 @@ def _given_up(net: Net) -> Net:
     if net.phase == "out" and len(strays) < STRAYS_MAX:
         strays = tuple(sorted((*strays, net.key)))
     return Net("", None, "", strays, net.taken)
+
+
+def _parts_shown(net: Net) -> list[int]:
+    return [part for part, count in enumerate(net.taken) if count]
 
 
 def _settled(net: Net, place: Place) -> Net:
