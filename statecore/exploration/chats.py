@@ -610,7 +610,8 @@ class ChatsModel:
     def _tie_acts(self, shared: Shared) -> Iterable[tuple[Act, str]]:
         tie, budgets = shared.tie, shared.budgets
         effect = self.bench.tie_machine.effect(tie.state)
-        quiet, faults = RESULTS.get(effect.name if effect is not None else "", ((), ()))
+        name = effect.name if effect is not None else ""
+        quiet, faults = FRAMES.get(tie.state, ((), ())) if name in ("read_frame", "beat") else RESULTS.get(name, ((), ()))
         for how in quiet:
             if self.scene.idles or how not in IDLE:
                 yield Act("tie", how=how), ""
@@ -733,10 +734,16 @@ RESULTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "open_socket": (("socket",), ("lost",)),
     "Identify": (("sent",), ("ended",)),
     "Resume": (("sent",), ("ended",)),
-    "read_frame": (
-        ("hello", "welcome", "resumed", "beat acknowledged"),
-        ("ended", "ended for good", "ended by token", "stopped", "invalid", "invalid for good", "beat wanted"),
-    ),
-    "beat": (("beat acknowledged",), ("ended",)),
 }
 """What may come of the attempts of a tie, by the name of the effect: without a fault, and with one."""
+
+ENDS: Final = ("ended", "ended for good", "ended by token", "stopped")
+
+FRAMES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "greeting": (("hello",), ENDS),
+    "proving": (("welcome", "resumed"), ("invalid", "invalid for good", *ENDS)),
+    "connected": (("beat acknowledged",), ("beat wanted", "invalid", *ENDS)),
+    "beating": (("beat acknowledged",), ("beat wanted", *ENDS)),
+    "lingering": (("ended", "ended for good"), ("stopped", "ended by token")),
+}
+"""The same of an attempt to read a frame, by the state of the session: a platform says what belongs there."""
