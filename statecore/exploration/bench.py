@@ -625,13 +625,13 @@ def elapse(account: Account, address: str, timer: str) -> Unit | None:
 
 
 def _written(account: Account, name: str, core: Core | None) -> Batch:
-    """Make a message of a user. Its id is one that nothing refers to any more."""
-    used: set[str] = set()
+    """Make a message of a user. In a model its id is one that nothing refers to any more."""
+    now = _now(account)
+    id_ = f"m{name}{now}"
     if core is not None:
         used = {opening.message for opening in core.window.data.openings}
         used |= {place.data.answers for place in core.deliveries if place is not None}
-    id_ = next(f"m{number}" for number in range(100) if f"m{number}" not in used)
-    now = _now(account)
+        id_ = next(f"m{number}" for number in range(100) if f"m{number}" not in used)
     message = Message(chat=name, sender=name, id=id_, text=id_, sent_at=now // MILLISECONDS, token="t")  # noqa: S106
     return Batch(messages=(message,))
 

@@ -134,7 +134,12 @@ class _Numbers:
 
 
 class ChatsModel:
-    """A scene as a `Model`: states are integers, actions are `Act`."""
+    """A scene as a `Model`: states are integers, actions are `Act`.
+
+    Attributes:
+        prelude: what had happened already where it begins, if the scene begins tied.
+        decided: how many decisions were taken by the code of the account; the others were remembered.
+    """
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -154,6 +159,7 @@ class ChatsModel:
         self._settled: list[list[bool]] = [[] for _ in range(self.count)]
         self._quiet = tuple(self.bench.view(self.bench.first_core(chat)) for chat in range(self.count))
         self.decided = 0
+        self.prelude: tuple[Act, ...] = ()
 
     # ---- the model ---------------------------------------------------------------------------------------------------
 
@@ -169,15 +175,15 @@ class ChatsModel:
         return [self.pack(shared, chats)]
 
     def _tied(self, shared: Shared) -> Shared:
-        """Go to where the account is tied for the first time, without a fault."""
-        seen = {shared}
-        waiting = [shared]
-        for one in waiting:
+        """Go to where the account is tied for the first time, without a fault; note how."""
+        ways: dict[Shared, tuple[Act, ...]] = {shared: ()}
+        for one in (waiting := [shared]):
             if one.tie.state == "connected":
+                self.prelude = ways[one]
                 return one
-            for _, after, _ in self._of_tie(one, self._quiet):
-                if after not in seen and after.budgets == shared.budgets:
-                    seen.add(after)
+            for act, after, _ in self._of_tie(one, self._quiet):
+                if after not in ways and after.budgets == shared.budgets:
+                    ways[after] = (*ways[one], act)
                     waiting.append(after)
         raise AssertionError("a tie that is never ready")
 
@@ -239,6 +245,13 @@ class ChatsModel:
                 if found is not None:
                     return found
         return ""
+
+    def is_at(self, state: int, tie: Place, account: Place, cores: Iterable[Core]) -> bool:
+        """Tell whether a state is one in which an account is there, as far as it knows itself."""
+        shared = self.shared(state)
+        mine = [chat.core for chat in self.chats(state)]
+        theirs = [self._tidy(index, Chat(core, self.chat(state, index).nets)).core for index, core in enumerate(cores)]
+        return shared.tie == tie and shared.account == account and mine == theirs
 
     def is_settled(self, index: int, state: int) -> bool:
         """Tell whether every message of a chat has ended, or waits for its user alone."""
