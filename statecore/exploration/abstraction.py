@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from statecore.evolve import evolve
-from statecore.exploration.scene import AHEAD, LONG_AGO, NOW
+from statecore.exploration.moments import AHEAD, LONG_AGO, NOW
 from statecore.machine import Machine, Snapshot
 from statecore.machines.delivery import ENDED, SENDING, Delivery
 from statecore.machines.window import Window
@@ -46,7 +46,7 @@ def abstract(machine: Machine, snapshot: Snapshot, policies: Policies) -> Place:
     timers = {timer.field: getattr(data, timer.field) for timer in machine.timers(state)}
     changes: dict[str, Any] = dict.fromkeys(_timer_fields(machine))
     changes |= {field: None if deadline is None else AHEAD for field, deadline in timers.items()}
-    return Place(state, _ABSTRACT[machine.name](state, evolve(data, **changes), policies))
+    return Place(state, ABSTRACT[machine.name](state, evolve(data, **changes), policies))
 
 
 _FIELDS: dict[int, tuple[str, ...]] = {}
@@ -149,13 +149,14 @@ def _delivery(state: str, data: Delivery, policies: Policies) -> Delivery:
     )
 
 
-_ABSTRACT: Final[Mapping[str, Callable[[str, Any, Policies], Any]]] = {
+ABSTRACT: Final[Mapping[str, Callable[[str, Any, Policies], Any]]] = {
     "connection": _connection,
     "session": _session,
     "circuit": _circuit,
     "window": _window,
     "delivery": _delivery,
 }
+"""What is kept of what each machine remembers: (state, data, policies) -> data."""
 
 
 def told_apart(window: Place, delivery: Place, token: int) -> Place:

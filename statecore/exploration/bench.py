@@ -16,7 +16,8 @@ from statecore.account import Account, Command
 from statecore.evidence import Recent
 from statecore.events import Elapsed
 from statecore.exploration.abstraction import Place, abstract, told_apart
-from statecore.exploration.scene import LONG_AGO, NAME, NOW, Act, Scene
+from statecore.exploration.moments import LONG_AGO, NOW
+from statecore.exploration.scene import NAME, Act, Scene
 from statecore.lanes import Head, Lanes
 from statecore.machine import Snapshot
 from statecore.machines import connection, delivery

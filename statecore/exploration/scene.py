@@ -12,19 +12,9 @@ from statecore.machines import MACHINES
 from statecore.platform import Policies, Refusal
 from statecore.policies import Circuit, Retry, Window
 from statecore.reading import Evidence, Reading
-from statecore.units import DAYS, HOURS
 
 NAME: Final = "a"
 """The account's name."""
-
-NOW: Final = 100_000 * HOURS
-"""The moment at which every decision is taken, in ns."""
-
-AHEAD: Final = NOW + 1 * HOURS
-"""Where every timer that runs stands."""
-
-LONG_AGO: Final = NOW - 1000 * DAYS
-"""When whatever failed began to fail: age counts as used up, so that attempts alone decide."""
 
 UNBOUNDED: Final = 99
 """A budget that is never used up."""
