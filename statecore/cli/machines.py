@@ -20,25 +20,31 @@ OWN = click.option(
 )
 
 
-def load(named: str | None) -> Mapping[str, Machine]:
-    """Return the machines by name: the shipped ones, or those at "module:name", which end the command if they are none."""
+def load(named: str | None, option: str = "--machines ") -> Mapping[str, Machine]:
+    """Return the machines by name: the shipped ones, or those at "module:name", which end the command if they are none.
+
+    Args:
+        named: what was given.
+        option: how errors call where it was given; empty for an argument.
+    """
     if named is None:
         return MACHINES
     module_name, colon, name = named.partition(":")
     if not colon or not name.isidentifier():
-        fail(f"--machines is MODULE:ATTRIBUTE, such as mypackage.machines:MACHINES, not {named!r}")
+        what = option.strip() or "a machine"
+        fail(f"{what} is MODULE:ATTRIBUTE, such as mypackage.machines:MACHINES, not {named!r}")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it is code of the user's, and may raise anything
-        fail(f"--machines {named}: {module_name} cannot be imported: {type(error).__name__}: {error}")
+        fail(f"{option}{named}: {module_name} cannot be imported: {type(error).__name__}: {error}")
     found = getattr(module, name, None)
     machines = _machines(found)
     if not machines:
         what = "has no" if found is None else "holds no machine in"
-        fail(f"--machines {named}: module {module_name!r} {what} {name!r}; name a Machine, or a list or dict of them")
+        fail(f"{option}{named}: module {module_name!r} {what} {name!r}; name a Machine, or a list or dict of them")
     return {machine.name: machine for machine in machines}
 
 
