@@ -146,8 +146,14 @@ def _show(found: Any) -> None:
     head.append(f"  {found.states:,} states, {found.transitions:,} transitions; within {found.within}", style="dim")
     out.print(head)
     for verdict in found.verdicts:
-        if verdict.answer != "proved":
-            out.print(Text(f"  {verdict.answer}: {printable(verdict.name)}: {printable(verdict.reason)}", COLOURS[verdict.answer]))
+        if verdict.answer == "refuted":
+            out.print(Text(f"  refuted: {printable(verdict.name)}: {printable(verdict.reason)}", "red"))
+    open_ = [verdict for verdict in found.verdicts if verdict.answer == "inconclusive"]
+    for reason in dict.fromkeys(verdict.reason for verdict in open_):
+        out.print(Text(f"  inconclusive: {printable(reason)}. That leaves open:", "yellow"))
+        for verdict in open_:
+            if verdict.reason == reason:
+                out.print(Text(f"    {printable(verdict.name)}", "yellow"))
     example = found.counterexample
     if example is not None:
         out.print("  a shortest counterexample:")
