@@ -398,6 +398,7 @@ class _Stage:
         self.made: Account = scene.account(NAME, scene.platform, scene.policies, store, clock)
         outbox = self.made.outbox
         self.cores = cores
+        self._tie, self._account = tie, account
         self.shared: set[str] = set()
         self.seen: dict[str, set[str]] = {chat_name(chat): set() for chat in range(len(scene.deliveries))}
         outbox.lanes = _Lanes(NAME, "delivery", store, self.made.system.state_in_lane)
@@ -434,7 +435,8 @@ class _Stage:
         wide = any(seen for name, seen in self.seen.items() if name != chat_name(chat))
         shared, own = bool(self.shared), bool(self.seen[chat_name(chat)])
         last: dict[str, Snapshot] = {entry.address: entry.decision.snapshot for entry in unit.entries}
-        tie, account = self._at(last, bench.tie_address), self._at(last, bench.account_address)
+        tie = self._at(last, bench.tie_address, self._tie)
+        account = self._at(last, bench.account_address, self._account)
         cores = {index: self._core(last, index, core, unit) for index, core in self.cores.items()}
         changed = {j: now for j, view in views.items() if (now := bench.seen_in(cores[j], view)) != view}
         asked = tuple(
@@ -452,29 +454,32 @@ class _Stage:
             tie, account, cores[chat], changed, asked, probes, wrong, tuple(unit.entries), wide or bool(changed), shared, own
         )
 
-    def _at(self, last: Mapping[str, Snapshot], address: str) -> Place:
+    def _at(self, last: Mapping[str, Snapshot], address: str, before: Place | None) -> Place:
+        """Return where an instance is now, which is where it was unless the unit moved it."""
         snapshot = last.get(address)
-        machine = Address.parse(address).machine
-        return self._bench.place(machine, snapshot or self.made.system.snapshot(address))
+        if snapshot is None:
+            assert before is not None, "nobody looks for what is not there"
+            return before
+        return self._bench.place(Address.parse(address).machine, snapshot)
 
     def _core(self, last: Mapping[str, Snapshot], chat: int, before: Core, unit: Unit) -> Core:
         outbox, name = self.made.outbox, chat_name(chat)
         window_address = outbox.window_of(name)
         token = (last.get(window_address) or self.made.system.snapshot(window_address)).data.token
-        window = self._at(last, window_address)
+        window = self._at(last, window_address, before.window)
         order = list(before.order)
         places = list(before.deliveries)
         for entry in unit.entries:
             if entry.machine.name == "delivery" and entry.chat == name:
                 _, index = delivery_at(entry.address)
-                places[index] = self._at(last, entry.address)
+                places[index] = self._at(last, entry.address, None)
                 if entry.order == LAST:
                     order = [*(one for one in order if one != index), index]
         told = tuple(
             None if place is None else told_apart(window, place, token) for place in places
         )
         ready = name in outbox.lanes.ready
-        return Core(window, self._at(last, outbox.circuit_of(name)), ready, tuple(order), told)
+        return Core(window, self._at(last, outbox.circuit_of(name), before.circuit), ready, tuple(order), told)
 
 
 

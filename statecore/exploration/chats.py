@@ -146,6 +146,7 @@ class ChatsModel:
 
     Attributes:
         prelude: what had happened already where it begins, if the scene begins tied.
+        wrongs: what was met that must not be.
         decided: how many decisions were taken by the code of the account; the others were remembered.
     """
 
@@ -166,6 +167,7 @@ class ChatsModel:
         self._looked = False
         self._changed: dict[Any, int] = {}
         self._started_as = _Numbers()
+        self.wrongs: set[str] = set()
         self._wrong: list[dict[int, str]] = [{} for _ in range(self.count)]
         self._settled: list[list[bool]] = [[] for _ in range(self.count)]
         self._quiet = tuple(self.bench.view(self.bench.first_core(chat)) for chat in range(self.count))
@@ -244,6 +246,7 @@ class ChatsModel:
             self._view_of[index].append(self._views.of(self.bench.view(chat.core)))
             if chat.wrong:
                 self._wrong[index][number] = chat.wrong
+                self.wrongs.add(chat.wrong)
         return number
 
     def shared(self, state: int) -> Shared:

@@ -242,7 +242,10 @@ class _Search(Generic[S, A]):
         """Look at states that are new: those that refute or show something are decided by the first."""
         for asked in list(self._always):
             holds = asked.holds
-            wrong = next((state for state in states if not holds(state)), None)
+            if asked.first_wrong is not None:
+                wrong = asked.first_wrong(states)
+            else:
+                wrong = next((state for state in states if not holds(state)), None)
             if wrong is not None:
                 path = self.path(wrong)
                 self._decided[asked.name] = Verdict(asked.name, REFUTED, _after(path), path)
