@@ -167,6 +167,8 @@ class ChatsModel:
         self._looked = False
         self._changed: dict[Any, int] = {}
         self._started_as = _Numbers()
+        self._begun_as: dict[int, int] = {}
+        self._ended_as: dict[int, int] = {}
         self.wrongs: set[str] = set()
         self._wrong: list[dict[int, str]] = [{} for _ in range(self.count)]
         self._settled: list[list[bool]] = [[] for _ in range(self.count)]
@@ -686,13 +688,13 @@ class ChatsModel:
         """Return the state after the process has ended: what was in its memory is gone."""
         for index in range(self.count):
             number = (state >> BITS * (index + 1)) & MASK
-            key = (index, number, "ended")
-            known = self._changed.get(key)
+            key = number | index << BITS
+            known = self._ended_as.get(key)
             if known is None:
                 chat: Chat = self._chats[index].values[number]
                 nets = tuple(_given_up(net) if net.phase else net for net in chat.nets)
                 ended = Chat(chat.core._replace(ready=False), nets, chat.wrong)
-                known = self._changed[key] = self._number(index, self._tidy(index, ended))
+                known = self._ended_as[key] = self._number(index, self._tidy(index, ended))
             state += (known - number) << BITS * (index + 1)
         return state
 
@@ -702,8 +704,8 @@ class ChatsModel:
         account, tie, chats = shared.account, shared.tie, []
         for index in range(self.count):
             number = (state >> BITS * (index + 1)) & MASK
-            key = (index, number, state & MASK)
-            known = self._changed.get(key)
+            key = number | index << BITS | (state & MASK) << 2 * BITS
+            known = self._begun_as.get(key)
             if known is None:
                 chat: Chat = self._chats[index].values[number]
                 decision = self._decide(Act("start"), shared, index, chat.core, None)
@@ -711,7 +713,7 @@ class ChatsModel:
                 option = Option(Act("start"), "", chat.nets)
                 after, started = self._after(shared, index, chat, option, decision)
                 pair = (after.tie, after.account, self._number(index, started))
-                known = self._changed[key] = self._started_as.of(pair)
+                known = self._begun_as[key] = self._started_as.of(pair)
             tie, circuit, started_number = self._started_as.values[known]
             account = circuit if circuit != shared.account else account
             chats.append(started_number)
