@@ -181,7 +181,7 @@ class _Search(Generic[S, A]):
 
     # ---- the search --------------------------------------------------------------------------------------------------
 
-    def _next(self, frontier: list[S]) -> list[S]:
+    def _next(self, frontier: list[S]) -> list[S]:  # noqa: PLR0912 - the hottest loop, in one piece
         """Explore one level; return the next."""
         parents, actions, canonical, cuts = self._parents, self._model.actions, self._canonical, self._cuts
         differences = self._differences

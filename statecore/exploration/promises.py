@@ -79,4 +79,3 @@ def _first_that_breaks(model: ChatsModel, name: str) -> Callable[[Sequence[int]]
 def is_settled(model: ChatsModel, state: int) -> bool:
     """Tell whether every message has ended, or waits for its user alone."""
     return all(model.is_settled(index, state) for index in range(model.count))
-

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from statecore.exploration import always, eventually, explore, happens, never_stuck, sometimes
-from statecore.exploration.properties import Fairness
+from statecore.exploration.properties import Fairness, Property
 
 
 class Graph:
@@ -88,7 +88,10 @@ def test_a_counterexample_is_a_shortest_path() -> None:
 
 
 def test_what_never_happens_is_no_empty_green() -> None:
-    asked = [sometimes("seven", lambda state: state == 7), happens("jump", lambda action: action == "jump")]
+    asked: list[Property] = [
+        sometimes("seven", lambda state: state == 7),
+        happens("jump", lambda action: action == "jump"),
+    ]
 
     found = explore(LIVELOCK, properties=asked)
 
@@ -96,7 +99,10 @@ def test_what_never_happens_is_no_empty_green() -> None:
 
 
 def test_what_happens_sometimes_comes_with_an_example() -> None:
-    asked = [sometimes("two", lambda state: state == 2), happens("back", lambda action: action == "back")]
+    asked: list[Property] = [
+        sometimes("two", lambda state: state == 2),
+        happens("back", lambda action: action == "back"),
+    ]
 
     found = explore(LIVELOCK, properties=asked)
 
@@ -163,7 +169,9 @@ def test_a_livelock_of_two_states_is_found_with_what_repeats() -> None:
 
 
 def test_a_livelock_ends_if_what_is_possible_again_and_again_happens() -> None:
-    asked = eventually("out", lambda state: state == 2, fair=lambda action: fair("strong" if action == "leave" else "weak"))
+    asked = eventually(
+        "out", lambda state: state == 2, fair=lambda action: fair("strong" if action == "leave" else "weak")
+    )
 
     assert explore(LIVELOCK, properties=[asked]).answer == "proved"
 
@@ -194,7 +202,9 @@ def test_what_must_follow_is_asked_from_where_it_begins() -> None:
 
 def test_strong_fairness_leaves_a_smaller_circle_that_avoids_what_is_owed() -> None:
     steps = {0: [("a", 1), ("b", 2)], 1: [("c", 0), ("leave", 3)], 2: [("d", 0)], 3: []}
-    asked = eventually("out", lambda state: state == 3, fair=lambda action: fair("strong" if action == "leave" else "none"))
+    asked = eventually(
+        "out", lambda state: state == 3, fair=lambda action: fair("strong" if action == "leave" else "none")
+    )
 
     verdict = explore(Graph(steps), properties=[asked]).verdict("out")
 
