@@ -99,7 +99,7 @@ def check(
 Task = Callable[[Callable[[int], bool]], Any]
 
 
-def _own(named: str | None, states_max: int) -> Iterable[tuple[str, Task]]:
+def _own(named: str, states_max: int) -> Iterable[tuple[str, Task]]:
     from statecore.exploration.checking import check_machine
 
     for machine in machines_at(named, option="MODULE:MACHINE"):

@@ -101,7 +101,7 @@ def test_too_little_covered_fails_and_names_what_was_not(module: Path) -> None:
     [
         (["nowhere:at_all"], "nowhere cannot be imported"),
         (["json:dumps"], "json:dumps holds no machine"),
-        (["odd"], "is MODULE:ATTRIBUTE"),
+        (["odd"], "is no MODULE:ATTRIBUTE"),
         (["--only", "nobody"], "there is no 'nobody'; there are the machines connection"),
         (["--chats", "3", "--deliveries", "1"], "--deliveries are fewer than --chats"),
         (["--loss", "some"], "'some' is no whole number"),
