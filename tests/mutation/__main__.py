@@ -137,7 +137,7 @@ def _preload() -> None:
 def _try(subject: subjects.Subject, mutant: Mutant, stages: int) -> Result:
     change = _change(mutant)
     asked: Sequence[tuple[Sequence[str], bool]] = (
-        [(subject.near, False), (subject.near, True), *(((one,), False) for one in subject.far)]
+        [(subject.near, False), ((*subject.near, *subject.drawn), True), *(((one,), False) for one in subject.far)]
     )
     asked = asked[: len(asked) if stages > 2 else stages]
     total = trial.Noticed("", 0, 0.0)

@@ -19,24 +19,27 @@ class Subject:
         name: what it is called on the command line.
         module: its source, from the root of the tree.
         near: test files about it alone.
+        drawn: test files with properties of all subjects of its kind.
         far: test files in which it takes part, the likely ones first.
     """
 
     name: str
     module: str
     near: tuple[str, ...]
+    drawn: tuple[str, ...] = ()
     far: tuple[str, ...] = ()
 
 
 def _machine(name: str, *scenarios: str) -> Subject:
-    near = (f"{UNIT}/test_machines_{name}.py", f"{UNIT}/test_machines.py")
-    return Subject(name, f"statecore/machines/{name}.py", near, tuple(f"tests/scenarios/test_{one}.py" for one in scenarios))
+    near = (f"{UNIT}/test_machines_{name}.py",)
+    far = tuple(f"tests/scenarios/test_{one}.py" for one in scenarios)
+    return Subject(name, f"statecore/machines/{name}.py", near, (f"{UNIT}/test_machines.py",), far)
 
 
 def _policy(name: str, *scenarios: str) -> Subject:
     near = (f"{UNIT}/test_policies.py", f"{UNIT}/test_settings.py")
     far = (f"{UNIT}/test_ties.py", *(f"tests/scenarios/test_{one}.py" for one in scenarios))
-    return Subject(f"policies.{name}", f"statecore/policies/{name}.py", near, far)
+    return Subject(f"policies.{name}", f"statecore/policies/{name}.py", near, far=far)
 
 
 MACHINES: Final = (
@@ -60,9 +63,8 @@ MODULES: Final = (
         "reading",
         "statecore/reading.py",
         ("tests/adapters/test_weixin_reading.py", "tests/adapters/test_qqbot_reading.py"),
-        (f"{UNIT}/test_codec.py",),
     ),
-    Subject("lanes", "statecore/lanes.py", (f"{UNIT}/test_lanes.py",), ("tests/scenarios/test_blocked_lanes.py",)),
-    Subject("evidence", "statecore/evidence.py", (f"{UNIT}/test_evidence.py",), ("tests/scenarios/test_silent_drop.py",)),
+    Subject("lanes", "statecore/lanes.py", (f"{UNIT}/test_lanes.py",), far=("tests/scenarios/test_blocked_lanes.py",)),
+    Subject("evidence", "statecore/evidence.py", (f"{UNIT}/test_evidence.py",), far=("tests/scenarios/test_silent_drop.py",)),
 )
 """Pure functions that decide, and their settings."""
