@@ -55,7 +55,11 @@ def spinning(*states: str) -> Callable[[], Machine]:
     following = dict(zip(states, (*states[1:], states[0]), strict=True))
     rows: list[Row] = [on("idle", Begun, states[0]), ignore("idle", Answered, because="no attempt is under way")]
     for state in states:
-        rows += [on(state, Answered, following[state]), on(state, Broken, "idle"), ignore(state, Begun, because="it has")]
+        rows += [
+            on(state, Answered, following[state]),
+            on(state, Broken, "idle"),
+            ignore(state, Begun, because="it has"),
+        ]
     waits: dict[str, Wait | tuple[Wait, ...]] = {"idle": Signal(), **dict.fromkeys(states, ASK)}
     return lambda: Machine("spinner", remembers=Remembered, initial="idle", table=rows, awaits=waits)
 

@@ -10,7 +10,6 @@ from statecore.events import Elapsed, External, Offline
 from statecore.evolve import evolve
 from statecore.gateway import Gateway
 from statecore.machine import Machine, Signal, Timer, on
-
 from statecore.policies import Circuit
 from statecore.system import System
 from statecore.units import HOURS, SECONDS
@@ -287,5 +286,3 @@ def test_what_is_stored_is_data_and_nothing_that_is_run(stage: Stage) -> None:
 
     assert all(isinstance(json.loads(held.data), dict) for held in book.instances.values())
     assert all(isinstance(json.loads(row.data), dict) for row in book.rows)
-
-

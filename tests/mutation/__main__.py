@@ -101,7 +101,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="which sample")
     parser.add_argument("--only", metavar="PATTERN", help="only mutants whose name matches, as in the shell")
     parser.add_argument(
-        "--stages", type=int, default=3, choices=(1, 2, 3), help="1: its own examples; 2: its properties too; 3: scenarios too"
+        "--stages",
+        type=int,
+        default=3,
+        choices=(1, 2, 3),
+        help="1: its own examples; 2: its properties too; 3: scenarios too",
     )
     parser.add_argument("--list", action="store_true", help="name the mutants, and try none")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -120,11 +124,10 @@ def _jobs(options: argparse.Namespace) -> Iterator[tuple[subjects.Subject, Mutan
 
 def _preload() -> None:
     """Import what the tests will want, once for all trials."""
+    import statecore.gateway
     import statecore_adapters.qqbot
     import statecore_adapters.weixin
     import statecore_journal
-
-    import statecore.gateway
 
     with contextlib.suppress(ImportError):
         import tests.support.stage
@@ -136,9 +139,11 @@ def _preload() -> None:
 
 def _try(subject: subjects.Subject, mutant: Mutant, stages: int) -> Result:
     change = _change(mutant)
-    asked: Sequence[tuple[Sequence[str], bool]] = (
-        [(subject.near, False), ((*subject.near, *subject.drawn), True), *(((one,), False) for one in subject.far)]
-    )
+    asked: Sequence[tuple[Sequence[str], bool]] = [
+        (subject.near, False),
+        ((*subject.near, *subject.drawn), True),
+        *(((one,), False) for one in subject.far),
+    ]
     asked = asked[: len(asked) if stages > 2 else stages]
     total = trial.Noticed("", 0, 0.0)
     equivalent = _equivalent(mutant)

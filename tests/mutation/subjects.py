@@ -65,6 +65,8 @@ MODULES: Final = (
         ("tests/adapters/test_weixin_reading.py", "tests/adapters/test_qqbot_reading.py"),
     ),
     Subject("lanes", "statecore/lanes.py", (f"{UNIT}/test_lanes.py",), far=("tests/scenarios/test_blocked_lanes.py",)),
-    Subject("evidence", "statecore/evidence.py", (f"{UNIT}/test_evidence.py",), far=("tests/scenarios/test_silent_drop.py",)),
+    Subject(
+        "evidence", "statecore/evidence.py", (f"{UNIT}/test_evidence.py",), far=("tests/scenarios/test_silent_drop.py",)
+    ),
 )
 """Pure functions that decide, and their settings."""

@@ -86,7 +86,11 @@ def _called(machine: Machine, index: int) -> str:
     target = "ignored" if row.ignores else "stay" if row.target is None else row.target
     guard = "" if row.when is None else f" [{row.when.__name__}]"
     events = ", ".join(name_of(event) for event in row.events)
-    sources = ", ".join(row.sources) if len(row.sources) < 4 else f"{', '.join(row.sources[:2])} and {len(row.sources) - 2} more"
+    sources = (
+        ", ".join(row.sources)
+        if len(row.sources) < 4
+        else f"{', '.join(row.sources[:2])} and {len(row.sources) - 2} more"
+    )
     return f"row {index + 1}: {sources} x {events}{guard} -> {target}"
 
 
@@ -287,4 +291,3 @@ def _of_wait(wait: Wait) -> Sequence[tuple[str, Wait]]:
         for field in fields
         for sign, change in (("x 10", lambda value: value * 10), ("/ 10", lambda value: value // 10))
     ]
-
