@@ -863,10 +863,10 @@ def test_only_a_socket_that_could_not_be_opened_speaks_against_the_address(place
 @pytest.mark.parametrize(
     ("known", "state"),
     [
-        ({"token_at": 1, "url_until": 1}, "dialling"),
-        ({"token_at": 1}, "looking-up"),
-        ({"url_until": 1}, "authorising"),
-        ({}, "authorising"),
+        (("token_at", "url_until"), "dialling"),
+        (("token_at",), "looking-up"),
+        (("url_until",), "authorising"),
+        ((), "authorising"),
     ],
 )
 def test_a_wait_that_is_over_goes_on_from_what_is_known(
