@@ -1,6 +1,7 @@
 """What goes wrong elsewhere when a machine is defined, drawn, or given something that nobody foresaw."""
 
 import gc
+import itertools
 import tracemalloc
 from collections.abc import Callable
 
@@ -114,7 +115,7 @@ def test_a_timer_set_to_the_past_lets_time_pass_between_two_of_its_firings() -> 
         snapshot = clock.step(snapshot, Elapsed("wake_at"), now).snapshot
 
     assert snapshot.data.count == 5
-    assert all(later - sooner >= 50 * MILLISECONDS for sooner, later in zip(fired, fired[1:], strict=False))
+    assert all(later - sooner >= 50 * MILLISECONDS for sooner, later in itertools.pairwise(fired))
 
 
 def test_a_state_that_cannot_be_reached_or_left_and_a_pair_nobody_decided_on_are_named() -> None:

@@ -6,12 +6,13 @@ defaults of classes included, is computed from the mutant.
 
 import ast
 import copy
+import functools
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final
@@ -45,13 +46,13 @@ class SourceMutant:
         subject: the module, from the root of the tree.
         place: the class or function it is in, and the expression.
         change: what stands there instead.
-        code: the module with the change.
+        make: compiles the module with the change.
     """
 
     subject: str
     place: str
     change: str
-    code: CodeType = attrs.field(repr=False)
+    make: Callable[[], CodeType] = attrs.field(repr=False)
     kind: str = "source"
 
     @property
@@ -68,7 +69,7 @@ class SourceMutant:
         name = self.subject.removesuffix(".py").replace("/", ".")
         for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] in packages]:
             del sys.modules[loaded]
-        sys.meta_path.insert(0, _Instead(name, self.code, ROOT / self.subject))
+        sys.meta_path.insert(0, _Instead(name, self.make(), ROOT / self.subject))
         importlib.import_module(name)
 
 
@@ -96,8 +97,8 @@ def of(subject: str) -> list[SourceMutant]:
             key = f"{place}: {change}"
             seen[key] = seen.get(key, 0) + 1
             again = f" ({seen[key]})" if seen[key] > 1 else ""
-            code = compile(_with(tree, path, new), str(ROOT / subject), "exec")
-            found.append(SourceMutant(subject, place, change + again, code))
+            make = functools.partial(_compiled, subject, tree, path, new)
+            found.append(SourceMutant(subject, place, change + again, make))
     return found
 
 
@@ -139,7 +140,7 @@ def _shown(tree: ast.Module, path: Path_) -> str:
     return ""
 
 
-def _with(tree: ast.Module, path: Path_, new: ast.AST) -> ast.Module:
+def _compiled(subject: str, tree: ast.Module, path: Path_, new: ast.AST) -> CodeType:
     changed = copy.deepcopy(tree)
     above = _follow(changed, path[:-1])
     field, index = path[-1]
@@ -148,7 +149,7 @@ def _with(tree: ast.Module, path: Path_, new: ast.AST) -> ast.Module:
         setattr(above, field, new)
     else:
         getattr(above, field)[index] = new
-    return ast.fix_missing_locations(changed)
+    return compile(ast.fix_missing_locations(changed), str(ROOT / subject), "exec")
 
 
 def _changes(node: ast.AST) -> Iterator[ast.expr]:

@@ -72,7 +72,7 @@ def of(machine: Machine) -> list[TableMutant]:
         TableMutant, subject=machine.name, table=machine.table, awaits=dict(machine.awaits), named=machine.named
     )
     found = [
-        make(kind="row", place=_called(machine, index), change=change, table=table)
+        make(kind="row", place=_called(machine.table[index]), change=change, table=table)
         for index in range(len(machine.table))
         for change, table in _of_row(machine, index)
     ]
@@ -81,17 +81,12 @@ def of(machine: Machine) -> list[TableMutant]:
     return found
 
 
-def _called(machine: Machine, index: int) -> str:
-    row = machine.table[index]
+def _called(row: Row) -> str:
     target = "ignored" if row.ignores else "stay" if row.target is None else row.target
     guard = "" if row.when is None else f" [{row.when.__name__}]"
     events = ", ".join(name_of(event) for event in row.events)
-    sources = (
-        ", ".join(row.sources)
-        if len(row.sources) < 4
-        else f"{', '.join(row.sources[:2])} and {len(row.sources) - 2} more"
-    )
-    return f"row {index + 1}: {sources} x {events}{guard} -> {target}"
+    sources = ", ".join(row.sources[:3]) + (f" and {len(row.sources) - 3} more" if len(row.sources) > 3 else "")
+    return f"{sources} x {events}{guard} -> {target}"
 
 
 # ---- rows ------------------------------------------------------------------------------------------------------------
@@ -282,6 +277,18 @@ def _what(wait: Wait) -> str:
     return wait.field if isinstance(wait, Timer) else wait.name if isinstance(wait, Effect) else "a signal"
 
 
+def _tenfold(value: int) -> int:
+    return value * 10
+
+
+def _tenth(value: int) -> int:
+    return value // 10
+
+
+CHANGES: Final = (("x 10", _tenfold), ("/ 10", _tenth))
+"""What is done to a bound."""
+
+
 def _of_wait(wait: Wait) -> Sequence[tuple[str, Wait]]:
     if isinstance(wait, Signal):
         return ()
@@ -289,5 +296,5 @@ def _of_wait(wait: Wait) -> Sequence[tuple[str, Wait]]:
     return [
         (f"{field} {sign}", attrs.evolve(wait, **{field: change(getattr(wait, field))}))
         for field in fields
-        for sign, change in (("x 10", lambda value: value * 10), ("/ 10", lambda value: value // 10))
+        for sign, change in CHANGES
     ]

@@ -10,15 +10,15 @@ import os
 import pickle
 import resource
 import signal
-import time
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic  # noqa: TID251 - how long a trial took is told, and decides nothing
 from typing import Any, Final
 
 import attrs
 import hypothesis
 import pytest
-from pytest import ExitCode
 
 CPU_SECONDS_MAX: Final = 60.0
 """Of one trial. The longest run of one stage without a mutant takes under a third of it; a mutant that spins is noticed."""
@@ -97,17 +97,17 @@ def run(subject: str, change: Callable[[], Any], tests: Sequence[str], *, drawn:
         tests: files and node ids, the likely ones first.
         drawn: whether to run the tests that draw examples, which take long, or the others.
     """
-    began = time.monotonic()
+    began = monotonic()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
         _try(subject, change, tests, drawn, writing)
     os.close(writing)
-    with open(reading, "rb") as pipe:  # closed by the end of the child, however it ends
+    with os.fdopen(reading, "rb") as pipe:  # it ends with the child, however that ends
         said = pipe.read()
     _, status = os.waitpid(child, 0)
-    seconds = time.monotonic() - began
+    seconds = monotonic() - began
     if said:
         by, ran = pickle.loads(said)
         return Noticed(by, ran, seconds)
@@ -128,7 +128,7 @@ def _try(subject: str, change: Callable[[], Any], tests: Sequence[str], drawn: b
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         signal.alarm(int(CPU_SECONDS_MAX * WALL_FACTOR))
-        with open(writing, "wb") as pipe:
+        with os.fdopen(writing, "wb") as pipe:
             pickle.dump(_noticed(subject, change, tests, drawn), pipe)
         code = 0
     except BaseException:  # noqa: BLE001 - nothing may leave a forked process but through its end
@@ -144,9 +144,18 @@ def _noticed(subject: str, change: Callable[[], Any], tests: Sequence[str], draw
         return f"the definition: {type(error).__name__}", 0
     first = _First(subject, drawn=drawn)
     quiet = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:terminalreporter", "-p", "no:randomly"]
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         status = pytest.main([*quiet, "-p", "_hypothesis_pytestplugin", *tests], plugins=[first])
-    expected = (ExitCode.OK, ExitCode.TESTS_FAILED, ExitCode.INTERRUPTED, ExitCode.NO_TESTS_COLLECTED)
+    expected = (
+        pytest.ExitCode.OK,
+        pytest.ExitCode.TESTS_FAILED,
+        pytest.ExitCode.INTERRUPTED,
+        pytest.ExitCode.NO_TESTS_COLLECTED,
+    )
     if status not in expected:
-        return first.failed or f"pytest: {ExitCode(status).name}", first.ran
+        return first.failed or f"pytest: {pytest.ExitCode(status).name}", first.ran
     return first.failed, first.ran
