@@ -197,7 +197,8 @@ def test_all_callers_together_have_one_budget_for_retries(stage: Stage) -> None:
 
 def test_closing_a_breaker_by_hand_takes_its_ticket_back() -> None:
     """
-    pybreaker #96 and its kin: a breaker that is reset while a probe is out is moved again by what the probe comes to.
+    pybreaker, aiobreaker, purgatory keep no epoch: a breaker that is reset while a call is out is moved again by what the
+    call comes to.
     """
     at = circuit.step(circuit.start(), Tripped(reason="no", wait=2 * SECONDS, failures=1), NOW).snapshot
     at = circuit.step(at, _elapsed(at), NOW + 2 * SECONDS).snapshot

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statecore.errors import DefinitionError, StepError
@@ -21,6 +21,9 @@ from statecore_diagrams import mermaid, svg
 from statecore_journal.memory import MemoryStore
 from tests.statecore.strategies import histories, often
 from tests.statecore.test_engine import kind_of, original
+
+few = settings(often, max_examples=15)
+"""The tests of the machines try the same properties often."""
 
 NOW = 1_790_000_000 * SECONDS
 
@@ -202,7 +205,7 @@ def test_an_event_that_nobody_foresaw_is_refused_and_said_and_changes_nothing(na
 
 
 @pytest.mark.parametrize("name", MACHINES)
-@often
+@few
 @given(data=st.data())
 def test_what_is_ignored_is_ignored_with_a_reason_for_people(name: str, data: st.DataObject) -> None:
     """
@@ -264,7 +267,7 @@ def test_what_a_step_tells_is_heard_when_the_step_is_over() -> None:
 
 
 @pytest.mark.parametrize("name", MACHINES)
-@often
+@few
 @given(data=st.data())
 def test_the_compiled_step_goes_where_the_library_it_was_compiled_from_goes(name: str, data: st.DataObject) -> None:
     """

@@ -1,11 +1,19 @@
 """What goes wrong elsewhere while a program runs: at its end, in its tasks, and in what it waits for."""
 
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 
+import pytest
 import trio
+from hypothesis import example, given, settings
 
 from statecore.gateway import Gateway
+from statecore.machines.circuit import Tripped, circuit
 from statecore.messages import Delivered
+from statecore.units import SECONDS
+from statecore_journal import LogRow
+from tests.statecore.strategies import Moment, histories, often
 from tests.support.platform import QUICK, Fake, Fate, Plain, dies, refused
 from tests.support.power import Power
 from tests.support.stage import Stage
@@ -186,3 +194,48 @@ def test_who_waits_is_told_when_it_happens_and_not_when_it_is_next_asked(stage: 
     stage.run(main)
 
     assert max(late) < 0.05
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_same_seed_gives_the_same_run(tmp_path: Path, seed: int) -> None:
+    """
+    trio#239, trio#1587 (open): which task runs first is drawn, and a clock of one's own cannot jump, so a run that failed is
+    not seen again.
+    """
+
+    def run(name: str) -> list[LogRow]:
+        stage = Stage(tmp_path / name)
+        stage.folder.mkdir()
+        stage.account = Fake(stage.server, Plain(), QUICK)
+        stage.server.during(0, 5, refused("fast"))
+
+        async def main() -> None:
+            async with stage.gateway() as gateway, trio.open_nursery() as nursery:
+                for number in range(12):
+                    nursery.start_soon(gateway.send, "wx", f"chat {number % 4}", f"message {number}")
+                await stage.settled("delivery")
+
+        return stage.run(main, seed=seed).rows
+
+    assert run("once") == run("again")
+
+
+def test_a_known_history_can_be_tried_first_every_time() -> None:
+    """
+    Hypothesis #1384 (by decision): a stateful test takes no `@example`, so the incident that was seen cannot be pinned.
+    Histories here are values, and can.
+    """
+    tripped = Tripped(reason="no", wait=SECONDS, failures=1)
+    known = [Moment(circuit.start(), tripped, 0, circuit.step(circuit.start(), tripped, 0))]
+    tried = []
+
+    @settings(often, max_examples=5, database=None)
+    @example(known)
+    @given(histories(circuit))
+    def check(moments: Sequence[Moment]) -> None:
+        tried.append(moments)
+
+    check()
+
+    assert tried[0] == known
+    assert len(tried) > 1
