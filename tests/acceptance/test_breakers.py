@@ -128,8 +128,8 @@ def test_a_breaker_that_is_open_is_open_after_a_restart(stage: Stage) -> None:
     """
     Of the breakers on the index none keeps its state over a restart by itself, so a crash loop knocks at once each time.
     """
-    stage.account = Fake(stage.server, Plain(), QUICK)
-    stage.server.during(0, 60, refused("mute"))
+    stage.account = Fake(stage.server, Plain(), attrs.evolve(QUICK, circuit=Circuit(cooldown="300s")))  # type: ignore[arg-type]
+    stage.server.once(refused("fast"))
 
     async def send(gateway: Gateway) -> None:
         await stage.connected()
@@ -137,14 +137,16 @@ def test_a_breaker_that_is_open_is_open_after_a_restart(stage: Stage) -> None:
         await stage.until(lambda: bool(stage.server.refusals))
         await trio.sleep(1)
 
-    async def wait(_: Gateway) -> None:
+    async def send_to_another(gateway: Gateway) -> None:
+        await stage.connected()
+        await stage.send(gateway, "bob", "hello")
         await trio.sleep(3)
 
     async def main() -> None:
         await stage.boot(send)
         for _ in range(5):
-            await stage.boot(wait)
-        assert len(stage.server.attempts) == 1
+            await stage.boot(send_to_another)
+        assert [attempt.chat for attempt in stage.server.attempts] == ["ann"]
 
     stage.run(main)
 
