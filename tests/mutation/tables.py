@@ -292,9 +292,10 @@ CHANGES: Final = (("x 10", _tenfold), ("/ 10", _tenth))
 def _of_wait(wait: Wait) -> Sequence[tuple[str, Wait]]:
     if isinstance(wait, Signal):
         return ()
+    known: Any = wait
     fields = ("floor", "cap") if isinstance(wait, Timer) else ("within",)
     return [
-        (f"{field} {sign}", attrs.evolve(wait, **{field: change(getattr(wait, field))}))
+        (f"{field} {sign}", attrs.evolve(known, **{field: change(getattr(wait, field))}))
         for field in fields
         for sign, change in CHANGES
     ]
