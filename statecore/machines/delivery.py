@@ -373,6 +373,10 @@ def reviewed(was: Delivery, event: Reviewed, _now: int) -> Delivery:
     return evolve(was, audits=audits, rejected=rejected, message=event.message or was.message)
 
 
+def shown(was: Delivery, event: Reviewed, now: int) -> Delivery:
+    return evolve(reviewed(was, event, now), reason="")
+
+
 def rejected(was: Delivery, event: Reviewed | PartAccepted, now: int) -> Delivery:
     after = reviewed(was, event, now) if isinstance(event, Reviewed) else went(was, event, now)
     return evolve(after, reason=after.rejected, action="send it in other words; this one is not shown", expires_at=None)
@@ -577,7 +581,7 @@ delivery = Machine(
         on("dead",          Revived,                "queued",          revived),
 
         on("in-review",     Reviewed,               "dead",            rejected,       when=last_review_rejected),
-        on("in-review",     Reviewed,               "delivered",       reviewed,       when=last_review),
+        on("in-review",     Reviewed,               "delivered",       shown,          when=last_review),
         on("in-review",     Reviewed,               STAY,              reviewed),
         on("in-review",     Elapsed("review_until"), "dead",           never_reviewed),
         on("in-review",     Elapsed("expires_at"),  STAY,              never_expires),
