@@ -9,6 +9,7 @@ waits: a task there, an entry of the agenda here. The other speed runs `statecor
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from statecore import driver as drivers
 from statecore.account import Account, Command
 from statecore.driver import FROZEN, IDLE_FLOOR, JOURNAL_RETRY, POSTED_AT_ONCE, on_beat
 from statecore.errors import JournalBusy, JournalError, JournalFull, NotAccepted
@@ -405,7 +406,7 @@ class Driver:
         text = accepted.parts[effect.part]
         attempt.size = len(text.encode())
         token = self.ledger.secrets.get(f"token/{accepted.chat}") if effect.token else None
-        key = f"sc-{attempt.address.rpartition('/')[2]}-{effect.part}"
+        key = drivers.key_of(attempt.address, effect.part)
         part = Outgoing(
             chat=accepted.chat, text=text, key=key, token=token or "", bare=effect.bare, answers=effect.answers,
             number=effect.number,
