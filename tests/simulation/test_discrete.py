@@ -213,8 +213,8 @@ def lost_row(outcome: Outcome) -> Outcome:
 def leaked(outcome: Outcome) -> Outcome:
     """Put a credential into an event."""
     rows = list(outcome.rows)
-    index = next(number for number, row in enumerate(rows) if isinstance(row.event, PartAccepted))
-    rows[index] = rows[index]._replace(event=attrs.evolve(rows[index].event, trace=outcome.truth.secrets[0]))
+    index, event = next((number, row.event) for number, row in enumerate(rows) if isinstance(row.event, PartAccepted))
+    rows[index] = rows[index]._replace(event=attrs.evolve(event, trace=outcome.truth.secrets[0]))
     return attrs.evolve(outcome, rows=rows)
 
 

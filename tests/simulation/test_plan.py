@@ -1,5 +1,7 @@
 """Plans: drawn from a seed, written to files, and read back."""
 
+from typing import Any
+
 import attrs
 import orjson
 import pytest
@@ -36,7 +38,7 @@ def test_seeds_leave_kinds_of_faults_out_and_together_have_all() -> None:
     assert max(map(len, kinds)) < len(every)
 
 
-def broken(**changes: object) -> bytes:
+def broken(**changes: Any) -> bytes:
     """Return a plan's file in which one occurrence is another."""
     plan = draw(1, 0.1)
     one = attrs.evolve(plan.occurrences[0], **changes)
