@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import attrs
 
-from statecore.machines import MACHINES
-from statecore.simulation.plan import AMBUSHES, FAULTS, Occurrence, Plan, PlanError, PlannedAccount
+from statecore.simulation.cards import deal
+from statecore.simulation.plan import FAULTS, Occurrence, Plan, PlanError, PlannedAccount
 from statecore.units import DAYS, HOURS, MILLISECONDS, MINUTES, SECONDS
 
 CALM: Final = 10 * MINUTES
@@ -39,9 +39,6 @@ REFUSALS: Final[Mapping[str, Sequence[str]]] = {
 
 CLOSES: Final = ("4004", "4006", "4007", "4008", "4009", "1000", "1006", "4900", "4914", "4013", "op7")
 """How a gateway closes a session: each thing that can follow."""
-
-ADVERSE: Final = ("foreign", "unauthorised", "unreadable", "op9", "4004", "4914", "4006", "4009")
-"""What an ambushed attempt comes to."""
 
 CHAT_FAULTS: Final = frozenset({"refuses", "stale-tokens", "drops"})
 """Faults of a platform that may concern one chat alone."""
@@ -97,7 +94,7 @@ def draw(seed: int, hours: float = 1.0, accounts: Sequence[PlannedAccount] = ACC
     _people(draft)
     _processes(draft)
     _spells(draft)
-    _ambushes(draft)
+    _ambushes(draft, seed)
     _calm(draft)
     found = tuple(sorted(draft.found, key=_when))
     return Plan(seed, length, draft.calm_from, accounts, found)
@@ -147,9 +144,11 @@ def _traffic(draft: _Draft, length: int) -> None:
             at += chance.expovariate(1) * apart
 
 
-def _program_sends(draft: _Draft, at: float, account: PlannedAccount, chat: str, number: int) -> None:
+def _program_sends(
+    draft: _Draft, at: float, account: PlannedAccount, chat: str, number: int, long: float | None = None
+) -> None:
     chance = draft.random
-    long = chance.random()
+    long = chance.random() if long is None else long
     text = f"s{number}" if long < 0.8 else f"s{number} " + "word " * (60 if long < 0.95 else 120)
     key = f"k{number - (chance.random() < 0.2)}" if chance.random() < 0.1 else ""
     lasts = draft.length(2 * SECONDS, 10 * MINUTES) if chance.random() < 0.15 else 0
@@ -224,29 +223,25 @@ def _spell(draft: _Draft, kind: str, fault: str) -> None:
     code = chance.choice(REFUSALS.get(account.platform, ("",))) if fault == "refuses" else ""
     code = chance.choice(CLOSES) if fault == "closes" else code
     draft.add(at, kind, account.name, until=until, fault=fault, share=share, chat=chat, code=code)
+    if fault == "reviews":  # long messages, of which some parts are looked at while others have troubles of their own
+        for number in range(6):
+            sent = at + number * (until - at) // 6
+            _program_sends(
+                draft, sent, account, chance.choice(account.chats), 100_000 + at // SECONDS + number, long=0.99
+            )
 
 
-def _ambushes(draft: _Draft) -> None:
+def _ambushes(draft: _Draft, seed: int) -> None:
     """Lay ambushes: what would take luck to meet in a state that lasts for milliseconds."""
-    chance = draft.random
-    for _ in range(chance.choice((0, 4, 8, 12))):
-        account = draft.account()
-        tie = "session" if account.platform == "qqbot" else "connection"
-        machine = chance.choice((tie, tie, tie, "delivery", "circuit", "window", "inbound"))
-        does = chance.choice([one for one in AMBUSHES if machine == tie or one != "resume"])
-        if machine not in (tie, "delivery") and does in ("answer", "raise", "hang"):
-            does = "crash"
-        state = chance.choice(MACHINES[machine].states)
-        code = chance.choice(ADVERSE) if does == "answer" else ""
-        at, value = draft.moment(), 0
-        room = max(1, draft.calm_from - at)
-        if does in ("crash", "stop"):
-            value = min(room, draft.length(50 * MILLISECONDS, 3 * MINUTES))
-        elif does == "suspend":
-            value = min(room, draft.length(3 * SECONDS, 40 * MINUTES))
-        elif does == "step":
-            value = chance.choice((-1, 1, 1)) * draft.length(3 * SECONDS, 10 * DAYS)
-        draft.add(at, "ambush", account.name, machine=machine, state=state, does=does, code=code, value=value)
+    hand = draft.random.choice((0, 8, 8))
+    for account in draft.accounts:
+        for card in deal(seed, hand, account.platform):
+            at = draft.moment() // 2  # early, so that what leads to a rare state has time to
+            for number, one in enumerate(card):
+                draft.add(
+                    at + number, "ambush", account.name, machine=one.machine, state=one.state, does=one.does, code=one.code,
+                    value=one.value,
+                )  # fmt: skip
 
 
 def _calm(draft: _Draft) -> None:

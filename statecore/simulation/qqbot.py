@@ -505,7 +505,7 @@ class QQServer(Server):
         audit = f"{self.name}-audit-{self._audits}"
         passed = self.random.random() < 0.7
         if self.random.random() < 0.9:
-            after = int(self.random.expovariate(1) * 30 * SECONDS) if self.random.random() < 0.8 else 0
+            after = int(self.random.expovariate(1) * 40 * SECONDS) if self.random.random() < 0.8 else 0
             review = Review(audit=audit, passed=passed, message=message if passed else "")
             self.loop.at(self.loop.now + after, self.dispatch, review)
         return "review", passed, Pending(audit=audit), "", -1
