@@ -84,11 +84,10 @@ class Judge:
 
     def leaves(self, driver: Driver, attempt: Attempt) -> None:
         """See whether a request may leave: its row is durable (G1), and its sender has the account, or had it just now (G6)."""
-        held = driver.ledger.store.load(attempt.address)
+        held = driver.ledger.standing(attempt.address)
         if held is None or held.state not in SENDING or held.entered != attempt.entered:
             said = f"a request of {attempt.address} leaves, and no durable row asked for it"
             self.violations.append(Violation("G1", said, driver.process.disk.seq, self._loop.now))
-        del held
 
 
 class Simulation:

@@ -17,6 +17,7 @@ from statecore.governor import Budgets, Governor
 from statecore.machines.connection import CredentialsChanged, Started
 from statecore.machines.delivery import Accepted, SendPart
 from statecore.machines.inbound import Received
+from statecore.machines.session import ReadFrame
 from statecore.platform import Outgoing, Unsent
 from statecore.recorded import Restored
 from statecore.simulation.disk import Existing, Job, Ledger
@@ -384,9 +385,12 @@ class Driver:
         attempt.began = self.process.world.now()
         host = self.process.host
         attempt.over_at = host.monotonic() + attempt.within
-        self.process.call(host.loop.now + attempt.within, attempt.overdue)
+        ambush = self.process.simulation.ambushed.pop(attempt.address, None)
+        if (
+            ambush is not None or attempt.effect.__class__ is ReadFrame
+        ):  # a request is given up by its adapter long before
+            self.process.call(host.loop.now + attempt.within, attempt.overdue)
         try:
-            ambush = self.process.simulation.ambushed.pop(attempt.address, None)
             if ambush is None:
                 self._perform(attempt)
             else:
