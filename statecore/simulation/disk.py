@@ -227,7 +227,7 @@ class Disk:
         first = len(rows) + 1
         if unit.entries:
             ledger.store.append(unit, first)
-            self.latest_at = unit.now
+            self.latest_at = max(self.latest_at, unit.now)
             if self.history is not None:
                 self.history.append((self.host.wall(), unit, unit.account))
         seq, now = first, unit.now
