@@ -58,7 +58,6 @@ LEADS_TO: Final[Mapping[tuple[str, str], Card]] = {
         for tie in ("connection", "session")
     },
     **{(tie, "hanging-up"): (Ambush(tie, "connected", "stop", "", 1 * SECONDS),) for tie in ("connection", "session")},
-    ("circuit", "probing"): (Ambush("delivery", "sending", "answer", "unauthorised"),),
 }
 """What leads to a state that is seldom entered by itself."""
 
@@ -111,7 +110,7 @@ def _deliveries() -> Iterator[Card]:
 
 
 def _others() -> Iterator[Card]:
-    hang = Ambush("delivery", "sending", "hang")
+    hang = Ambush("circuit", "probing", "hang")
     for machine in ("circuit", "window", "inbound"):
         for state in MACHINES[machine].states:
             yield (Ambush(machine, state, "crash", "", 2 * SECONDS),)

@@ -316,12 +316,15 @@ class Simulation:
             if one.target != account or (fields["machine"], fields["state"]) != where:
                 continue
             overrides = fields["does"] in ("answer", "raise", "hang")
-            if overrides and (entry.address in self.ambushed or not is_ready(fields["code"], snapshot.data)):
+            address = (
+                snapshot.data.probe if where == ("circuit", "probing") else entry.address
+            )  # the probe's own attempt
+            if overrides and (address in self.ambushed or not is_ready(fields["code"], snapshot.data)):
                 continue
             self._ambushes.remove(one)
             self.met[one.fault] += 1
             if overrides:
-                self.ambushed[entry.address] = partial(answered, fields["does"], fields["code"])
+                self.ambushed[address] = partial(answered, fields["does"], fields["code"])
             else:
                 after = 0 if self.random.random() < 0.5 else int(self.random.random() * 40 * MILLISECONDS)
                 self.loop.at(self.loop.now + after, self._spring, account, entry, one)

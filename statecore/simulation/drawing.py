@@ -223,12 +223,25 @@ def _spell(draft: _Draft, kind: str, fault: str) -> None:
     code = chance.choice(REFUSALS.get(account.platform, ("",))) if fault == "refuses" else ""
     code = chance.choice(CLOSES) if fault == "closes" else code
     draft.add(at, kind, account.name, until=until, fault=fault, share=share, chat=chat, code=code)
-    if fault == "reviews":  # long messages, of which some parts are looked at while others have troubles of their own
-        for number in range(6):
-            sent = at + number * (until - at) // 6
-            _program_sends(
-                draft, sent, account, chance.choice(account.chats), 100_000 + at // SECONDS + number, long=0.99
-            )
+    if fault == "reviews":
+        _reviewed_parts(draft, account, at)
+
+
+def _reviewed_parts(draft: _Draft, account: PlannedAccount, at: int) -> None:
+    """Send long messages, of which some parts are looked at while others have troubles of their own."""
+    chance = draft.random
+    until = min(draft.calm_from, at + 6 * MINUTES)
+    chats = [chat for chat in account.chats if not chat.startswith("channel:")]
+    for number in range(8):
+        chat, moment = chance.choice(chats), at + number * (until - at) // 8
+        draft.add(moment, "user-writes", account.name, chat=chat, text=f"look {at + number}")
+        _program_sends(draft, moment + SECONDS, account, chat, 100_000 + at // SECONDS + number, long=0.99)
+    named = {"until": until, "share": 0.5}
+    draft.add(at, "platform", account.name, **named, fault="reviews", chat="", code="")
+    code = chance.choice(("code=22009", "code=20028", "code=11244", "code=304016", "code=1100101"))
+    draft.add(at, "platform", account.name, **{**named, "share": 0.2}, fault="refuses", chat="", code=code)
+    fault = chance.choice(("unreachable", "lose-answer", "cut"))
+    draft.add(at, "network", account.name, **{**named, "share": 0.2}, fault=fault, delay=0)
 
 
 def _ambushes(draft: _Draft, seed: int) -> None:
