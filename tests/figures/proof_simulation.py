@@ -7,6 +7,7 @@ from typing import Final
 from statecore.machines import MACHINES
 from statecore.simulation.batch import Reached, batch
 from statecore.simulation.unreachable import UNREACHABLE, describe
+from statecore_diagrams.coverage import Coverage
 from tests.figures.registry import Figure, Measured
 
 STEPS_PER_SECOND: Final = 200_000
@@ -54,7 +55,7 @@ def coverage() -> Measured:
     reached = Reached()
     for one in batch(range(SEEDS), 1.0, jobs=JOBS):
         reached.add(one)
-    found = reached.coverage()
+    found = reached.fill(Coverage())
     parts, notes, missing = [], [], 0
     for name in MACHINES:
         taken = found.of(name)

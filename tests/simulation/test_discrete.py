@@ -19,6 +19,7 @@ from statecore.simulation.guarantees import Violation, check
 from statecore.simulation.plan import Occurrence, Plan
 from statecore.simulation.shrinking import shrink
 from statecore.units import MINUTES, SECONDS
+from statecore_diagrams.coverage import Coverage
 
 WX, QQ = ACCOUNTS
 
@@ -49,7 +50,7 @@ def test_runs_say_which_faults_they_met_and_where_they_have_been() -> None:
     assert found.met["process-starts"] >= 12
     assert len(found.faults_never_met()) < 15
     assert len(found.states_never_entered()) < 8
-    assert len(found.coverage().of("delivery").taken) > 30
+    assert len(found.fill(Coverage()).of("delivery").taken) > 30
 
 
 # ---- what it finds ---------------------------------------------------------------------------------------------------
