@@ -109,6 +109,27 @@ def _deliveries() -> Iterator[Card]:
             yield (Ambush("delivery", state, does),)
 
 
+def _chains() -> Iterator[Card]:
+    """Yield what has to happen one after another; see `statecore.simulation.plan.AMBUSHES` for the value of 1."""
+    for state in ("beating", "renewing"):
+        for code in ("outdated", "unauthorised"):
+            yield (Ambush("session", state, "hang"), Ambush("delivery", "sending", "answer", code, 1))
+        yield (
+            Ambush("delivery", "sending", "answer", "unauthorised"),
+            Ambush("session", state, "hang", "", 1),
+            Ambush("delivery", "sending", "answer", "unauthorised", 1),
+        )
+        yield (
+            Ambush("delivery", "sending", "answer", "unauthorised"),
+            Ambush("session", state, "answer", "again", 1),
+        )
+    yield (
+        Ambush("connection", "resting", "step", "", 1 * HOURS),
+        Ambush("delivery", "sending", "answer", "unauthorised", 1),
+        Ambush("delivery", "sending-bare", "answer", "unauthorised", 1),
+    )
+
+
 def _others() -> Iterator[Card]:
     hang = Ambush("circuit", "probing", "hang")
     for machine in ("circuit", "window", "inbound"):
@@ -123,7 +144,7 @@ def _others() -> Iterator[Card]:
 
 
 def _deck() -> tuple[Card, ...]:
-    cards = [*_ties(), *_deliveries(), *_others()]
+    cards = [*_ties(), *_deliveries(), *_others(), *_chains(), *_chains(), *_chains()]
     Random(0).shuffle(cards)  # noqa: S311
     return tuple(cards)
 

@@ -122,6 +122,7 @@ class Simulation:
         self._disk_spells = Spells("disk", self.loop, Random(f"{plan.seed} disk"), self.met)  # noqa: S311
         self.ambushed: dict[str, Callable[[Attempt], None]] = {}
         self._ambushes: list[Occurrence] = []
+        self._follow: dict[tuple[str, int], list[Occurrence]] = {}
         self.absent = 0
         """Spells under way in which nobody takes messages."""
         self._replaces: dict[str, tuple[bool, bool]] = {}
@@ -299,11 +300,18 @@ class Simulation:
     # ---- ambushes ----------------------------------------------------------------------------------------------------
 
     def _ambush(self, one: Occurrence) -> None:
+        if one.fields["value"] == 1 and one.fields["does"] in OVERRIDES:
+            self._follow.setdefault(_card_of(one), []).append(one)
+        else:
+            self._lay(one)
+
+    def _lay(self, one: Occurrence) -> None:
         self._ambushes.append(one)
         self.disk.watched[one.fields["machine"], one.fields["state"]] = True
 
     def _calm(self) -> None:
         self._ambushes.clear()
+        self._follow.clear()
         self.disk.watched.clear()
         self.ambushed.clear()
 
@@ -315,7 +323,7 @@ class Simulation:
             fields = one.fields
             if one.target != account or (fields["machine"], fields["state"]) != where:
                 continue
-            overrides = fields["does"] in ("answer", "raise", "hang")
+            overrides = fields["does"] in OVERRIDES
             address = (
                 snapshot.data.probe if where == ("circuit", "probing") else entry.address
             )  # the probe's own attempt
@@ -323,13 +331,15 @@ class Simulation:
                 continue
             self._ambushes.remove(one)
             self.met[one.fault] += 1
+            if waiting := self._follow.get(_card_of(one)):
+                self._lay(waiting.pop(0))
             if overrides:
                 self.ambushed[address] = partial(answered, fields["does"], fields["code"])
             else:
                 after = 0 if self.random.random() < 0.5 else int(self.random.random() * 40 * MILLISECONDS)
                 self.loop.at(self.loop.now + after, self._spring, account, entry, one)
         if not any((one.fields["machine"], one.fields["state"]) == where for one in self._ambushes):
-            del self.disk.watched[where]
+            self.disk.watched.pop(where, None)
 
     def _spring(self, account: str, entry: Entry, one: Occurrence) -> None:
         does, value = one.fields["does"], one.fields["value"]
@@ -434,6 +444,15 @@ class Simulation:
         ]
         steps = self.loop.steps + len(disk.rows)
         return Outcome(plan, disk.rows, disk.verdicts, instances, self.truth, violations, steps, dict(self.met))
+
+
+OVERRIDES: Final = ("answer", "raise", "hang")
+"""What an ambush may do to an attempt."""
+
+
+def _card_of(one: Occurrence) -> tuple[str, int]:
+    """Tell which ambushes belong together: those laid in the same millisecond."""
+    return one.target, one.at // MILLISECONDS
 
 
 def answered(does: str, code: str, attempt: Attempt) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from statecore.simulation.cards import deal
+from statecore.simulation.cards import Card, deal
 from statecore.simulation.plan import FAULTS, Occurrence, Plan, PlanError, PlannedAccount
 from statecore.units import DAYS, HOURS, MILLISECONDS, MINUTES, SECONDS
 
@@ -108,6 +108,8 @@ def _varied(chance: random.Random, account: PlannedAccount) -> PlannedAccount:
     settings = dict(account.settings)
     if account.platform == "qqbot":
         settings |= {"format": chance.choice(("text", "markdown")), "proactive": chance.random() < 0.3}
+        if chance.random() < 0.3:
+            settings["sessions"] = {"address_lasts": "1m"}
     if chance.random() < 0.4:
         settings["retry"] = chance.choice(
             ({"attempts": 3, "age": "60s"}, {"attempts": 1, "age": "1s", "interruptions": 1}, {"interruptions": 1})
@@ -249,12 +251,35 @@ def _ambushes(draft: _Draft, seed: int) -> None:
     hand = draft.random.choice((0, 8, 8))
     for account in draft.accounts:
         for card in deal(seed, hand, account.platform):
-            at = draft.moment() // 2  # early, so that what leads to a rare state has time to
+            at = draft.moment() // 2 // MILLISECONDS * MILLISECONDS  # early: what leads to a rare state takes its time
+            _set_the_scene(draft, account, card, at)
             for number, one in enumerate(card):
                 draft.add(
                     at + number, "ambush", account.name, machine=one.machine, state=one.state, does=one.does, code=one.code,
                     value=one.value,
                 )  # fmt: skip
+
+
+def _set_the_scene(draft: _Draft, account: PlannedAccount, card: Card, at: int) -> None:
+    """Add what a card can hardly be played without: somebody who sends, refusals for a circuit, a disk that is slow."""
+    chance = draft.random
+    until = min(draft.calm_from, at + 5 * MINUTES)
+    chat = chance.choice(account.chats)
+    every = {"until": until, "share": 1.0}
+    machines = {one.machine for one in card}
+    if machines & {"delivery", "circuit"} and chance.random() < 0.7:
+        for number in range(6):
+            sent = at + number * (until - at) // 6
+            draft.add(sent, "user-writes", account.name, chat=chat, text=f"scene {at} {number}")
+            _program_sends(draft, sent + 2 * SECONDS, account, chat, 200_000 + at // SECONDS + number)
+    if "circuit" in machines:
+        code = "ret=-12" if account.platform == "weixin" else "code=100001"
+        half = {**every, "until": (at + until) // 2}
+        draft.add(at, "platform", account.name, **half, fault="refuses", chat="", code=code)
+    if any((one.machine, one.does) == ("connection", "step") for one in card):
+        draft.add(at, "platform", account.name, **every, fault="empties", chat="", code="")
+    if any((one.machine, one.does) == ("delivery", "purge") for one in card):
+        draft.add(at, "disk", **every, fault="slow", delay=1 * SECONDS)
 
 
 def _calm(draft: _Draft) -> None:

@@ -88,6 +88,8 @@ write          the user of its chat writes.
 login          there are other credentials.
 answer         its attempt comes to what *code* says; see `statecore.simulation.cards.CODES`.
 raise, hang    its attempt raises, or never ends.
+
+An answer, a raise or a hang with a *value* of 1 waits until another ambush that was laid in the same millisecond has sprung.
 """
 # fmt: on
 
