@@ -238,7 +238,7 @@ def _reviewed_parts(draft: _Draft, account: PlannedAccount, at: int) -> None:
         chat, moment = chance.choice(chats), at + number * (until - at) // 8
         draft.add(moment, "user-writes", account.name, chat=chat, text=f"look {at + number}")
         _program_sends(draft, moment + SECONDS, account, chat, 100_000 + at // SECONDS + number, long=0.99)
-    named = {"until": until, "share": 0.5}
+    named: dict[str, Any] = {"until": until, "share": 0.5}
     draft.add(at, "platform", account.name, **named, fault="reviews", chat="", code="")
     code = chance.choice(("code=22009", "code=20028", "code=11244", "code=304016", "code=1100101"))
     draft.add(at, "platform", account.name, **{**named, "share": 0.2}, fault="refuses", chat="", code=code)
@@ -265,7 +265,7 @@ def _set_the_scene(draft: _Draft, account: PlannedAccount, card: Card, at: int) 
     chance = draft.random
     until = min(draft.calm_from, at + 5 * MINUTES)
     chat = chance.choice(account.chats)
-    every = {"until": until, "share": 1.0}
+    every: dict[str, Any] = {"until": until, "share": 1.0}
     machines = {one.machine for one in card}
     if machines & {"delivery", "circuit"} and chance.random() < 0.7:
         for number in range(6):
