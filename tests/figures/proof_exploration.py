@@ -37,6 +37,7 @@ FIGURES: Final = (
     Figure(
         issue="proof",
         number=1,
+        part="a",
         title="states explored a second",
         bar="at least 100,000",
         measure=speed,
