@@ -62,14 +62,18 @@ class Life:
     Args:
         machine: its definition.
         now: when it begins, in ns.
+        snapshot: where it begins; at its very beginning, if that is left out.
+        entered_at: when it entered that state, in ns; now, if that is left out.
     """
 
-    def __init__(self, machine: Machine, now: int = BEGAN) -> None:
+    def __init__(
+        self, machine: Machine, now: int = BEGAN, snapshot: Snapshot | None = None, entered_at: int | None = None
+    ) -> None:
         self.machine = machine
-        self.snapshot = machine.start()
+        self.snapshot = machine.start() if snapshot is None else snapshot
         self.now = now
         self.moments: list[Moment] = []
-        self._entered_at = now
+        self._entered_at = now if entered_at is None else entered_at
 
     @property
     def over(self) -> bool:

@@ -7,8 +7,11 @@ and shrinks to the few that matter. After every step everything is checked that 
 prints the history as code; `examples=[...]` takes it, and runs it first from then on, as a test of its own. (Hypothesis has no
 `@example` for stateful tests: its issue 1384.)
 
-The simplest rule is that nothing happens. A step of the machine takes more choices than Hypothesis deletes at once, but any step
-can be made the simplest one; with this rule that is the same as taking it out.
+Chance alone hardly ever comes to a state nine steps deep. So a run begins somewhere: it is led to some state first, and goes on from
+there; and one rule, `onward`, leads to another one. Both may lead nowhere, and do where a failure does not need them.
+
+The simplest rule is that nothing happens. An event takes more choices than Hypothesis deletes at once when it shrinks, but any
+step can be made the simplest one.
 """
 
 import re
@@ -17,15 +20,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Final, Literal, TypeAlias
 
+import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from statecore.events import Broken, Elapsed, Event, name_of
 from statecore.machine import Machine, Snapshot
 from statecore.system import Address
 from statecore.testing import lives, stores
-from statecore.testing.strategies import AWAY, DELAYS, Given, happenings, values
+from statecore.testing.lives import History
+from statecore.testing.strategies import AWAY, DELAYS, Given, happenings, histories, values
 from statecore.testing.trial import TRIED, Invariant, Monitor, Snapshots, Trial
 
 Example: TypeAlias = Sequence[tuple[Any, ...]]
@@ -34,6 +39,11 @@ Example: TypeAlias = Sequence[tuple[Any, ...]]
 STEPS: Final = 30
 """Steps of a run. Hypothesis' own default of 50 costs twice as much, since the journal is replayed after each of them."""
 
+
+FAR: Final = 16
+ONWARD: Final = 4
+"""Events on the way to some state, at the beginning and later. No state of a shipped machine is more than nine away; a guard may
+send one back."""
 
 PHASES: Final = (Phase.reuse, Phase.generate, Phase.target, Phase.shrink)
 """All but the one that explains a failure by tracing every line: it takes longer than all others together, and would explain
@@ -77,10 +87,6 @@ def _can(self: MachineTest, machine: Machine, kind: type[Event], *, row: bool) -
         if kind in lives.can_come(machine, state) and (kind in lives.does(machine, state)) == row:
             found.append(address)
     return found
-
-
-def _nothing(_self: MachineTest) -> None:
-    """Do nothing; see the module."""
 
 
 def _event_rule(machine: Machine, kind: type[Event], drawn: st.SearchStrategy[Event], called: str, *, several: bool) -> Any:
@@ -130,10 +136,54 @@ def _ignored_rule(machines: Sequence[Machine], drawn: Mapping[tuple[str, Any], s
         address, kind = draw(st.sampled_from(possible(draw(st.runner()))))
         return address, draw(drawn[Address.parse(address).machine, kind])
 
-    def ignore(self: Any, happened: tuple[str, Event]) -> None:
+    def ignored_here(self: Any, happened: tuple[str, Event]) -> None:
         self.trial.happen(happened[1], happened[0])
 
-    return precondition(lambda self: bool(possible(self)))(rule(happened=ignored())(ignore))
+    return precondition(lambda self: bool(possible(self)))(rule(happened=ignored())(ignored_here))
+
+
+def _nothing_rule() -> Any:
+    def a_nothing(_self: Any) -> None:
+        """Hypothesis tries rules first that take nothing, in the order of their names."""
+
+    return rule()(a_nothing)
+
+
+def _onward_rules(drawn: Mapping[tuple[str, Any], st.SearchStrategy[Event]]) -> dict[str, Any]:
+    """Lead an instance some steps towards some state: at the beginning, and by a rule."""
+
+    @st.composite
+    def ways(draw: st.DrawFn, most: int) -> tuple[str, list[tuple[Event, int]]]:
+        self: MachineTest = draw(st.runner())
+        steps = draw(st.integers(0, most))
+        if not steps or not self.live():
+            return "", []
+        address = draw(st.sampled_from(self.live()))
+        life = self.trial.life(address)  # what is drawn for the second step depends on where the first one leads
+        machine = life.machine
+        goal = draw(st.sampled_from(machine.states))
+        found: list[tuple[Event, int]] = []
+        while len(found) < steps and life.snapshot.state != goal:
+            possible = {*lives.can_come(machine, life.snapshot.state), lives.next_timer(machine, life.snapshot)}
+            ahead = lives.ways(machine, goal)[life.snapshot.state] & possible
+            if not ahead:
+                break
+            event = _alive(draw(drawn[machine.name, draw(st.sampled_from([one for one in machine.events if one in ahead]))]))
+            found.append((event, 0 if isinstance(event, Elapsed) else draw(st.sampled_from(DELAYS))))
+            life.happen(event, after=found[-1][1])
+        return address, found
+
+    def go(self: Any, way: tuple[str, list[tuple[Event, int]]]) -> None:
+        for event, after in way[1]:
+            self.trial.happen(event, way[0], after=after)
+
+    def somewhere(self: Any, way: tuple[str, list[tuple[Event, int]]]) -> None:
+        go(self, way)
+
+    def onward(self: Any, way: tuple[str, list[tuple[Event, int]]]) -> None:
+        go(self, way)
+
+    return {"somewhere": initialize(way=ways(FAR))(somewhere), "onward": rule(way=ways(ONWARD))(onward)}
 
 
 def _crash_rule(given: Given | None) -> Any:
@@ -150,6 +200,7 @@ def _another_rule(machine: Machine, account: str) -> Any:
     def another(self: Any) -> None:
         self.trial.add(f"{machine.name}/{account}/{len(self.trial.snapshots) + 1}")
 
+    another.__name__ = f"another_{_word(machine.name)}"  # rules are told apart by it
     return precondition(lambda self: not self.live(machine.name))(rule()(another))
 
 
@@ -239,7 +290,12 @@ def system_test(
     account = Address.parse(next(iter(instances))).account
     machines = list({machine.name: machine for machine in instances.values()}.values())
     drawn = {(machine.name, kind): how for machine in machines for kind, how in happenings(machine, given).items()}
-    rules: dict[str, Any] = {"a_nothing": rule()(_nothing), "crash": _crash_rule(given)}
+    rules: dict[str, Any] = {
+        "a_nothing": _nothing_rule(),
+        "crash": _crash_rule(given),
+        "ignored": _ignored_rule(machines, drawn),
+        **_onward_rules(drawn),
+    }
     for machine in machines:
         of = "" if len(machines) == 1 else f"{_word(machine.name)}_"
         for kind in machine.events:
@@ -248,8 +304,7 @@ def system_test(
                 rules[called] = _timer_rule(machine, kind, called)
             else:
                 rules[called] = _event_rule(machine, kind, drawn[machine.name, kind], called, several=len(instances) > 1)
-        rules[f"{of}z_another"] = _another_rule(machine, account)
-    rules["z_ignored"] = _ignored_rule(machines, drawn)
+        rules[f"another_{_word(machine.name)}"] = _another_rule(machine, account)
     del first
     reached: set[int] = set()
     made = type(
@@ -257,7 +312,9 @@ def system_test(
         (MachineTest,),
         {**rules, "begin": staticmethod(_watched(begin, sometimes, reached)), "__doc__": f"Whatever can happen to {name}."},
     )
-    made.TestCase = _test_case(made, begin, examples, sometimes, reached, profile)
+    watched = made.begin
+    lives_of = histories(machines[0], given=given) if len(instances) == 1 else None
+    made.TestCase = _test_case(made, watched, examples, sometimes, reached, profile, lives_of)
     return made
 
 
@@ -285,24 +342,44 @@ def _test_case(
     sometimes: Sequence[Callable[[Snapshot], bool]],
     reached: set[int],
     profile: settings | None,
+    lives_of: st.SearchStrategy[History] | None,
 ) -> type[unittest.TestCase]:
-    """Make what pytest runs: each pinned history, then what Hypothesis thinks of."""
+    """Make what pytest runs: each pinned history, whole histories, and what Hypothesis thinks of step by step."""
     default = settings(
         deadline=None, stateful_step_count=STEPS, phases=PHASES, suppress_health_check=list(HealthCheck)
     )
 
     def test_whatever_happens(self: Any) -> None:
-        reached.clear()
         run_state_machine_as_test(made, settings=self.settings)  # type: ignore[no-untyped-call]
         never = [getattr(holds, "__name__", repr(holds)) for at, holds in enumerate(sometimes) if at not in reached]
         assert not never, f"never came to hold, so nothing was tried there: {', '.join(never)}"
 
     test_whatever_happens.is_hypothesis_test = True  # type: ignore[attr-defined]
     body: dict[str, Any] = {"settings": default if profile is None else profile}
+    if lives_of is not None:
+        body["test_any_history"] = _any_history(begin, lives_of, body["settings"])
     for number, example in enumerate(examples, start=1):
         body[f"test_pinned_{number}"] = _pinned(begin, example)
     body["test_whatever_happens"] = test_whatever_happens
     return type(f"{made.__name__}Case", (unittest.TestCase,), body)
+
+
+def _any_history(
+    begin: Callable[[ExitStack], Trial], lives_of: st.SearchStrategy[History], how: settings
+) -> Callable[[Any], None]:
+    """Histories that are led through the table reach more of it than rules do; rules try more in one place."""
+
+    @how
+    @hypothesis.given(lives_of)
+    def live(history: History) -> None:
+        with ExitStack() as opened:
+            begin(opened).play([(moment.event, moment.now - lives.BEGAN) for moment in history])
+
+    def test(_self: Any) -> None:
+        live()
+
+    test.is_hypothesis_test = True  # type: ignore[attr-defined]
+    return test
 
 
 def _pinned(begin: Callable[[ExitStack], Trial], example: Example) -> Callable[[Any], None]:

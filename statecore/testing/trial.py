@@ -21,7 +21,7 @@ from statecore.events import Broken, Elapsed, Event, External, name_of
 from statecore.machine import Machine, Signal, Snapshot, on
 from statecore.system import Address, System, Unit
 from statecore.testing import lives
-from statecore.testing.lives import BEGAN, Moment
+from statecore.testing.lives import BEGAN, Life, Moment
 from statecore.testing.promises import PROMISES, Check
 from statecore.testing.stores import HeldJournal, MemoryJournal, rebuilt, restored
 from statecore_journal.fold import Divergence, Replay
@@ -126,6 +126,10 @@ class Trial:
     def machine(self, address: str) -> Machine:
         """Return the definition of an instance."""
         return self.machines[Address.parse(address).machine]
+
+    def life(self, address: str) -> Life:
+        """Return a life that begins where an instance is, to see what would come of things."""
+        return Life(self.machine(address), self.now, self._at[address], self._entered_at[address])
 
     def over(self, address: str) -> bool:
         """Tell whether an instance has come to a final state."""
