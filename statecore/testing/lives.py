@@ -115,7 +115,7 @@ def earliest(machine: Machine, snapshot: Snapshot, event: Event, entered_at: int
         entered_at: when it entered its state, in ns.
     """
     if isinstance(event, Elapsed):
-        return dict((timer, at) for at, timer in machine.deadlines(snapshot)).get(event.timer, 0)
+        return {timer: at for at, timer in machine.deadlines(snapshot)}.get(event.timer, 0)
     effect = machine.effect(snapshot.state)
     if effect is not None and isinstance(event, Broken) and event.how == "overdue":
         return entered_at + effect.within
@@ -231,6 +231,6 @@ def value_code(value: Any) -> str:
 
 def _is_default(field: "attrs.Attribute[Any]", held: Any) -> bool:
     default = field.default
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-        return not default.takes_self and default.factory() == held
-    return default is not attrs.NOTHING and type(default) is type(held) and default == held
+    if default is not None and isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        return not default.takes_self and bool(default.factory() == held)
+    return default is not attrs.NOTHING and type(default) is type(held) and bool(default == held)

@@ -46,7 +46,9 @@ def an_attempt_is_asked_for_when_its_state_is_entered(machine: Machine, moment: 
     asked = [effect for effect in effects if isinstance(effect, Attempt)]
     wanted = int(verdict.kind == "moved" and machine.effect(after.state) is not None)
     assert len(asked) == wanted, f"{len(asked)} attempts were asked for on the way to {after.state!r}, not {wanted}"
-    assert not asked or machine.attempt(after) == asked[0], f"a restart in {after.state!r} would ask for another attempt"
+    assert not asked or machine.attempt(after) == asked[0], (
+        f"a restart in {after.state!r} would ask for another attempt"
+    )
 
 
 def deadlines_lie_between_floor_and_cap(machine: Machine, moment: Moment) -> None:
@@ -57,7 +59,9 @@ def deadlines_lie_between_floor_and_cap(machine: Machine, moment: Moment) -> Non
         anew = deadline is not None and deadline != getattr(before.data, timer.field)
         if anew and verdict.kind in ("moved", "stayed") and not isinstance(moment.event, Offline):
             low, high = now + timer.floor, now + timer.cap
-            assert low <= deadline <= high, f"timer {timer.field!r} is {deadline - now} ns ahead, not {timer.floor} to {timer.cap}"
+            assert low <= deadline <= high, (
+                f"timer {timer.field!r} is {deadline - now} ns off, not {timer.floor} to {timer.cap}"
+            )
 
 
 def whoever_is_not_done_awaits_something(machine: Machine, moment: Moment) -> None:
@@ -65,18 +69,22 @@ def whoever_is_not_done_awaits_something(machine: Machine, moment: Moment) -> No
     after = moment.after
     armed = {timer for _, timer in machine.deadlines(after)}
     if after.state in machine.final:
-        assert not armed and machine.effect(after.state) is None, f"{after.state!r} is final, and awaits {armed}"
+        assert not armed, f"{after.state!r} is final, and awaits timer {', '.join(sorted(armed))}"
         return
     own = {timer.field for timer in machine.timers(after.state) if timer not in machine.named}
     assert own <= armed, f"timer {', '.join(sorted(own - armed))} of {after.state!r} is not armed"
     signalled = any(isinstance(wait, Signal) for wait in machine.awaits[after.state])
-    assert armed or signalled or machine.effect(after.state) is not None, f"{after.state!r} awaits nothing that can come"
+    assert armed or signalled or machine.effect(after.state) is not None, (
+        f"{after.state!r} awaits nothing that can come"
+    )
 
 
 def a_timer_that_fired_does_not_fire_again_at_once(machine: Machine, moment: Moment) -> None:
     """Each firing is paid for by a wait."""
     if isinstance(moment.event, Elapsed):
-        again = [at for at, timer in machine.deadlines(moment.after) if timer == moment.event.timer and at <= moment.now]
+        again = [
+            at for at, timer in machine.deadlines(moment.after) if timer == moment.event.timer and at <= moment.now
+        ]
         assert not again, f"timer {moment.event.timer!r} would fire again at the same moment"
 
 
@@ -84,7 +92,9 @@ def the_step_is_pure(machine: Machine, moment: Moment) -> None:
     """Replay asks the same once more, years later."""
     before, event, now, decision = moment
     again = machine.step(before, event, now)
-    assert again == decision, f"asked twice, {name_of(event)} in {before.state!r} gives two decisions:\n  {decision}\n  {again}"
+    assert again == decision, (
+        f"asked twice, {name_of(event)} in {before.state!r} gives two decisions:\n  {decision}\n  {again}"
+    )
 
 
 def what_is_recorded_survives_the_journal(machine: Machine, moment: Moment) -> None:
@@ -96,7 +106,9 @@ def what_is_recorded_survives_the_journal(machine: Machine, moment: Moment) -> N
         except CodecError as error:
             raise AssertionError(f"after {name_of(moment.event)} in {moment.before.state!r}: {error}") from None
         same = back == value and repr(back) == repr(value)
-        assert same, f"{type(value).__name__} goes into the journal and comes back as something else:\n  {value!r}\n  {back!r}"
+        assert same, (
+            f"{type(value).__name__} goes into the journal and comes back as something else:\n  {value!r}\n  {back!r}"
+        )
     assert isinstance(moment.after.data, machine.remembers), f"{machine.name} remembers {moment.after.data!r}"
 
 

@@ -7,8 +7,8 @@ and shrinks to the few that matter. After every step everything is checked that 
 prints the history as code; `examples=[...]` takes it, and runs it first from then on, as a test of its own. (Hypothesis has no
 `@example` for stateful tests: its issue 1384.)
 
-Chance alone hardly ever comes to a state nine steps deep. So a run begins somewhere: it is led to some state first, and goes on from
-there; and one rule, `onward`, leads to another one. Both may lead nowhere, and do where a failure does not need them.
+Chance alone hardly ever comes to a state nine steps deep. So a run begins somewhere: it is led to some state first, and goes on
+from there; and one rule, `onward`, leads to another one. Both may lead nowhere, and do where a failure does not need them.
 
 The simplest rule is that nothing happens. An event takes more choices than Hypothesis deletes at once when it shrinks, but any
 step can be made the simplest one.
@@ -55,7 +55,6 @@ class MachineTest(RuleBasedStateMachine):
 
     begin: Callable[..., Trial]
     """Begins a trial; set by `system_test`."""
-    TestCase: type[unittest.TestCase]
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +68,11 @@ class MachineTest(RuleBasedStateMachine):
     def live(self, *machines: str) -> list[str]:
         """Return the addresses of the instances that are not over."""
         found = self.trial.snapshots
-        return [one for one in found if not self.trial.over(one) and (not machines or Address.parse(one).machine in machines)]
+        return [
+            one
+            for one in found
+            if not self.trial.over(one) and (not machines or Address.parse(one).machine in machines)
+        ]
 
 
 # ---- rules -----------------------------------------------------------------------------------------------------------
@@ -89,13 +92,15 @@ def _can(self: MachineTest, machine: Machine, kind: type[Event], *, row: bool) -
     return found
 
 
-def _event_rule(machine: Machine, kind: type[Event], drawn: st.SearchStrategy[Event], called: str, *, several: bool) -> Any:
+def _event_rule(
+    machine: Machine, kind: type[Event], drawn: st.SearchStrategy[Event], called: str, *, several: bool
+) -> Any:
     def happen(self: Any, event: Event, after: int, where: int = 0) -> None:
         found = _can(self, machine, kind, row=True)
         self.trial.happen(_alive(event), found[where % len(found)], after=after)
 
     happen.__name__ = called  # Hypothesis prints it
-    which = {"where": st.integers(0, 3)} if several else {}
+    which: dict[str, Any] = {"where": st.integers(0, 3)} if several else {}
     made = rule(event=drawn, after=st.sampled_from(DELAYS), **which)(happen)
     return precondition(lambda self: bool(_can(self, machine, kind, row=True)))(made)
 
@@ -168,7 +173,9 @@ def _onward_rules(drawn: Mapping[tuple[str, Any], st.SearchStrategy[Event]]) -> 
             ahead = lives.ways(machine, goal)[life.snapshot.state] & possible
             if not ahead:
                 break
-            event = _alive(draw(drawn[machine.name, draw(st.sampled_from([one for one in machine.events if one in ahead]))]))
+            event = _alive(
+                draw(drawn[machine.name, draw(st.sampled_from([one for one in machine.events if one in ahead]))])
+            )
             found.append((event, 0 if isinstance(event, Elapsed) else draw(st.sampled_from(DELAYS))))
             life.happen(event, after=found[-1][1])
         return address, found
@@ -284,7 +291,9 @@ def system_test(
 
     def begin(opened: ExitStack) -> Trial:
         held = opened.enter_context(stores.opened(journal))
-        return Trial(instances, invariants=invariants, monitors=monitors, joint=joint, elsewhere=elsewhere, journal=held)
+        return Trial(
+            instances, invariants=invariants, monitors=monitors, joint=joint, elsewhere=elsewhere, journal=held
+        )
 
     first = begin(ExitStack()) if journal == "memory" else None  # what is wrong with the arguments is said here
     account = Address.parse(next(iter(instances))).account
@@ -303,19 +312,25 @@ def system_test(
             if isinstance(kind, Elapsed):
                 rules[called] = _timer_rule(machine, kind, called)
             else:
-                rules[called] = _event_rule(machine, kind, drawn[machine.name, kind], called, several=len(instances) > 1)
+                rules[called] = _event_rule(
+                    machine, kind, drawn[machine.name, kind], called, several=len(instances) > 1
+                )
         rules[f"another_{_word(machine.name)}"] = _another_rule(machine, account)
     del first
     reached: set[int] = set()
-    made = type(
+    made: Any = type(
         f"{_word(name).title().replace('_', '')}Test",
         (MachineTest,),
-        {**rules, "begin": staticmethod(_watched(begin, sometimes, reached)), "__doc__": f"Whatever can happen to {name}."},
+        {
+            **rules,
+            "begin": staticmethod(_watched(begin, sometimes, reached)),
+            "__doc__": f"Whatever can happen to {name}.",
+        },
     )
-    watched = made.begin
     lives_of = histories(machines[0], given=given) if len(instances) == 1 else None
-    made.TestCase = _test_case(made, watched, examples, sometimes, reached, profile, lives_of)
-    return made
+    made.TestCase = _test_case(made, made.begin, examples, sometimes, reached, profile, lives_of)
+    test: type[MachineTest] = made
+    return test
 
 
 def _watched(
@@ -345,12 +360,10 @@ def _test_case(
     lives_of: st.SearchStrategy[History] | None,
 ) -> type[unittest.TestCase]:
     """Make what pytest runs: each pinned history, whole histories, and what Hypothesis thinks of step by step."""
-    default = settings(
-        deadline=None, stateful_step_count=STEPS, phases=PHASES, suppress_health_check=list(HealthCheck)
-    )
+    default = settings(deadline=None, stateful_step_count=STEPS, phases=PHASES, suppress_health_check=list(HealthCheck))
 
     def test_whatever_happens(self: Any) -> None:
-        run_state_machine_as_test(made, settings=self.settings)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(made, settings=self.settings)
         never = [getattr(holds, "__name__", repr(holds)) for at, holds in enumerate(sometimes) if at not in reached]
         assert not never, f"never came to hold, so nothing was tried there: {', '.join(never)}"
 

@@ -134,7 +134,9 @@ def opened(kind: str) -> Iterator[HeldJournal]:
         yield journal
 
 
-def rebuilt(journal: HeldJournal, address: str, machine: Machine, replay: Replay | None = None) -> Snapshot | Divergence:
+def rebuilt(
+    journal: HeldJournal, address: str, machine: Machine, replay: Replay | None = None
+) -> Snapshot | Divergence:
     """Fold the events of an instance from its beginning; return where that leads, or where it parts from the record."""
     folded = (replay or Replay(machine)).through(address, None, journal.rows(address))
     return folded if isinstance(folded, Divergence) else folded.snapshot

@@ -136,7 +136,9 @@ def _table(hint: Any, given: Given) -> tuple[Any, ...]:
     if origin in (Union, types.UnionType):
         parts = [_table(part, given) for part in arguments if part is not type(None)]
         several = [value for part in parts for value in part]
-        return (None, *several, None) if all(parts) and type(None) in arguments else tuple(several) if all(parts) else ()
+        return (
+            (None, *several, None) if all(parts) and type(None) in arguments else tuple(several) if all(parts) else ()
+        )
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return tuple(hint)
     return _TABLES.get(hint, ()) if isinstance(hint, type) else ()
@@ -206,10 +208,20 @@ def _flat(validator: Any) -> list[Any]:
 
 def _between(numbers: list[Any]) -> Strategy:
     """Draw whole numbers within bounds, the bounds themselves often."""
-    lows = [one.bound + (one.compare_func is operator.gt) for one in numbers if one.compare_func in (operator.ge, operator.gt)]
-    highs = [one.bound - (one.compare_func is operator.lt) for one in numbers if one.compare_func in (operator.le, operator.lt)]
+    lows = [
+        one.bound + (one.compare_func is operator.gt)
+        for one in numbers
+        if one.compare_func in (operator.ge, operator.gt)
+    ]
+    highs = [
+        one.bound - (one.compare_func is operator.lt)
+        for one in numbers
+        if one.compare_func in (operator.le, operator.lt)
+    ]
     low, high = max(lows, default=-EXACT), min(highs, default=EXACT)
-    near = sorted({low, high} | {value for value in (0, 1, 2, 3, 10, SECONDS, HOURS, DAYS) if low <= value <= high}, key=abs)
+    near = sorted(
+        {low, high} | {value for value in (0, 1, 2, 3, 10, SECONDS, HOURS, DAYS) if low <= value <= high}, key=abs
+    )
     return st.sampled_from(near) | st.integers(low, high)
 
 
@@ -287,7 +299,9 @@ class _Drawing:
         self.states = st.sampled_from(machine.states)
         self.goal = ""
         self._late = st.builds(
-            Late, event=st.sampled_from([kind.__name__ for kind in self._events if isinstance(kind, type)]), of=st.just(1)
+            Late,
+            event=st.sampled_from([kind.__name__ for kind in self._events if isinstance(kind, type)]),
+            of=st.just(1),
         )
 
     def allowed(self, life: Life, mood: int) -> frozenset[Any]:

@@ -5,8 +5,8 @@
     trial.happen(Elapsed("retry_at"))     # when it is due
     trial.crash(offline=5 * HOURS)
 
-What happens goes through `statecore.system`, as in a gateway: instances tell each other, and what belongs together is one unit in a
-journal. After every unit each instance is rebuilt, from its events and from where the journal says that it is, and compared.
+What happens goes through `statecore.system`, as in a gateway: instances tell each other, and what belongs together is one unit in
+a journal. After every unit each instance is rebuilt, from its events and from where the journal says that it is, and compared.
 The stateful test (`statecore.testing.stateful`) is a way to let Hypothesis play this.
 """
 
@@ -137,7 +137,11 @@ class Trial:
 
     def next_timer(self) -> tuple[str, Elapsed] | None:
         """Return (address, event) of the timer that fires next, if any is armed."""
-        due = [(at, address, timer) for address in self._at for at, timer in self.machine(address).deadlines(self._at[address])]
+        due = [
+            (at, address, timer)
+            for address in self._at
+            for at, timer in self.machine(address).deadlines(self._at[address])
+        ]
         return (min(due)[1], Elapsed(min(due)[2])) if due else None
 
     # ---- what happens to them ----------------------------------------------------------------------------------------
@@ -222,7 +226,9 @@ class Trial:
         """Write what happened as code, to be pinned."""
         single = self._alone and len({one.address for one in self.given}) <= 1
         shown = [(one.event, one.now - BEGAN) if single else (*one[:2], one.now - BEGAN) for one in self.given]
-        return f"This history, to be pinned with examples=[...] (event, ns since the beginning):\n{lives.code_of(shown)}"
+        return (
+            f"This history, to be pinned with examples=[...] (event, ns since the beginning):\n{lives.code_of(shown)}"
+        )
 
     # ---- what is checked ---------------------------------------------------------------------------------------------
 
@@ -254,7 +260,9 @@ class Trial:
     def _told_elsewhere(self, address: str, event: Event) -> None:
         name = Address.parse(address).machine
         known = self._elsewhere is None or name in self._elsewhere
-        assert known, f"{name_of(event)} is told to {address}, and no machine {name!r} is here: add it, or name it in elsewhere="
+        assert known, (
+            f"{name_of(event)} is told to {address}, and no machine {name!r} is here: add it, or name it in elsewhere="
+        )
 
     def _replay(self, address: str) -> None:
         """Rebuild an instance from its events, and as a process that starts would find it."""
@@ -290,13 +298,11 @@ def _name(function: Any) -> str:
 
 def _is_of_snapshot(invariant: Invariant) -> bool:
     try:
-        wanted = [
-            parameter
-            for parameter in inspect.signature(invariant).parameters.values()
-            if parameter.default is parameter.empty and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        ]
+        signature = inspect.signature(invariant).parameters.values()
     except (TypeError, ValueError):
-        wanted = []
+        signature = {}.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    wanted = [one for one in signature if one.default is one.empty and one.kind in positional]
     if len(wanted) not in (1, 3):
         raise ConfigError(f"invariants: {_name(invariant)}", "it takes (snapshot), or (before, event, after)")
     return len(wanted) == 1

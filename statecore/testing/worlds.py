@@ -80,7 +80,9 @@ def virtual(
                 trio.lowlevel.remove_instrument(steps)
                 stepped(steps.total)
         if steps.spun:
-            raise AssertionError(f"more than {STEPS_AT_ONCE} task steps at second {steps.at:g}: some loop waits for nothing")
+            raise AssertionError(
+                f"more than {STEPS_AT_ONCE} task steps at second {steps.at:g}: some loop waits for nothing"
+            )
         raise AssertionError("what ran cancelled its own surroundings")
 
     clock = MockClock(autojump_threshold=0)
