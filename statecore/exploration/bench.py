@@ -204,9 +204,7 @@ class _Store:
         if machine != "delivery":
             return []
         return [
-            (chat_name(chat), found)
-            for chat in sorted(self.cores)
-            if (found := self._following(chat, -1)) is not None
+            (chat_name(chat), found) for chat in sorted(self.cores) if (found := self._following(chat, -1)) is not None
         ]
 
     def following(self, _account: str, _machine: str, chat: str, after: int) -> Head | None:
@@ -225,7 +223,9 @@ class _Store:
         for chat, core in sorted(self.cores.items()):
             places = enumerate(core.deliveries)
             if machine == "delivery":
-                found += [delivery_address(chat, index) for index, at in places if at is not None and at.state in states]
+                found += [
+                    delivery_address(chat, index) for index, at in places if at is not None and at.state in states
+                ]
             elif machine == "window" and core.window.state in states:
                 found.append(f"window/{NAME}/{chat_name(chat)}")
         return found
@@ -467,12 +467,9 @@ class _Stage:
                 places[index] = self._at(last, entry.address)
                 if entry.order == LAST:
                     order = [*(one for one in order if one != index), index]
-        told = tuple(
-            None if place is None else told_apart(window, place, token) for place in places
-        )
+        told = tuple(None if place is None else told_apart(window, place, token) for place in places)
         ready = name in outbox.lanes.ready
         return Core(window, self._at(last, outbox.circuit_of(name)), ready, tuple(order), told)
-
 
 
 # ---- what happens, to any account ------------------------------------------------------------------------------------
