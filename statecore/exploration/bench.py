@@ -13,18 +13,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from statecore.account import Account, Command
-from statecore.evidence import Recent
 from statecore.events import Elapsed
+from statecore.evidence import Recent
 from statecore.exploration.abstraction import Place, abstract, told_apart
 from statecore.exploration.scene import LONG_AGO, NAME, NOW, Act, Scene
 from statecore.lanes import Head, Lanes
 from statecore.machine import Snapshot
 from statecore.machines import connection, delivery
 from statecore.machines.delivery import SENDING, SendPart
+from statecore.platform import Address as Gateway
 from statecore.platform import (
+    Batch,
     BeatAck,
     BeatWanted,
-    Batch,
     Dialled,
     Empty,
     Ended,
@@ -45,9 +46,7 @@ from statecore.platform import (
     Unsent,
     Welcome,
 )
-from statecore.platform import Address as Gateway
 from statecore.system import LAST, NO_LANE, Address, Entry, Instance, Unit
-from statecore.ties import Crash
 from statecore.units import MILLISECONDS, MINUTES, SECONDS
 
 T = TypeVar("T")

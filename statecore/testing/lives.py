@@ -18,12 +18,16 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
+from statecore.errors import StepError
 from statecore.events import Broken, Elapsed, Event, External, Offline
 from statecore.machine import Decision, Machine, Snapshot
 from statecore.units import DAYS, HOURS, MICROSECONDS, MILLISECONDS, MINUTES, SECONDS
 
 BEGAN: Final = 1_790_000_000 * SECONDS
 """When lives begin, in ns: large enough for an int that passed through a float to show."""
+
+
+PINNED: Final = "This history, to be pinned with examples=[...] (event, ns since the beginning):"
 
 
 class Moment(NamedTuple):
@@ -83,7 +87,13 @@ class Life:
     def happen(self, event: Event, *, after: int = 0) -> Moment:
         """Let an event happen, *after* so many ns; later if it cannot come that early."""
         self.now = max(self.now + after, earliest(self.machine, self.snapshot, event, self._entered_at))
-        moment = Moment(self.snapshot, event, self.now, self.machine.step(self.snapshot, event, self.now))
+        try:
+            decision = self.machine.step(self.snapshot, event, self.now)
+        except StepError as error:
+            shown = [(one.event, one.now - BEGAN) for one in self.moments]
+            error.add_note(f"{PINNED}\n{code_of([*shown, (event, self.now - BEGAN)])}")
+            raise
+        moment = Moment(self.snapshot, event, self.now, decision)
         self.moments.append(moment)
         self.snapshot = moment.after
         if moment.decision.outcome.kind == "moved":

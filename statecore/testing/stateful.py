@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from statecore.errors import StepError
 from statecore.events import Broken, Elapsed, Event, name_of
 from statecore.machine import Machine, Snapshot
 from statecore.system import Address
@@ -177,7 +178,10 @@ def _onward_rules(drawn: Mapping[tuple[str, Any], st.SearchStrategy[Event]]) -> 
                 draw(drawn[machine.name, draw(st.sampled_from([one for one in machine.events if one in ahead]))])
             )
             found.append((event, 0 if isinstance(event, Elapsed) else draw(st.sampled_from(DELAYS))))
-            life.happen(event, after=found[-1][1])
+            try:
+                life.happen(event, after=found[-1][1])
+            except StepError:  # it is the trial's to say so
+                break
         return address, found
 
     def go(self: Any, way: tuple[str, list[tuple[Event, int]]]) -> None:

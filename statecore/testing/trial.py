@@ -226,9 +226,7 @@ class Trial:
         """Write what happened as code, to be pinned."""
         single = self._alone and len({one.address for one in self.given}) <= 1
         shown = [(one.event, one.now - BEGAN) if single else (*one[:2], one.now - BEGAN) for one in self.given]
-        return (
-            f"This history, to be pinned with examples=[...] (event, ns since the beginning):\n{lives.code_of(shown)}"
-        )
+        return f"{lives.PINNED}\n{lives.code_of(shown)}"
 
     # ---- what is checked ---------------------------------------------------------------------------------------------
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from statecore.reading import Evidence
 from statecore.machine import Machine, Snapshot
 from statecore.machines import circuit, connection, delivery, session
+from statecore.reading import Evidence
 from statecore.testing import strategies as kit
 from statecore.testing.lives import BEGAN, History, Moment
 from statecore.testing.strategies import AWKWARD, values
