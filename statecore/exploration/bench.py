@@ -13,19 +13,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from statecore.account import Account, Command
-from statecore.events import Elapsed
 from statecore.evidence import Recent
+from statecore.events import Elapsed
 from statecore.exploration.abstraction import Place, abstract, told_apart
 from statecore.exploration.scene import LONG_AGO, NAME, NOW, Act, Scene
 from statecore.lanes import Head, Lanes
 from statecore.machine import Snapshot
 from statecore.machines import connection, delivery
 from statecore.machines.delivery import SENDING, SendPart
-from statecore.platform import Address as Gateway
 from statecore.platform import (
-    Batch,
     BeatAck,
     BeatWanted,
+    Batch,
     Dialled,
     Empty,
     Ended,
@@ -46,7 +45,9 @@ from statecore.platform import (
     Unsent,
     Welcome,
 )
+from statecore.platform import Address as Gateway
 from statecore.system import LAST, NO_LANE, Address, Entry, Instance, Unit
+from statecore.ties import Crash
 from statecore.units import MILLISECONDS, MINUTES, SECONDS
 
 T = TypeVar("T")
@@ -203,7 +204,9 @@ class _Store:
         if machine != "delivery":
             return []
         return [
-            (chat_name(chat), found) for chat in sorted(self.cores) if (found := self._following(chat, -1)) is not None
+            (chat_name(chat), found)
+            for chat in sorted(self.cores)
+            if (found := self._following(chat, -1)) is not None
         ]
 
     def following(self, _account: str, _machine: str, chat: str, after: int) -> Head | None:
@@ -222,9 +225,7 @@ class _Store:
         for chat, core in sorted(self.cores.items()):
             places = enumerate(core.deliveries)
             if machine == "delivery":
-                found += [
-                    delivery_address(chat, index) for index, at in places if at is not None and at.state in states
-                ]
+                found += [delivery_address(chat, index) for index, at in places if at is not None and at.state in states]
             elif machine == "window" and core.window.state in states:
                 found.append(f"window/{NAME}/{chat_name(chat)}")
         return found
@@ -466,9 +467,12 @@ class _Stage:
                 places[index] = self._at(last, entry.address)
                 if entry.order == LAST:
                     order = [*(one for one in order if one != index), index]
-        told = tuple(None if place is None else told_apart(window, place, token) for place in places)
+        told = tuple(
+            None if place is None else told_apart(window, place, token) for place in places
+        )
         ready = name in outbox.lanes.ready
         return Core(window, self._at(last, outbox.circuit_of(name)), ready, tuple(order), told)
+
 
 
 # ---- what happens, to any account ------------------------------------------------------------------------------------

@@ -161,7 +161,9 @@ class ChatsModel:
         """Return where it begins: nothing was sent yet, and nobody has written."""
         bench = self.bench
         shared = Shared(False, bench.first_tie(), bench.first_circuit(), 0, self.scene.budgets)
-        chats = [Chat(bench.first_core(chat), (NOTHING,) * count) for chat, count in enumerate(self.scene.deliveries)]
+        chats = [
+            Chat(bench.first_core(chat), (NOTHING,) * count) for chat, count in enumerate(self.scene.deliveries)
+        ]
         if self.scene.tied:
             shared = self._tied(shared)
         return [self.pack(shared, chats)]
@@ -183,7 +185,9 @@ class ChatsModel:
         """Return what may happen in a state, and where each leads."""
         shared = state & MASK
         found: list[tuple[Act, int]] = []
-        views = [self._view_of[chat][(state >> BITS * (chat + 1)) & MASK] for chat in range(self.count)]
+        views = [
+            self._view_of[chat][(state >> BITS * (chat + 1)) & MASK] for chat in range(self.count)
+        ]
         for chat in range(self.count):
             number = (state >> BITS * (chat + 1)) & MASK
             key = shared | number << BITS | chat << 2 * BITS
@@ -440,9 +444,7 @@ class ChatsModel:
 
     def _reads(self, shared: Shared) -> bool:
         effect = self.bench.tie_machine.effect(shared.tie.state)
-        return (
-            effect is not None and effect.name in ("Receive", "read_frame", "beat") and shared.tie.state != "greeting"
-        )
+        return effect is not None and effect.name in ("Receive", "read_frame", "beat") and shared.tie.state != "greeting"
 
     def _of_network(self, shared: Shared, index: int, chat: Chat) -> Iterable[Option]:
         for delivery, net in enumerate(chat.nets):
@@ -454,9 +456,7 @@ class ChatsModel:
                     yield self._arrival(index, delivery, chat, "refused")
                 if shared.budgets.copies and len(net.strays) < STRAYS_MAX:
                     copied = net._replace(strays=tuple(sorted((*net.strays, net.key))))
-                    yield Option(
-                        Act("copy", index, delivery), "copies", _put(chat.nets, delivery, copied), decided=False
-                    )
+                    yield Option(Act("copy", index, delivery), "copies", _put(chat.nets, delivery, copied), decided=False)
             for key in sorted(set(net.strays)):
                 strays = list(net.strays)
                 strays.remove(key)
@@ -578,7 +578,9 @@ class ChatsModel:
             found.append((step.act, after))
         return found
 
-    def _of_tie(self, shared: Shared, views: Iterable[View]) -> Iterable[tuple[Act, Shared, dict[int, View]]]:
+    def _of_tie(
+        self, shared: Shared, views: Iterable[View]
+    ) -> Iterable[tuple[Act, Shared, dict[int, View]]]:
         budgets = shared.budgets
         if not shared.up:
             decision = self._decide(Act("start"), shared, 0, self.bench.first_core(0), None)
@@ -594,7 +596,9 @@ class ChatsModel:
             decision = self._decide(act, shared, 0, core, dict(enumerate(seen[1:], 1)))
             if decision is None:
                 continue
-            after = shared._replace(tie=decision.tie, account=decision.account, budgets=_spent(budgets, spends))
+            after = shared._replace(
+                tie=decision.tie, account=decision.account, budgets=_spent(budgets, spends)
+            )
             changed = dict(decision.views)
             own = self.bench.seen_in(decision.core, seen[0])
             if own != seen[0]:

@@ -70,3 +70,4 @@ def _keeps(model: ChatsModel, name: str) -> Callable[[int], bool]:
 def is_settled(model: ChatsModel, state: int) -> bool:
     """Tell whether every message has ended, or waits for its user alone."""
     return all(model.is_settled(index, state) for index in range(model.count))
+

@@ -33,7 +33,7 @@ class Looked(External):
     """Somebody looked at it."""
 
 
-def pushed(was: Door, event: Pushed, now: int) -> Door:
+def pushed(was: Door, _event: Pushed, now: int) -> Door:
     return evolve(was, pushes=was.pushes + 1, shuts_at=now + 5 * SECONDS)
 
 

@@ -18,7 +18,7 @@ from statecore.testing.stateful import PHASES
 from statecore.units import SECONDS
 from tests.testing import broken
 from tests.testing.broken import Door, Looked, Pushed, door
-from tests.testing.shop import Declined, Placed, order, stock
+from tests.testing.shop import Declined, Paid, Placed, order, stock
 
 QUIET = settings(
     deadline=None, database=None, phases=PHASES, stateful_step_count=20, derandomize=True, report_multiple_bugs=False
@@ -183,11 +183,10 @@ def test_telling_somebody_who_is_not_there_is_said() -> None:
     In a gateway it would end the account.
     """
     trial = Trial({"order/shop/1": order}, elsewhere=())
-    trial.happen(Placed(price=1))
+    trial.play([(Placed(price=1), 0), (Declined(), 0), (Elapsed("retry_at"), 5 * SECONDS)])
 
     with pytest.raises(AssertionError, match="Taken is told to stock/shop/tea, and no machine 'stock' is here"):
-        trial.play([(Declined(), 0), (Elapsed("retry_at"), 5 * SECONDS)])
-        trial.happen(order.events[1]())  # Paid
+        trial.happen(Paid())
 
 
 # ---- what only a broken core could break -----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The pytest plugin, run by pytest in a folder of its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import statecore
 from statecore.events import External
 from statecore.testing import MemoryJournal, VirtualWorld, trial_of, virtual
 from statecore.testing.stores import FileJournal, rebuilt, restored
@@ -14,6 +16,8 @@ from statecore.units import SECONDS
 from tests.testing.broken import Looked, Pushed, door
 
 pytest_plugins = ["pytester"]
+
+ROOT = Path(statecore.__file__).parents[1]
 
 MACHINES = """
 from statecore.machine import *
@@ -49,8 +53,11 @@ def test_pushes(hard):
 
 
 @pytest.fixture
-def shop(pytester: pytest.Pytester) -> pytest.Pytester:
+def shop(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """Return a folder with a machine and its tests, one of which can be left out."""
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(str(ROOT / folder) for folder in (".", "adapters", "journal", "diagrams"))
+    )
     pytester.makepyfile(doors=MACHINES)
     pytester.syspathinsert()
     return pytester
