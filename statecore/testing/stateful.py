@@ -102,8 +102,8 @@ def _event_rule(
 
     happen.__name__ = called  # Hypothesis prints it
     which: dict[str, Any] = {"where": st.integers(0, 3)} if several else {}
-    made = rule(event=drawn, after=st.sampled_from(DELAYS), **which)(happen)
-    return precondition(lambda self: bool(_can(self, machine, kind, row=True)))(made)
+    made: Any = rule(event=drawn, after=st.sampled_from(DELAYS), **which)
+    return precondition(lambda self: bool(_can(self, machine, kind, row=True)))(made(happen))
 
 
 def _alive(event: Event) -> Event:

@@ -151,7 +151,7 @@ def test_a_monitor_sees_each_history_by_itself() -> None:
 
 
 def is_torn_off(snapshot: Snapshot) -> bool:
-    return snapshot.data.pushes < 0
+    return bool(snapshot.data.pushes < 0)
 
 
 def test_a_check_that_never_got_there_is_no_pass() -> None:

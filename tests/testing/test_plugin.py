@@ -67,7 +67,7 @@ def run(folder: pytest.Pytester, *arguments: str, second: str = "True") -> pytes
     """Run the tests in there in a process of its own, as whoever has the package does."""
     folder.makepyfile(test_doors=TESTS.replace("{second}", second))
     loaded = () if _installed() else ("-p", "statecore.testing.plugin")
-    return folder.runpytest_subprocess("-p", "no:cacheprovider", "-o", "addopts=", *loaded, *arguments)
+    return folder.runpytest_subprocess("-p", "no:cacheprovider", *loaded, *arguments)
 
 
 def _installed() -> bool:

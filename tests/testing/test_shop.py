@@ -12,11 +12,11 @@ from tests.testing.shop import Cancelled, Declined, Order, Paid, Placed, order, 
 
 
 def the_price_stays(before: Snapshot, event: Event, after: Snapshot) -> bool:
-    return isinstance(event, Placed) or before.data.price == after.data.price
+    return isinstance(event, Placed) or bool(before.data.price == after.data.price)
 
 
 def never_asked_a_fourth_time(snapshot: Snapshot) -> bool:
-    return snapshot.data.tries < 3
+    return bool(snapshot.data.tries < 3)
 
 
 def is_paid(snapshot: Snapshot) -> bool:
