@@ -51,6 +51,14 @@ PHASES: Final = (Phase.reuse, Phase.generate, Phase.target, Phase.shrink)
 the kit instead of the machine."""
 
 
+def usual() -> settings:
+    """Return the settings of a test that is given none: those of Hypothesis' profile in force, with what this kit needs.
+
+    For others: `machine_test(..., profile=settings(usual(), max_examples=1000))`.
+    """
+    return settings(deadline=None, stateful_step_count=STEPS, phases=PHASES, suppress_health_check=list(HealthCheck))
+
+
 class MachineTest(RuleBasedStateMachine):
     """What `machine_test` and `system_test` build on: a trial, and the rules that are about no event in particular."""
 
@@ -241,7 +249,7 @@ def machine_test(
         examples: histories that are run first, each as a test of its own; as a failure prints them.
         given: how some values are drawn; see `statecore.testing.strategies.values`.
         journal: "memory", or "sqlite" to go through the real store, which takes some milliseconds an event.
-        profile: Hypothesis' settings, if not the ones of this kit.
+        profile: Hypothesis' settings; see `usual`.
 
     Raises:
         ConfigError: a check takes other parameters than it is given.
@@ -364,7 +372,6 @@ def _test_case(
     lives_of: st.SearchStrategy[History] | None,
 ) -> type[unittest.TestCase]:
     """Make what pytest runs: each pinned history, whole histories, and what Hypothesis thinks of step by step."""
-    default = settings(deadline=None, stateful_step_count=STEPS, phases=PHASES, suppress_health_check=list(HealthCheck))
 
     def test_whatever_happens(self: Any) -> None:
         run_state_machine_as_test(made, settings=self.settings)
@@ -372,7 +379,7 @@ def _test_case(
         assert not never, f"never came to hold, so nothing was tried there: {', '.join(never)}"
 
     test_whatever_happens.is_hypothesis_test = True  # type: ignore[attr-defined]
-    body: dict[str, Any] = {"settings": default if profile is None else profile}
+    body: dict[str, Any] = {"settings": usual() if profile is None else profile}
     if lives_of is not None:
         body["test_any_history"] = _any_history(begin, lives_of, body["settings"])
     for number, example in enumerate(examples, start=1):

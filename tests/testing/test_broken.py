@@ -14,14 +14,14 @@ from statecore.machine import Attempt, Decision, Machine, Snapshot, Verdict
 from statecore.testing import Trial, assert_explored, covering, histories, machine_test, system_test, trial_of
 from statecore.testing.lives import Moment
 from statecore.testing.promises import PROMISES
-from statecore.testing.stateful import PHASES
+from statecore.testing.stateful import usual
 from statecore.units import SECONDS
 from tests.testing import broken
 from tests.testing.broken import Door, Looked, Pushed, door
 from tests.testing.shop import Declined, Paid, Placed, order, stock
 
 QUIET = settings(
-    deadline=None, database=None, phases=PHASES, stateful_step_count=20, derandomize=True, report_multiple_bugs=False
+    usual(), max_examples=50, database=None, stateful_step_count=20, derandomize=True, report_multiple_bugs=False
 )
 
 

@@ -27,6 +27,11 @@ def shop(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.P
     """Return a folder with what the README says should be in it."""
     folders = (".", "adapters", "journal", "diagrams")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(pytester.path), *(str(ROOT / folder) for folder in folders)]))
+    pytester.makeconftest(
+        "import hypothesis\n"
+        "hypothesis.settings.register_profile('few', max_examples=40, database=None, report_multiple_bugs=False)\n"
+        "hypothesis.settings.load_profile('few')\n"
+    )
     pytester.makepyfile(orders=block("python", "# orders.py"), test_orders=block("python", "# test_orders.py"))
     return pytester
 

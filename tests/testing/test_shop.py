@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from statecore.events import Broken, Elapsed, Event
 from statecore.machine import Snapshot
 from statecore.testing import History, Trial, assert_explored, histories, machine_test, system_test
+from statecore.testing.stateful import usual
 from statecore.units import HOURS, SECONDS
 from tests.testing.shop import Cancelled, Declined, Order, Paid, Placed, order, stock
+
+FEW = settings(usual(), max_examples=40)
 
 
 def the_price_stays(before: Snapshot, event: Event, after: Snapshot) -> bool:
@@ -33,7 +36,7 @@ STORM = [
 """The bank was away, once; as a failure printed it."""
 
 TestOrder = machine_test(
-    order, invariants=[the_price_stays, never_asked_a_fourth_time], sometimes=[is_paid], examples=[STORM]
+    order, invariants=[the_price_stays, never_asked_a_fourth_time], sometimes=[is_paid], examples=[STORM], profile=FEW
 ).TestCase
 
 
@@ -44,7 +47,9 @@ def as_many_are_taken_as_paid(snapshots: Mapping[str, Snapshot]) -> bool:
 
 
 TestShop = system_test(
-    {"order/shop/1": order, "order/shop/2": order, "stock/shop/tea": stock}, joint=[as_many_are_taken_as_paid]
+    {"order/shop/1": order, "order/shop/2": order, "stock/shop/tea": stock},
+    joint=[as_many_are_taken_as_paid],
+    profile=FEW,
 ).TestCase
 
 
