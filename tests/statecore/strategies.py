@@ -12,7 +12,7 @@ from statecore.reading import Evidence
 from statecore.testing import strategies as kit
 from statecore.testing.lives import BEGAN, History, Moment
 from statecore.testing.strategies import AWKWARD, values
-from statecore.units import DAYS, SECONDS
+from statecore.units import DAYS, MILLISECONDS, SECONDS
 
 __all__ = ["AWKWARD", "BEGAN", "Moment", "happenings", "histories", "often", "seldom", "snapshots", "values"]
 
@@ -21,6 +21,9 @@ seldom = settings(often, max_examples=50)
 """How often a property is tried. Nothing here is timed: a busy machine is no bug."""
 
 PARTICULAR: Final[Mapping[type | tuple[type, str], st.SearchStrategy[Any]]] = {
+    int: st.sampled_from(
+        [0, 1, 2, 3, 10, 100, 40 * MILLISECONDS, 1 * SECONDS, 90 * SECONDS, 1 * DAYS, 40 * DAYS, kit.EXACT]
+    ),
     (delivery.Accepted, "parts"): st.integers(1, 4).map(lambda count: tuple("abcd"[:count])),
     (delivery.Accepted, "expires_at"): st.sampled_from([None, None, None, BEGAN, BEGAN + 3 * DAYS]),
     (delivery.Held, "by"): st.sampled_from(["window", "circuit"]),
@@ -30,7 +33,7 @@ PARTICULAR: Final[Mapping[type | tuple[type, str], st.SearchStrategy[Any]]] = {
     (session.Found, "wait"): st.sampled_from([0, 0, 0, 90 * SECONDS]),
     (session.Greeted, "wait"): st.sampled_from([0, 0, 0, 90 * SECONDS]),
 }
-"""Fields whose type says less than their documentation."""
+"""Fields whose type says less than their documentation. Every whole number in an event of ours is a count or a length."""
 
 
 def happenings(machine: Machine) -> Mapping[Any, st.SearchStrategy[Any]]:
@@ -38,9 +41,9 @@ def happenings(machine: Machine) -> Mapping[Any, st.SearchStrategy[Any]]:
     return kit.happenings(machine, PARTICULAR)
 
 
-def histories(machine: Machine) -> st.SearchStrategy[History]:
-    """Draw a life of a machine in which late and misplaced events come too: no table may trip over them."""
-    return kit.histories(machine, given=PARTICULAR, stray=True)
+def histories(machine: Machine, *, most: int = kit.MOST) -> st.SearchStrategy[History]:
+    """Draw a life in which something happens; late and misplaced events come too, and no table may trip over them."""
+    return kit.histories(machine, most=most, given=PARTICULAR, stray=True).filter(bool)
 
 
 def snapshots(machine: Machine) -> st.SearchStrategy[Snapshot]:
