@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 
 from statecore.errors import ConfigError
 from statecore.events import Broken, Elapsed, Event, Late
+from statecore.exploration.samples import constants
 from statecore.machine import Machine, Snapshot
 from statecore.testing import lives
 from statecore.testing.lives import History, Life
@@ -58,7 +59,7 @@ _TABLES: Final[Mapping[type, tuple[Any, ...]]] = {
 """What a field holds in a life: counts, waits and names repeat, and some are absurd. They are tables because one choice is made
 out of each; a strategy with branches for the same would cost three, and most of the time of a history goes into choices."""
 
-AWKWARD: Final[Mapping[type, Strategy]] = {
+AWKWARD: Final[Given] = {
     bool: st.booleans(),
     int: st.integers(-(2**63), 2**64 - 1) | st.sampled_from([0, EXACT, -(2**63), 2**64 - 1]),
     float: st.floats(allow_nan=False, allow_infinity=False),
@@ -247,7 +248,19 @@ def happenings(machine: Machine, given: Given | None = None) -> dict[Kind, st.Se
         machine: the definition.
         given: how some values are drawn; see `values`.
     """
-    return {kind: st.just(kind) if isinstance(kind, Elapsed) else values(kind, given) for kind in machine.events}
+    known = {**_compared(machine), **(given or {})}
+    return {kind: st.just(kind) if isinstance(kind, Elapsed) else values(kind, known) for kind in machine.events}
+
+
+def _compared(machine: Machine) -> Given:
+    """Draw also what the machine's guards compare with, and what lies beside it: chance alone would seldom meet a 404."""
+    found = constants(machine)
+    also: dict[type | tuple[type, str], Strategy] = {}
+    if found.numbers and int not in _registered:
+        also[int] = st.sampled_from((*_TABLES[int], *found.numbers))
+    if found.texts and str not in _registered:
+        also[str] = st.sampled_from((*_TABLES[str], *found.texts))
+    return also
 
 
 def events(machine: Machine, *only: Kind, given: Given | None = None) -> st.SearchStrategy[Event]:
