@@ -167,7 +167,7 @@ class Driver:
         store: AccountStore = journal.store
         self.name = name
         self.account = Account(name, config.platform, config.policies, store, world)
-        self.paused = ""
+        self._unwritten: JournalBusy | JournalFull | None = None
         self._config = config
         self._journal = journal
         self._world = world
@@ -242,6 +242,10 @@ class Driver:
             NotAccepted: the platform cannot take such a text.
             JournalError: it could not be recorded, so it was not accepted.
         """
+        if (
+            self._unwritten is not None
+        ):  # what was decided before waits to be written, and stands before it in the journal
+            raise type(self._unwritten)(str(self._unwritten))
         unit = self.account.outbox.accept(
             id_, chat, text, reply_to=reply_to, key=key, expires_at=expires_at, origin=origin, now=self._world.now()
         )
@@ -434,15 +438,20 @@ class Driver:
             try:
                 placed: list[int] = await self._journal.append(units)
             except (JournalBusy, JournalFull) as error:
-                if not self.paused:
+                if self._unwritten is None:
                     log.error("%s: everything waits, because the journal cannot be written: %s", self.name, error)  # noqa: TRY400
-                self.paused = str(error)
+                self._unwritten = error
                 await trio.sleep(JOURNAL_RETRY / SECONDS)
             else:
-                if self.paused:
+                if self._unwritten is not None:
                     log.warning("%s: the journal can be written again", self.name)
-                self.paused = ""
+                self._unwritten = None
                 return placed
+
+    @property
+    def paused(self) -> str:
+        """Why everything waits, if it does: the journal cannot be written."""
+        return "" if self._unwritten is None else str(self._unwritten)
 
     # ---- attempts ----------------------------------------------------------------------------------------------------
 
@@ -534,7 +543,7 @@ class Driver:
         text = accepted.parts[effect.part]
         self._sizes[address] = len(text.encode())
         token = self._journal.secrets(self.name).get(f"token/{accepted.chat}") if effect.token else None
-        key = f"sc-{address.rpartition('/')[2]}-{effect.part}"
+        key = key_of(address, effect.part)
         return Outgoing(
             chat=accepted.chat,
             text=text,
@@ -544,6 +553,11 @@ class Driver:
             answers=effect.answers,
             number=effect.number,
         )
+
+
+def key_of(address: str, part: int) -> str:
+    """Return the idempotency key of a delivery's part: the same on every attempt, another for every part."""
+    return f"sc-{address.rpartition('/')[2]}-{part}"
 
 
 FRAMES: Final = (Hello, Welcome, Batch, Note, Review, BeatAck, BeatWanted, Invalid, Ended)

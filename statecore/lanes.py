@@ -75,7 +75,7 @@ class Lanes:
         """Note the state of the first of a lane."""
         head = self._heads.get(chat)
         if head is not None and head.address == address:
-            self._heads[chat] = head._replace(state=state)
+            self._heads[chat] = Head(address, head.order, state)
 
     def leave(self, chat: str, address: str) -> Head | None:
         """Let the first of a lane go; return the next, if it was the first and there is one."""

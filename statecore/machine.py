@@ -287,6 +287,9 @@ class Machine:
         self.engine: Final = self._build_engine()
         self._rules: Final = self._compile()
         self._timers: Final = {state: self._timers_of(state) for state in self.states}
+        self._deadlines: Final = {
+            state: tuple(timer.field for timer in timers) for state, timers in self._timers.items()
+        }
         self._start: Final = Snapshot(initial, remembers(), 0, 0)
 
     def __repr__(self) -> str:
@@ -300,23 +303,29 @@ class Machine:
 
     def effect(self, state: str) -> Effect | None:
         """Return the attempt that entering *state* asks for, if any."""
-        return next((wait for wait in self.awaits.get(state, ()) if isinstance(wait, Effect)), None)
+        for wait in self.awaits.get(state, ()):
+            if isinstance(wait, Effect):
+                return wait
+        return None
 
     def deadlines(self, snapshot: Snapshot) -> list[tuple[int, str]]:
         """Return (deadline, timer) of every armed timer of an instance, in no order."""
         found = []
-        for timer in self._timers[snapshot.state]:
-            deadline = getattr(snapshot.data, timer.field)
+        for field in self._deadlines[snapshot.state]:
+            deadline = getattr(snapshot.data, field)
             if deadline is not None:
-                found.append((deadline, timer.field))
+                found.append((deadline, field))
         return found
 
     def due(self, snapshot: Snapshot) -> int | None:
         """Return the earliest deadline of an instance, or None if it awaits no timer."""
-        timers = self._timers[snapshot.state]
-        if not timers:
-            return None
-        return min((deadline for deadline, _ in self.deadlines(snapshot)), default=None)
+        state, data, _, _ = snapshot
+        due: int | None = None
+        for field in self._deadlines[state]:
+            deadline = getattr(data, field)
+            if deadline is not None and (due is None or deadline < due):
+                due = deadline
+        return due
 
     # ---- the step ----------------------------------------------------------------------------------------------------
 

@@ -174,9 +174,11 @@ class Outbox:
         """Return from when on somebody may leave, in ns; None if time alone does not bring that about."""
         if not (self.lanes.ready and len(self.in_flight) < IN_FLIGHT_MAX and self.sendable()):
             return None
-        if self._system.snapshot(self.circuit_address).state in ("open", "probing"):
+        state, data, _, _ = self._system.snapshot(self.circuit_address)
+        if state in ("open", "probing"):
             return None
-        return pacing.ready_at(self._policies.pacing, self._bucket, self._stretch(now), now)
+        pace = self._policies.pacing
+        return pacing.ready_at(pace, self._bucket, pacing.stretch(pace, data.level, data.throttled_at, now), now)
 
     def pump(self, unit: Unit) -> None:
         """Give turns to whoever may leave now; `next_turn` says when to ask again, if time alone can change the answer."""
@@ -221,7 +223,8 @@ class Outbox:
             token=allowed.data.token,
             left=slot.left,
             probe=probe,
-            doubles=data.unclear and self._platform.resends(chat, slot.answers) != "always",
+            # A part that may have arrived is recognised by its number. Under another one it is shown once more.
+            doubles=data.unclear and (slot.fresh or self._platform.resends(chat, slot.answers) != "always"),
             bare=self._plain if self._platform.markup else allowed.data.token == 0 and not self._platform.answers,
             answers=slot.answers,
             number=slot.number,
@@ -418,6 +421,7 @@ class Outbox:
             down=self._down(unit.now),
             trace=result.trace,
             hint=backoff.asked(hint) or None,
+            unclear=reading.then == "taken",
         )
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)

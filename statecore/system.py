@@ -8,7 +8,7 @@ and turns (instance, event) into rows of a unit.
 import heapq
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import attrs
 
@@ -129,9 +129,9 @@ class Request(NamedTuple):
     entry: int
 
 
-@attrs.define
+@attrs.define(init=False)
 class Unit:
-    """What is committed at once.
+    """What is committed at once. Every decision makes one, so it is made by hand.
 
     Args:
         account: whose lease must be held for it.
@@ -146,12 +146,22 @@ class Unit:
 
     account: str
     now: int
-    entries: list[Entry] = attrs.field(factory=list)
-    requests: list[Request] = attrs.field(factory=list)
-    secrets: dict[str, str | None] = attrs.field(factory=dict, repr=False)
-    forget: bool = False
-    done: list[int] = attrs.field(factory=list)
-    key: str = ""
+    entries: list[Entry]
+    requests: list[Request]
+    secrets: dict[str, str | None] = attrs.field(repr=False)
+    forget: bool
+    done: list[int]
+    key: str
+
+    def __init__(self, account: str, now: int, entries: list[Entry] | None = None, *, key: str = "") -> None:
+        self.account = account
+        self.now = now
+        self.entries = [] if entries is None else entries
+        self.requests = []
+        self.secrets = {}
+        self.forget = False
+        self.done = []
+        self.key = key
 
 
 @attrs.define
@@ -176,6 +186,9 @@ class Instance:
     pending: int = 0
     armed: int | None = None
 
+
+_new: Final = tuple.__new__
+"""See `statecore.machine`: building a NamedTuple by its class costs twice as much."""
 
 LAST, PLACED = -1, -2
 """Values of `Entry.order` that are no places."""
@@ -224,7 +237,7 @@ class System:
     def snapshot(self, address: str) -> Snapshot:
         """Return where an instance is."""
         held = self._instances.get(address)
-        return held.snapshot if held is not None else self.instance(address).snapshot
+        return (self.instance(address) if held is None else held).snapshot
 
     def state_in_lane(self, address: str) -> str | None:
         """Return the state of a message that is in its lane, or None if it is in none."""
@@ -280,29 +293,28 @@ class System:
 
     def _apply(self, unit: Unit, address: str, event: Event, cause: int, chat: str) -> Decision:
         held = self.instance(address)
-        machine, before = held.machine, held.snapshot
-        decision = machine.step(before, event, unit.now)
+        machine, source = held.machine, held.snapshot[0]
+        decision = machine.step(held.snapshot, event, unit.now)
+        snapshot, effects, _ = decision
         if chat and not held.chat:
             held.chat = chat
-        held.snapshot = decision.snapshot
+        held.snapshot = snapshot
         held.pending += 1
-        state = decision.snapshot.state
-        live = machine.name in IN_LANES and state not in NO_LANE
-        if live and before.state in NO_LANE:
+        live = machine.name in IN_LANES and snapshot[0] not in NO_LANE
+        if live and source in NO_LANE:
             held.order = LAST
         order = held.order
         if order == LAST:
             held.order = PLACED
-        due = machine.due(decision.snapshot)
+        due = machine.due(snapshot)
         if due is not None and (held.armed is None or due < held.armed):
             heapq.heappush(self._heap, (due, address))
             held.armed = due  # a later deadline is found when this entry comes up; entries must not pile up
-        unit.entries.append(Entry(address, machine, before.state, event, decision, cause, held.chat, order, live, due))
-        if decision.effects:
-            index = len(unit.entries) - 1
-            unit.requests += [
-                Request(address, effect, index) for effect in decision.effects if isinstance(effect, Attempt)
-            ]
+        entries = unit.entries
+        entries.append(_new(Entry, (address, machine, source, event, decision, cause, held.chat, order, live, due)))
+        for effect in effects:
+            if isinstance(effect, Attempt):
+                unit.requests.append(Request(address, effect, len(entries) - 1))
         return decision
 
     def committed(self, unit: Unit, first: int) -> None:

@@ -7,7 +7,6 @@ that may be in use and never writes to it. `replay`, `verify`, `diff` and `why` 
 from statecore_journal.causes import Chain, Step, why
 from statecore_journal.differ import Difference, Parting, diff, diff_versions
 from statecore_journal.fold import Divergence, Folded, fold
-from statecore_journal.loading import load_machines
 from statecore_journal.reader import AccountStatus, ChatStatus, Letter, LogRow, Owner, Reader, Status, open_reader
 from statecore_journal.retention import Pruned, prune
 from statecore_journal.sqlite import Journal, open_journal, submit
@@ -37,7 +36,6 @@ __all__ = [
     "diff_versions",
     "diverges",
     "fold",
-    "load_machines",
     "open_journal",
     "open_reader",
     "prune",

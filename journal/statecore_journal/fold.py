@@ -267,7 +267,8 @@ class Replay:
                 return snapshot._replace(version=version), outcome, guards
             raise NoSuchEventError(f"row {seq}: {error}") from error
         after, verdict, _, _ = self.machine.move(snapshot, event, at)
-        return after, *shown(verdict)
+        says, asked, _ = shown(verdict)
+        return after, says, asked
 
     def check(self, snapshot: Snapshot, row: Row) -> Snapshot | Divergence:
         """Let a recorded event happen once more; return where it leads, or how it parts from the record."""

@@ -115,7 +115,7 @@ def prune(
     with translated(file), closing(connect(file, busy_ns=BUSY_NS)) as connection:
         work = next(run)
         while True:
-            begin(connection, busy_ns=BUSY_NS)
+            begin(connection, file, busy_ns=BUSY_NS)
             try:
                 result = work(connection)
                 connection.execute("commit")

@@ -4,7 +4,6 @@ A row is a plain tuple in the order of the statement that writes it: what the un
 the journal decides last. So giving a row its place is one concatenation, on the thread that all writers wait for.
 """
 
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from statecore import codec
@@ -59,28 +58,55 @@ def encode(unit: Unit) -> Rows:
     for index, entry in enumerate(unit.entries):
         address, machine, source, event, (snapshot, _, verdict), cause, chat, order, live, due = entry
         state, data, version, entered = snapshot
-        outcome, guards = shown(verdict)
-        schema, definition = event.schema, machine.version
-        name, fields = name_of(event), codec.dumps(event)
+        outcome, guards, _ = SHOWN.get(id(verdict)) or shown(verdict)
+        fields = codec.dumps(event)
         events.append(
-            ((now, address, version, name, source, state, outcome, fields, guards, schema, definition), cause)
+            (
+                (
+                    now,
+                    address,
+                    version,
+                    name_of(event),
+                    source,
+                    state,
+                    outcome,
+                    fields,
+                    guards,
+                    event.schema,
+                    machine.version,
+                ),
+                cause,
+            )
         )
         before, placed = version - 1, index if order == LAST else -1
         if address in lasts:
             before, _, _, _, earlier = lasts[address]
             placed = placed if placed >= 0 else earlier
-        final, schema, remembered = state in machine.final, getattr(type(data), "schema", 1), codec.dumps(data)
+        schema, final, remembered = getattr(data, "schema", 1), state in machine.final, codec.dumps(data)
         row = (machine.name, account, chat, state, version, entered, live, final, due, now, schema, remembered)
         lasts[address] = before, row, index, None if order == PLACED else order, placed
     return Rows(unit, events, lasts)
 
 
-@lru_cache(maxsize=4096)
-def shown(verdict: Verdict) -> tuple[str | None, str | None]:
-    """Write a verdict as the columns `outcome` and `guards`. Tables have few of them, and every row has one."""
+Shown = tuple[str | None, str | None, Verdict]
+"""The columns `outcome` and `guards`, and the verdict they are of."""
+
+SHOWN: Final[dict[int, Shown]] = {}
+"""What `shown` returned for a verdict, by its identity. It is held, so that nothing else gets its id."""
+
+SHOWN_MAX: Final = 4096
+"""Tables have few verdicts; the others are made for one event and forgotten with it."""
+
+
+def shown(verdict: Verdict) -> Shown:
+    """Write a verdict as the columns `outcome` and `guards`; where that is done for every row, ask `SHOWN` first."""
     kind, reason, guards = verdict
     outcome = None if kind == "moved" else kind if kind == "stayed" else f"{kind}: {reason}"
-    return outcome, ",".join(f"{name}={int(held)}" for name, held in guards) or None
+    if len(SHOWN) >= SHOWN_MAX:
+        SHOWN.clear()
+    text = ",".join(f"{name}={int(held)}" for name, held in guards) or None
+    found = SHOWN[id(verdict)] = (outcome, text, verdict)
+    return found
 
 
 class Batch:

@@ -19,6 +19,7 @@ from statecore.errors import JournalError, NotAJournal
 from statecore.units import MILLISECONDS, SECONDS
 from statecore_journal.files import APPLICATION_ID, inspect, own
 from statecore_journal.problems import is_busy, translated
+from statecore_journal.queueing import waiting
 
 SCHEMA_VERSION: Final = 1
 """Raised by every migration. A file with a higher one was written by a newer statecore, and is left alone."""
@@ -28,9 +29,6 @@ WAL_BYTES_KEPT: Final = 16 * 1024 * 1024
 
 ASK_EVERY: Final = 2 * MILLISECONDS
 """How often a lock that another process holds is asked for."""
-
-REST_S: Final = 1.5 * ASK_EVERY / SECONDS
-"""A writer that leaves the lock alone for so long has let everybody ask for it."""
 
 MIGRATIONS: Final = Migrations("statecore")
 
@@ -155,34 +153,40 @@ def connect(path: Path, *, busy_ns: int) -> sqlite3.Connection:
     return connection
 
 
-def begin(connection: sqlite3.Connection, *, busy_ns: int) -> None:
+def begin(connection: sqlite3.Connection, path: Path, *, busy_ns: int) -> None:
     """Begin a transaction that writes, and wait for whoever holds the lock.
 
-    SQLite's lock is not fair, and SQLite asks for it ever more seldom, down to ten times a second. A gateway with much to
-    write lets go of it for a fraction of a millisecond at a time. So it is asked for here, often.
+    SQLite asks for it ever more seldom, down to ten times a second, and a gateway with much to write lets go of it for a
+    fraction of a millisecond at a time. So it is asked for here, often, and the holder is told that somebody waits.
 
     Args:
         connection: made by `connect`; it waits for no other lock afterwards.
+        path: the journal.
         busy_ns: for how long to wait.
 
     Raises:
         sqlite3.OperationalError: it is still held.
     """
     connection.execute("pragma busy_timeout = 0")
-    for attempts_left in range(busy_ns // ASK_EVERY, -1, -1):
-        try:
-            connection.execute("begin immediate")
-        except sqlite3.OperationalError as error:
-            if not attempts_left or not is_busy(error):
-                raise
+    if _begun(connection, last=busy_ns < ASK_EVERY):
+        return
+    with waiting(path.parent) as say:
+        for attempts_left in range(busy_ns // ASK_EVERY - 1, -1, -1):
+            say()
             _NEVER.wait(ASK_EVERY / SECONDS)
-        else:
-            return
+            if _begun(connection, last=not attempts_left):
+                return
 
 
-def rest() -> None:
-    """Leave the lock alone for so long that every other process that wants it has asked for it."""
-    _NEVER.wait(REST_S)
+def _begun(connection: sqlite3.Connection, *, last: bool) -> bool:
+    """Begin a transaction that writes, if nobody else holds the lock; if this is the *last* time, raise what SQLite does."""
+    try:
+        connection.execute("begin immediate")
+    except sqlite3.OperationalError as error:
+        if last or not is_busy(error):
+            raise
+        return False
+    return True
 
 
 _NEVER: Final = threading.Event()
@@ -207,12 +211,12 @@ def prepare(path: Path, *, busy_ns: int) -> None:
     version = inspect(path, SCHEMA_VERSION) if path.stat().st_size else 0
     if version < SCHEMA_VERSION:
         with translated(path), closing(connect(path, busy_ns=busy_ns)) as connection:
-            _migrate(connection, busy_ns)
+            _migrate(connection, path, busy_ns)
 
 
-def _migrate(connection: sqlite3.Connection, busy_ns: int) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path, busy_ns: int) -> None:
     """Bring the tables up to date, all at once or not at all, however many processes try."""
-    begin(connection, busy_ns=busy_ns)
+    begin(connection, path, busy_ns=busy_ns)
     try:
         MIGRATIONS.apply(Database(connection, execute_plugins=False))
         connection.execute(f"pragma application_id = {APPLICATION_ID}")

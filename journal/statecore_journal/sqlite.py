@@ -236,7 +236,7 @@ def submit(path: str | Path, account: str, command: Command, *, wall: int, busy_
     with translated(file):
         connection = connect(file, busy_ns=busy_ns)
         try:
-            begin(connection, busy_ns=busy_ns)
+            begin(connection, file, busy_ns=busy_ns)
             found = insert_command(connection, account, command, wall)
             connection.execute("commit")
         finally:

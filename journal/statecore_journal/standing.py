@@ -12,10 +12,10 @@ from typing import Any, Final
 import attrs
 
 from statecore import codec
+from statecore.loading import load_machines
 from statecore.machine import Machine, Snapshot
 from statecore_journal.apart import Task, parts, run
 from statecore_journal.fold import Divergence
-from statecore_journal.loading import load_machines
 from statecore_journal.reader import instances_of, open_reader
 from statecore_journal.sweep import Aside, Sweep, Where
 

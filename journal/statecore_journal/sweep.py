@@ -30,15 +30,12 @@ from statecore_journal.fold import (
     Replay,
     Row,
 )
-from statecore_journal.rows import shown
+from statecore_journal.rows import SHOWN, shown
 
 HELD_MAX: Final = 4096
 """Instances that had an event lately: up to twice as many are in memory."""
 
 ROWS_AT_ONCE: Final = 256
-
-SHOWN_MAX: Final = 4096
-"""Verdicts whose text is kept. A table has few; the others are made for one event and forgotten with it."""
 
 SWEPT: Final = "select machine, version, at, event, source, target, outcome, data, guards, schema from events"
 
@@ -105,7 +102,6 @@ class Sweep:
         self._young: dict[str, Held] = {}
         self._old: dict[str, Held] = {}
         self._aside = aside or Aside()
-        self._shown: dict[int, tuple[str | None, str | None, Verdict]] = {}
 
     def run(self, until: int | None = None) -> None:
         """Go through all rows, or those up to a position."""
@@ -120,7 +116,7 @@ class Sweep:
 
     def _take(self, rows: list[Row]) -> None:
         """Take instances through rows. What is done for every row stands here, with as little around it as can be."""
-        young, said = self._young, self._shown
+        young, said = self._young, SHOWN
         for row in rows:
             address, version, at, name, source, target, outcome, data, guards, schema = row
             held = young.get(address)
@@ -147,7 +143,7 @@ class Sweep:
             except StatecoreError:
                 self._check(held, row)
                 continue
-            text = said.get(id(verdict)) or self._say(verdict)
+            text = said.get(id(verdict)) or shown(verdict)
             if (
                 after[0] != target
                 or snapshot[0] != source
@@ -158,12 +154,6 @@ class Sweep:
                 self._check(held, row)
             else:
                 held[0] = after
-
-    def _say(self, verdict: Verdict) -> tuple[str | None, str | None, Verdict]:
-        if len(self._shown) >= SHOWN_MAX:
-            self._shown.clear()
-        said = self._shown[id(verdict)] = (*shown(verdict), verdict)  # held, so that nothing else gets its id
-        return said
 
     def _check(self, held: Held, swept: Row) -> None:
         """Look into a row that does not fit, or not at first sight."""

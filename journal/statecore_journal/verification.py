@@ -15,12 +15,12 @@ from typing import Final
 
 import attrs
 
+from statecore.loading import load_machines
 from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES
 from statecore_journal.advice import explained
 from statecore_journal.apart import Task, parts, run
 from statecore_journal.fold import INSTANCES, VERSION, Divergence, Folded, Replay
-from statecore_journal.loading import load_machines
 from statecore_journal.reader import open_reader
 from statecore_journal.sweep import EVERYWHERE, Aside, Sweep, Where
 

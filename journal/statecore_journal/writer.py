@@ -26,8 +26,9 @@ from statecore.errors import Conflict, Fenced, JournalBusy, JournalError, Journa
 from statecore.system import Unit
 from statecore_journal.files import Wal
 from statecore_journal.problems import is_busy, problem
+from statecore_journal.queueing import REST_S, let_others
 from statecore_journal.rows import INSERT_EVENT, INSERT_INSTANCE, UPDATE_INSTANCE, Batch, Rows, encode, moved
-from statecore_journal.schema import REST_S, begin, connect, rest
+from statecore_journal.schema import begin, connect
 
 T = TypeVar("T")
 
@@ -42,8 +43,7 @@ SLOW_S: Final = 0.002
 some twenty also copies the log into the file."""
 
 UNBROKEN_S: Final = 0.25
-"""After writing for so long without a pause the writer makes one. SQLite's lock is not fair: who lets go of it and takes it
-again at once keeps everybody else out, be it a `statecore send`, or another gateway on the same journal."""
+"""After writing for so long without a pause the writer lets others have the lock, if anybody waits for it."""
 
 Placed = Callable[[list[tuple[Unit, int]]], None]
 """Called on the trio thread, in the order of the journal, with units and the seq of each one's first row."""
@@ -193,7 +193,7 @@ class Writer:
             jobs, ending = self._take()
             if default_timer() - self._paused > UNBROKEN_S:
                 self._wake()
-                rest()
+                let_others(self._path.parent)
                 self._paused = default_timer()
             if jobs:
                 self._write(jobs)
@@ -297,7 +297,7 @@ class Writer:
             if not is_busy(error):
                 raise
             self._wake()
-            begin(connection, busy_ns=self._busy_ns)
+            begin(connection, self._path, busy_ns=self._busy_ns)
 
     def _perform(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
         self._read_fence(connection)

@@ -8,8 +8,9 @@ import click
 from rich.text import Text
 
 from statecore.cli.common import AS_JSON, JOURNAL, TEXT, check_account, console, fail, print_json, printable
-from statecore.cli.machines import OWN, load, one
+from statecore.cli.machines import OWN, one, only
 from statecore.cli.moments import MOMENTS, since, span, until
+from statecore.loading import load_machines
 from statecore.machine import Machine
 from statecore.machines import MACHINES
 
@@ -63,10 +64,10 @@ An SVG of a machine of your own needs the layout library: pip install 'statecore
 @AS_JSON
 def diagram(
     machine: str | None, *, listed: bool, every: bool, journals: tuple[str, ...],
-    wanted: Literal["mermaid", "svg"] | None, output: str | None, theme: Any, own: str | None, as_json: bool,
+    wanted: Literal["mermaid", "svg"] | None, output: str | None, theme: Any, specs: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Draw MACHINE from its definition: connection, session, delivery, window, circuit, inbound, or your own."""
-    machines = load(own)
+    machines = only(specs)
     if sum((machine is not None, listed, every)) != 1:
         raise click.UsageError("give a MACHINE, --list or --all")
     if as_json and not listed:
@@ -165,10 +166,10 @@ runs (statecore_diagrams.coverage.Coverage.save) can be named like a journal, if
 @OWN
 @AS_JSON
 def coverage(
-    journals: tuple[str, ...], *, machine: str | None, fail_under: float | None, own: str | None, as_json: bool
+    journals: tuple[str, ...], *, machine: str | None, fail_under: float | None, specs: tuple[str, ...], as_json: bool
 ) -> None:
     """Show which transitions of each machine's table JOURNALS took, and which never."""
-    machines = {**MACHINES, **load(own)}
+    machines: Mapping[str, Machine] = load_machines(specs)
     if machine is not None:
         machines = {machine: one(machines, machine)}
     counted = _counted(journals, machines)
@@ -264,7 +265,7 @@ Examples:
 def timeline(
     journal: str, *, account: str | None, machine: str | None, chat: str | None, since: Any, until: Any,
     lanes: int | None, bars: int | None, wanted: Literal["mermaid", "svg"] | None,
-    output: str | None, theme: Any, own: str | None, as_json: bool,
+    output: str | None, theme: Any, specs: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Draw what happened in JOURNAL over time: a lane an instance, its states as bars, causes as arrows."""
     from statecore_diagrams import lanes as drawing
@@ -284,7 +285,7 @@ def timeline(
             until=last,
             lanes_max=lanes or LANES_MAX,
             bars_max=bars or BARS_MAX,
-            machines={**MACHINES, **load(own)},
+            machines=load_machines(specs),
         )
     if as_json:
         print_json(found)

@@ -17,7 +17,8 @@ from statecore.cli.common import (
     printable,
 )
 from statecore.cli.fields import show_fields
-from statecore.cli.replay import MACHINES
+from statecore.cli.machines import OWN
+from statecore.loading import load_machines
 
 
 @click.command(
@@ -36,7 +37,7 @@ use `statecore verify`.
 @click.option("--machine", type=TEXT, help="Only instances whose address begins with this: delivery, connection/wx.")
 @click.option("--account", help="Only this account.")
 @click.option("--strict", is_flag=True, help="Compare positions, times, epochs and processes as well.")
-@MACHINES
+@OWN
 @AS_JSON
 def diff(
     journals: tuple[str, ...],
@@ -52,7 +53,7 @@ def diff(
     With one journal and --machines given twice: where the two versions of the machines part over it.
     """
     from statecore_journal import diff as compared
-    from statecore_journal import diff_versions, load_machines
+    from statecore_journal import diff_versions
 
     if len(journals) == 2 and not specs:
         found = compared(journals[0], journals[1], machine=machine, account=account, strict=strict)

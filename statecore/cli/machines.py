@@ -1,54 +1,27 @@
 """Machines of one's own, named on a command line."""
 
-import importlib
-import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import click
 
 from statecore.cli.common import fail
+from statecore.loading import machines_at
 from statecore.machine import Machine
 from statecore.machines import MACHINES
 
 OWN = click.option(
     "--machines",
-    "own",
+    "specs",
+    multiple=True,
     metavar="MODULE:ATTRIBUTE",
-    help="Machines of your own: a machine, or several, in a module that can be imported from here.",
+    help="Machines of your own: a Machine, or a list or mapping of them, in a module that can be imported from here. May be"
+    " given several times.",
 )
 
 
-def load(named: str | None) -> Mapping[str, Machine]:
-    """Return the machines by name: the shipped ones, or those at "module:name", which end the command if they are none."""
-    if named is None:
-        return MACHINES
-    module_name, colon, name = named.partition(":")
-    if not colon or not name.isidentifier():
-        fail(f"--machines is MODULE:ATTRIBUTE, such as mypackage.machines:MACHINES, not {named!r}")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is code of the user's, and may raise anything
-        fail(f"--machines {named}: {module_name} cannot be imported: {type(error).__name__}: {error}")
-    found = getattr(module, name, None)
-    machines = _machines(found)
-    if not machines:
-        what = "has no" if found is None else "holds no machine in"
-        fail(f"--machines {named}: module {module_name!r} {what} {name!r}; name a Machine, or a list or dict of them")
-    return {machine.name: machine for machine in machines}
-
-
-def _machines(found: Any) -> list[Machine]:
-    if isinstance(found, Machine):
-        return [found]
-    several = list(found.values()) if isinstance(found, Mapping) else found
-    if isinstance(several, list | tuple | set | frozenset) and all(isinstance(held, Machine) for held in several):
-        return list(several)
-    return []
+def only(specs: Sequence[str]) -> Mapping[str, Machine]:
+    """Return the machines that are named, by their own names; the shipped ones if none is."""
+    return {machine.name: machine for spec in specs for machine in machines_at(spec)} or MACHINES
 
 
 def one(machines: Mapping[str, Machine], name: str) -> Machine:

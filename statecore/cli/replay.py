@@ -22,20 +22,13 @@ from statecore.cli.common import (
     printable,
 )
 from statecore.cli.fields import Moment, show_fields
+from statecore.cli.machines import OWN
 from statecore.cli.moments import MOMENTS, until
+from statecore.loading import load_machines
 from statecore.units import show_duration
 
 LISTED_MAX: Final = 100
 """Instances that are listed for people; --json has them all."""
-
-MACHINES = click.option(
-    "--machines",
-    "specs",
-    multiple=True,
-    metavar="MODULE:ATTRIBUTE",
-    help="Machines of your own beside the shipped ones: a Machine, or a mapping of them. May be given several times.",
-)
-
 
 JOBS = click.option(
     "--jobs",
@@ -61,7 +54,7 @@ Examples:
 @click.option("--machine", type=TEXT, help="Only instances whose address begins with this: delivery, connection/wx.")
 @click.option("--account", help="Only this account.")
 @click.option("--finished", is_flag=True, help="List those too to which nothing more can happen.")
-@MACHINES
+@OWN
 @JOBS
 @AS_JSON
 def replay(
@@ -72,7 +65,7 @@ def replay(
 
     With --json an object a line: first the moment with counts, then the instances.
     """
-    from statecore_journal import load_machines, open_reader
+    from statecore_journal import open_reader
     from statecore_journal import replay as replayed
 
     load_machines(specs)  # what is wrong with them is said first

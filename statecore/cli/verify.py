@@ -8,8 +8,10 @@ import click
 from rich.text import Text
 
 from statecore.cli.common import AS_JSON, console, counted, plain, printable
-from statecore.cli.replay import JOBS, MACHINES
+from statecore.cli.machines import OWN
+from statecore.cli.replay import JOBS
 from statecore.errors import StatecoreError
+from statecore.loading import load_machines
 
 
 @click.command(
@@ -25,12 +27,11 @@ version, outcome and guards; and in the end where every instance is. Nothing is 
 """
 )
 @click.argument("journals", nargs=-1, required=True, metavar="JOURNAL...", type=click.Path())
-@MACHINES
+@OWN
 @JOBS
 @AS_JSON
 def verify(journals: tuple[str, ...], *, jobs: int, specs: tuple[str, ...], as_json: bool) -> None:
     """Fold each JOURNAL, compare with what it records, and name the first divergence."""
-    from statecore_journal import load_machines
     from statecore_journal import verify as verified
 
     load_machines(specs)  # what is wrong with them is said once

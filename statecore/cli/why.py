@@ -8,8 +8,9 @@ from rich.text import Text
 
 from statecore.cli.common import AS_JSON, JOURNAL, Whole, clock, console, plain, print_json, printable
 from statecore.cli.fields import show_fields
+from statecore.cli.machines import OWN
 from statecore.cli.read import render_row
-from statecore.cli.replay import MACHINES
+from statecore.loading import load_machines
 from statecore.units import show_duration
 
 FORWARD_MAX: Final = 100
@@ -32,11 +33,11 @@ with messages. Each step says how long after the one before it came.
 @click.argument("seq", type=Whole(), metavar="SEQ")
 @click.option("--forward", is_flag=True, help="Show what the row set off, too.")
 @click.option("--whole", is_flag=True, help="Do not stop at what brought something in.")
-@MACHINES
+@OWN
 @AS_JSON
 def why(journal: str, seq: int, *, forward: bool, whole: bool, specs: tuple[str, ...], as_json: bool) -> None:
     """Walk the causes of row SEQ of JOURNAL back to the event from outside that began it, across machines."""
-    from statecore_journal import load_machines, open_reader
+    from statecore_journal import open_reader
     from statecore_journal import why as walked
 
     machines = load_machines(specs)

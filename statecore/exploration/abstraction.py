@@ -6,10 +6,12 @@ checked when a step is taken. Tokens and credentials are told apart only as the 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import attrs
 
 from statecore.evolve import evolve
-from statecore.exploration.scene import AHEAD, LONG_AGO, NOW
+from statecore.exploration.moments import AHEAD, LONG_AGO, NOW
 from statecore.machine import Machine, Snapshot
 from statecore.machines.delivery import ENDED, SENDING, Delivery
 from statecore.machines.window import Window
@@ -23,8 +25,9 @@ SAID: Final = "said"
 """A reason, where there is one."""
 
 
-class Place(NamedTuple):
-    """Where an instance is, with its times and numbers taken out."""
+@attrs.frozen(cache_hash=True)
+class Place:
+    """Where an instance is, with its times and numbers taken out. It knows its hash: places are looked up all the time."""
 
     state: str
     data: Any
@@ -46,7 +49,7 @@ def abstract(machine: Machine, snapshot: Snapshot, policies: Policies) -> Place:
     timers = {timer.field: getattr(data, timer.field) for timer in machine.timers(state)}
     changes: dict[str, Any] = dict.fromkeys(_timer_fields(machine))
     changes |= {field: None if deadline is None else AHEAD for field, deadline in timers.items()}
-    return Place(state, _ABSTRACT[machine.name](state, evolve(data, **changes), policies))
+    return Place(state, ABSTRACT[machine.name](state, evolve(data, **changes), policies))
 
 
 _FIELDS: dict[int, tuple[str, ...]] = {}
@@ -149,13 +152,14 @@ def _delivery(state: str, data: Delivery, policies: Policies) -> Delivery:
     )
 
 
-_ABSTRACT: Final[Mapping[str, Callable[[str, Any, Policies], Any]]] = {
+ABSTRACT: Final[Mapping[str, Callable[[str, Any, Policies], Any]]] = {
     "connection": _connection,
     "session": _session,
     "circuit": _circuit,
     "window": _window,
     "delivery": _delivery,
 }
+"""What is kept of what each machine remembers: (state, data, policies) -> data."""
 
 
 def told_apart(window: Place, delivery: Place, token: int) -> Place:

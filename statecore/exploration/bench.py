@@ -13,18 +13,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from statecore.account import Account, Command
-from statecore.evidence import Recent
 from statecore.events import Elapsed
+from statecore.evidence import Recent
 from statecore.exploration.abstraction import Place, abstract, told_apart
-from statecore.exploration.scene import LONG_AGO, NAME, NOW, Act, Scene
+from statecore.exploration.moments import LONG_AGO, NOW
+from statecore.exploration.scene import NAME, Act, Scene
 from statecore.lanes import Head, Lanes
 from statecore.machine import Snapshot
 from statecore.machines import connection, delivery
 from statecore.machines.delivery import SENDING, SendPart
+from statecore.platform import Address as Gateway
 from statecore.platform import (
+    Batch,
     BeatAck,
     BeatWanted,
-    Batch,
     Dialled,
     Empty,
     Ended,
@@ -45,9 +47,7 @@ from statecore.platform import (
     Unsent,
     Welcome,
 )
-from statecore.platform import Address as Gateway
 from statecore.system import LAST, NO_LANE, Address, Entry, Instance, Unit
-from statecore.ties import Crash
 from statecore.units import MILLISECONDS, MINUTES, SECONDS
 
 T = TypeVar("T")
@@ -138,6 +138,7 @@ class Decision(NamedTuple):
         entries: the rows.
         wide: whether it looked at other chats.
         shared: whether it looked at the tie or the account's circuit.
+        own: whether it looked at the chat that was set up in full.
     """
 
     tie: Place
@@ -150,6 +151,7 @@ class Decision(NamedTuple):
     entries: tuple[Entry, ...]
     wide: bool
     shared: bool
+    own: bool
 
 
 JOURNAL_FIRST: Final = "a request leaves only from a state that asks for it, once (G1)"
@@ -204,9 +206,7 @@ class _Store:
         if machine != "delivery":
             return []
         return [
-            (chat_name(chat), found)
-            for chat in sorted(self.cores)
-            if (found := self._following(chat, -1)) is not None
+            (chat_name(chat), found) for chat in sorted(self.cores) if (found := self._following(chat, -1)) is not None
         ]
 
     def following(self, _account: str, _machine: str, chat: str, after: int) -> Head | None:
@@ -225,7 +225,9 @@ class _Store:
         for chat, core in sorted(self.cores.items()):
             places = enumerate(core.deliveries)
             if machine == "delivery":
-                found += [delivery_address(chat, index) for index, at in places if at is not None and at.state in states]
+                found += [
+                    delivery_address(chat, index) for index, at in places if at is not None and at.state in states
+                ]
             elif machine == "window" and core.window.state in states:
                 found.append(f"window/{NAME}/{chat_name(chat)}")
         return found
@@ -252,8 +254,8 @@ class _Watched(Instance):
     seen: set[str]
     held: Snapshot
 
-    @property  # type: ignore[override]
-    def snapshot(self) -> Snapshot:  # type: ignore[override]
+    @property
+    def snapshot(self) -> Snapshot:
         self.seen.add("looked")
         return self.held
 
@@ -395,6 +397,7 @@ class _Stage:
         self.made: Account = scene.account(NAME, scene.platform, scene.policies, store, clock)
         outbox = self.made.outbox
         self.cores = cores
+        self._tie, self._account = tie, account
         self.shared: set[str] = set()
         self.seen: dict[str, set[str]] = {chat_name(chat): set() for chat in range(len(scene.deliveries))}
         outbox.lanes = _Lanes(NAME, "delivery", store, self.made.system.state_in_lane)
@@ -429,9 +432,10 @@ class _Stage:
         """Read back where everything is."""
         bench, outbox = self._bench, self.made.outbox
         wide = any(seen for name, seen in self.seen.items() if name != chat_name(chat))
-        shared = bool(self.shared)
+        shared, own = bool(self.shared), bool(self.seen[chat_name(chat)])
         last: dict[str, Snapshot] = {entry.address: entry.decision.snapshot for entry in unit.entries}
-        tie, account = self._at(last, bench.tie_address), self._at(last, bench.account_address)
+        tie = self._at(last, bench.tie_address, self._tie)
+        account = self._at(last, bench.account_address, self._account)
         cores = {index: self._core(last, index, core, unit) for index, core in self.cores.items()}
         changed = {j: now for j, view in views.items() if (now := bench.seen_in(cores[j], view)) != view}
         asked = tuple(
@@ -446,39 +450,51 @@ class _Stage:
         )
         wrong = _wrong(unit, cores, outbox)
         return Decision(
-            tie, account, cores[chat], changed, asked, probes, wrong, tuple(unit.entries), wide or bool(changed), shared
+            tie,
+            account,
+            cores[chat],
+            changed,
+            asked,
+            probes,
+            wrong,
+            tuple(unit.entries),
+            wide or bool(changed),
+            shared,
+            own,
         )
 
-    def _at(self, last: Mapping[str, Snapshot], address: str) -> Place:
+    def _at(self, last: Mapping[str, Snapshot], address: str, before: Place | None) -> Place:
+        """Return where an instance is now, which is where it was unless the unit moved it."""
         snapshot = last.get(address)
-        machine = Address.parse(address).machine
-        return self._bench.place(machine, snapshot or self.made.system.snapshot(address))
+        if snapshot is None:
+            assert before is not None, "nobody looks for what is not there"
+            return before
+        return self._bench.place(Address.parse(address).machine, snapshot)
 
     def _core(self, last: Mapping[str, Snapshot], chat: int, before: Core, unit: Unit) -> Core:
         outbox, name = self.made.outbox, chat_name(chat)
         window_address = outbox.window_of(name)
         token = (last.get(window_address) or self.made.system.snapshot(window_address)).data.token
-        window = self._at(last, window_address)
+        window = self._at(last, window_address, before.window)
         order = list(before.order)
         places = list(before.deliveries)
         for entry in unit.entries:
             if entry.machine.name == "delivery" and entry.chat == name:
                 _, index = delivery_at(entry.address)
-                places[index] = self._at(last, entry.address)
+                places[index] = self._at(last, entry.address, None)
                 if entry.order == LAST:
                     order = [*(one for one in order if one != index), index]
-        told = tuple(
-            None if place is None else told_apart(window, place, token) for place in places
-        )
+        told = tuple(None if place is None else told_apart(window, place, token) for place in places)
         ready = name in outbox.lanes.ready
-        return Core(window, self._at(last, outbox.circuit_of(name)), ready, tuple(order), told)
-
+        return Core(window, self._at(last, outbox.circuit_of(name), before.circuit), ready, tuple(order), told)
 
 
 # ---- what happens, to any account ------------------------------------------------------------------------------------
 
 
-def perform(account: Account, act: Act, scene: Scene, core: Core | None = None) -> Unit | None:
+def perform(  # noqa: PLR0912 - a case for each kind of act
+    account: Account, act: Act, scene: Scene, core: Core | None = None
+) -> Unit | None:
     """Let something happen to an account, as its driver would.
 
     Args:
@@ -625,13 +641,13 @@ def elapse(account: Account, address: str, timer: str) -> Unit | None:
 
 
 def _written(account: Account, name: str, core: Core | None) -> Batch:
-    """Make a message of a user. Its id is one that nothing refers to any more."""
-    used: set[str] = set()
+    """Make a message of a user. In a model its id is one that nothing refers to any more."""
+    now = _now(account)
+    id_ = f"m{name}{now}"
     if core is not None:
         used = {opening.message for opening in core.window.data.openings}
         used |= {place.data.answers for place in core.deliveries if place is not None}
-    id_ = next(f"m{number}" for number in range(100) if f"m{number}" not in used)
-    now = _now(account)
+        id_ = next(f"m{number}" for number in range(100) if f"m{number}" not in used)
     message = Message(chat=name, sender=name, id=id_, text=id_, sent_at=now // MILLISECONDS, token="t")  # noqa: S106
     return Batch(messages=(message,))
 

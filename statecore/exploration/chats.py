@@ -10,8 +10,8 @@ chat depends on its number and on what all share, seldom on other chats. So it i
 differences of integers, and exploring is adding them.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from statecore.exploration.abstraction import Place
 from statecore.exploration.bench import (
@@ -23,7 +23,7 @@ from statecore.exploration.bench import (
     Decision,
     View,
 )
-from statecore.exploration.scene import UNBOUNDED, Act, Budgets, Scene
+from statecore.exploration.scene import NAME, UNBOUNDED, Act, Budgets, Scene
 from statecore.machine import Machine
 from statecore.machines.delivery import ENDED, SENDING, Delivery, SendPart
 from statecore.system import NO_LANE
@@ -116,6 +116,14 @@ class Step(NamedTuple):
     views: tuple[tuple[int, View], ...] = ()
 
 
+Moves: TypeAlias = tuple[tuple[Act, ...], tuple[int, ...]]
+"""What may happen, and by how much the state changes with each."""
+
+
+def _grouped(moves: Sequence[tuple[Act, int]]) -> Moves:
+    return tuple(act for act, _ in moves), tuple(by for _, by in moves)
+
+
 class _Numbers:
     """Numbers for values, in the order in which they are first met."""
 
@@ -134,7 +142,13 @@ class _Numbers:
 
 
 class ChatsModel:
-    """A scene as a `Model`: states are integers, actions are `Act`."""
+    """A scene as a `Model`: states are integers, actions are `Act`.
+
+    Attributes:
+        prelude: what had happened already where it begins, if the scene begins tied.
+        wrongs: what was met that must not be.
+        decided: how many decisions were taken by the code of the account; the others were remembered.
+    """
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -145,15 +159,22 @@ class ChatsModel:
         self._views = _Numbers()
         self._view_of: list[list[int]] = [[] for _ in range(self.count)]
         self._decisions: dict[Any, Decision | None] = {}
-        self._narrow_moves: dict[int, tuple[list[tuple[Act, int]], list[Option]]] = {}
+        self._narrow_moves: dict[int, tuple[Moves, list[Option]]] = {}
         self._wide_moves: dict[Any, list[Step]] = {}
-        self._tie_moves: dict[Any, tuple[list[tuple[Act, int]], list[Step]]] = {}
+        self._tie_moves: dict[Any, list[Step]] = {}
+        self._alone: dict[int, Moves] = {}
+        self._ends_of: dict[int, list[Step]] = {}
+        self._looked = False
         self._changed: dict[Any, int] = {}
         self._started_as = _Numbers()
+        self._begun_as: dict[int, int] = {}
+        self._ended_as: dict[int, int] = {}
+        self.wrongs: set[str] = set()
         self._wrong: list[dict[int, str]] = [{} for _ in range(self.count)]
         self._settled: list[list[bool]] = [[] for _ in range(self.count)]
         self._quiet = tuple(self.bench.view(self.bench.first_core(chat)) for chat in range(self.count))
         self.decided = 0
+        self.prelude: tuple[Act, ...] = ()
 
     # ---- the model ---------------------------------------------------------------------------------------------------
 
@@ -161,43 +182,53 @@ class ChatsModel:
         """Return where it begins: nothing was sent yet, and nobody has written."""
         bench = self.bench
         shared = Shared(False, bench.first_tie(), bench.first_circuit(), 0, self.scene.budgets)
-        chats = [
-            Chat(bench.first_core(chat), (NOTHING,) * count) for chat, count in enumerate(self.scene.deliveries)
-        ]
+        chats = [Chat(bench.first_core(chat), (NOTHING,) * count) for chat, count in enumerate(self.scene.deliveries)]
         if self.scene.tied:
             shared = self._tied(shared)
         return [self.pack(shared, chats)]
 
     def _tied(self, shared: Shared) -> Shared:
-        """Go to where the account is tied for the first time, without a fault."""
-        seen = {shared}
-        waiting = [shared]
-        for one in waiting:
+        """Go to where the account is tied for the first time, without a fault; note how."""
+        ways: dict[Shared, tuple[Act, ...]] = {shared: ()}
+        for one in (waiting := [shared]):
             if one.tie.state == "connected":
+                self.prelude = ways[one]
                 return one
-            for _, after, _ in self._of_tie(one, self._quiet):
-                if after not in seen and after.budgets == shared.budgets:
-                    seen.add(after)
+            for act, after, _ in self._of_tie(one, self._quiet):
+                if after not in ways and after.budgets == shared.budgets:
+                    ways[after] = (*ways[one], act)
                     waiting.append(after)
         raise AssertionError("a tie that is never ready")
 
     def actions(self, state: int) -> list[tuple[Act, int]]:
         """Return what may happen in a state, and where each leads."""
-        shared = state & MASK
-        found: list[tuple[Act, int]] = []
-        views = [
-            self._view_of[chat][(state >> BITS * (chat + 1)) & MASK] for chat in range(self.count)
+        return [
+            (act, state + by)
+            for acts, differences in self.differences(state)
+            for act, by in zip(acts, differences, strict=True)
         ]
+
+    def differences(self, state: int) -> list[Moves]:
+        """Return the same as differences of states, in groups that were worked out before."""
+        shared = state & MASK
+        narrow = self._narrow_moves
+        found: list[Moves] = []
+        rest = state >> BITS
         for chat in range(self.count):
-            number = (state >> BITS * (chat + 1)) & MASK
+            number = rest & MASK
+            rest >>= BITS
             key = shared | number << BITS | chat << 2 * BITS
-            known = self._narrow_moves.get(key)
+            known = narrow.get(key)
             if known is None:
-                known = self._narrow_moves[key] = self._narrow(shared, chat, number)
-            found += [(act, state + by) for act, by in known[0]]
+                known = narrow[key] = self._narrow(shared, chat, number)
+            found.append(known[0])
             if known[1]:
-                found += self._with_others(state, key, chat, views, known[1])
-        found += self._together(state, shared, views)
+                found.append(self._with_others(state, key, chat, known[1]))
+        alone = self._alone.get(shared)
+        found.append(self._together(state, shared) if alone is None else alone)
+        steps = self._ends_of.get(shared)
+        if steps:
+            found.append(self._beginning_and_end(state, steps))
         return found
 
     # ---- packing -----------------------------------------------------------------------------------------------------
@@ -215,6 +246,7 @@ class ChatsModel:
             self._view_of[index].append(self._views.of(self.bench.view(chat.core)))
             if chat.wrong:
                 self._wrong[index][number] = chat.wrong
+                self.wrongs.add(chat.wrong)
         return number
 
     def shared(self, state: int) -> Shared:
@@ -240,6 +272,13 @@ class ChatsModel:
                     return found
         return ""
 
+    def is_at(self, state: int, tie: Place, account: Place, cores: Iterable[Core]) -> bool:
+        """Tell whether a state is one in which an account is there, as far as it knows itself."""
+        shared = self.shared(state)
+        mine = [chat.core for chat in self.chats(state)]
+        theirs = [self._tidy(Chat(core, self.chat(state, index).nets)).core for index, core in enumerate(cores)]
+        return shared.tie == tie and shared.account == account and mine == theirs
+
     def is_settled(self, index: int, state: int) -> bool:
         """Tell whether every message of a chat has ended, or waits for its user alone."""
         number = (state >> BITS * (index + 1)) & MASK
@@ -262,7 +301,7 @@ class ChatsModel:
 
     # ---- one chat ----------------------------------------------------------------------------------------------------
 
-    def _narrow(self, shared_number: int, index: int, number: int) -> tuple[list[tuple[Act, int]], list[Option]]:
+    def _narrow(self, shared_number: int, index: int, number: int) -> tuple[Moves, list[Option]]:
         """Work out what may happen to a chat, whatever the others are; and what depends on them."""
         shared: Shared = self._shared.values[shared_number]
         chat: Chat = self._chats[index].values[number]
@@ -278,12 +317,11 @@ class ChatsModel:
                     wide.append(option)
                     continue
             moves.append((option.act, self._by(shared_number, number, index, option, decision)))
-        return moves, wide
+        return _grouped(moves), wide
 
-    def _with_others(
-        self, state: int, key: int, index: int, views: list[int], options: list[Option]
-    ) -> list[tuple[Act, int]]:
+    def _with_others(self, state: int, key: int, index: int, options: list[Option]) -> Moves:
         """Return what may happen to a chat that depends on the others."""
+        views = self._views_in(state)
         wide = (key, *views)
         known = self._wide_moves.get(wide)
         if known is None:
@@ -297,7 +335,10 @@ class ChatsModel:
                 if decision is not None:
                     by = self._by(state & MASK, number, index, option, decision)
                     known.append(Step(option.act, by, tuple(decision.views.items())))
-        return [(step.act, self._with_views(state, step)) for step in known]
+        return _grouped([(step.act, self._with_views(state, step) - state) for step in known])
+
+    def _views_in(self, state: int) -> list[int]:
+        return [self._view_of[chat][(state >> BITS * (chat + 1)) & MASK] for chat in range(self.count)]
 
     def _with_views(self, state: int, step: Step) -> int:
         after = state + step.by
@@ -323,7 +364,7 @@ class ChatsModel:
         ended = sum(one.probe == "account" and not nets[i].phase for i, one in enumerate(chat.nets))
         shared = shared._replace(budgets=budgets, probes=shared.probes - ended)
         if decision is None:
-            return shared, self._tidy(index, Chat(chat.core, nets, wrong))
+            return shared, self._tidy(Chat(chat.core, nets, wrong))
         probes = shared.probes
         if not wrong:
             nets, wrong = self._asked(shared, index, chat.core, nets, decision)
@@ -331,7 +372,7 @@ class ChatsModel:
         after = shared._replace(probes=probes)
         if decision.shared:  # else it was taken with others
             after = after._replace(tie=decision.tie, account=decision.account)
-        return after, self._tidy(index, Chat(decision.core, nets, wrong))
+        return after, self._tidy(Chat(decision.core, nets, wrong))
 
     def _asked(
         self, shared: Shared, index: int, before: Core, nets: tuple[Net, ...], decision: Decision
@@ -354,9 +395,9 @@ class ChatsModel:
             changed[delivery] = changed[delivery]._replace(phase="out", key=self._key(effect))
         for delivery, place in enumerate(core.deliveries):
             was = before.deliveries[delivery]
-            if place is not None and place.state == "delivered" and (was is None or was.state != "delivered"):
-                if not all(self._shown(index, delivery, changed[delivery])):
-                    wrong = wrong or DELIVERED
+            new = place is not None and place.state == "delivered" and (was is None or was.state != "delivered")
+            if new and not all(self._shown(index, delivery, changed[delivery])):
+                wrong = wrong or DELIVERED
         return tuple(changed), wrong
 
     def _shown(self, index: int, delivery: int, net: Net) -> tuple[int, ...]:
@@ -365,7 +406,7 @@ class ChatsModel:
     def _key(self, effect: SendPart) -> Key:
         return (effect.part, effect.answers, effect.number) if self.scene.platform.answers else (effect.part,)
 
-    def _tidy(self, index: int, chat: Chat) -> Chat:
+    def _tidy(self, chat: Chat) -> Chat:
         """Drop what nothing depends on any more."""
         core, nets, wrong = chat
         places, kept = list(core.deliveries), list(nets)
@@ -395,7 +436,7 @@ class ChatsModel:
             if view.head >= 0:
                 places = tuple(view.first if i == view.head else place for i, place in enumerate(core.deliveries))
                 core = core._replace(deliveries=places)
-            known = self._changed[key] = self._number(index, self._tidy(index, chat._replace(core=core)))
+            known = self._changed[key] = self._number(index, self._tidy(chat._replace(core=core)))
         return known
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
@@ -444,7 +485,9 @@ class ChatsModel:
 
     def _reads(self, shared: Shared) -> bool:
         effect = self.bench.tie_machine.effect(shared.tie.state)
-        return effect is not None and effect.name in ("Receive", "read_frame", "beat") and shared.tie.state != "greeting"
+        return (
+            effect is not None and effect.name in ("Receive", "read_frame", "beat") and shared.tie.state != "greeting"
+        )
 
     def _of_network(self, shared: Shared, index: int, chat: Chat) -> Iterable[Option]:
         for delivery, net in enumerate(chat.nets):
@@ -456,7 +499,9 @@ class ChatsModel:
                     yield self._arrival(index, delivery, chat, "refused")
                 if shared.budgets.copies and len(net.strays) < STRAYS_MAX:
                     copied = net._replace(strays=tuple(sorted((*net.strays, net.key))))
-                    yield Option(Act("copy", index, delivery), "copies", _put(chat.nets, delivery, copied), decided=False)
+                    yield Option(
+                        Act("copy", index, delivery), "copies", _put(chat.nets, delivery, copied), decided=False
+                    )
             for key in sorted(set(net.strays)):
                 strays = list(net.strays)
                 strays.remove(key)
@@ -526,9 +571,9 @@ class ChatsModel:
             if timer != "probe_until" or not self._holds(index, nets, core.circuit):
                 yield Option(Act("elapse-circuit", index, -1, timer), "", nets)
         account = shared.account
-        if account.state == "probing" and account.data.probe.startswith(f"delivery/a/{index}-"):
-            if not self._holds(index, nets, account):  # a ticket outlasts every attempt: see outbox.PROBE_WITHIN
-                yield Option(Act("elapse-account", index, -1, "probe_until"), "", nets)
+        mine = account.state == "probing" and account.data.probe.startswith(f"delivery/{NAME}/{index}-")
+        if mine and not self._holds(index, nets, account):  # a ticket outlasts every attempt: see outbox.PROBE_WITHIN
+            yield Option(Act("elapse-account", index, -1, "probe_until"), "", nets)
 
     def _holds(self, index: int, nets: tuple[Net, ...], circuit: Place) -> bool:
         """Tell whether the attempt of who holds a circuit's ticket is under way."""
@@ -552,35 +597,40 @@ class ChatsModel:
 
     # ---- what happens to all -----------------------------------------------------------------------------------------
 
-    def _together(self, state: int, shared_number: int, views: list[int]) -> list[tuple[Act, int]]:
-        """Return what may happen to the tie, the account and the process."""
+    def _together(self, state: int, shared_number: int) -> Moves:
+        """Return what may happen to the tie and the account."""
+        views = self._views_in(state)
         key = (shared_number, *views)
         known = self._tie_moves.get(key)
         if known is None:
             shared: Shared = self._shared.values[shared_number]
-            plain: list[tuple[Act, int]] = []
-            steps: list[Step] = []
-            for act, after, changed in self._of_tie(shared, [self._views.values[view] for view in views]):
-                by = self._shared.of(after) - shared_number
-                if act.kind in ("crash", "start") or changed or (shared.up and not after.up):
-                    steps.append(Step(act, by, tuple(changed.items())))
-                else:
-                    plain.append((act, by))
-            known = self._tie_moves[key] = (plain, steps)
-        found = [(act, state + by) for act, by in known[0]]
-        for step in known[1]:
-            if step.act.kind == "start":
-                found.append((step.act, self._started(state)))
-                continue
-            after = self._with_views(state, step)
-            if not self._shared.values[after & MASK].up:
-                after = self._ended(after)
-            found.append((step.act, after))
-        return found
+            seen = [self._views.values[view] for view in views]
+            self._looked = False
+            steps = [
+                Step(act, self._shared.of(after) - shared_number, tuple(changed.items()))
+                for act, after, changed in self._of_tie(shared, seen)
+            ]
+            known = self._tie_moves[key] = steps
+            self._ends_of[shared_number] = [step for step in steps if self._is_end(shared, shared_number, step)]
+            if not self._looked:
+                rest = [(step.act, step.by) for step in steps if not self._is_end(shared, shared_number, step)]
+                self._alone[shared_number] = _grouped(rest)
+        ends = self._ends_of[shared_number]
+        return _grouped([(step.act, self._with_views(state, step) - state) for step in known if step not in ends])
 
-    def _of_tie(
-        self, shared: Shared, views: Iterable[View]
-    ) -> Iterable[tuple[Act, Shared, dict[int, View]]]:
+    def _is_end(self, shared: Shared, shared_number: int, step: Step) -> bool:
+        """Tell whether a process begins or ends with a step."""
+        after: Shared = self._shared.values[shared_number + step.by]
+        return after.up != shared.up
+
+    def _beginning_and_end(self, state: int, steps: list[Step]) -> Moves:
+        found = []
+        for step in steps:
+            after = self._started(state) if step.act.kind == "start" else self._ended(self._with_views(state, step))
+            found.append((step.act, after - state))
+        return _grouped(found)
+
+    def _of_tie(self, shared: Shared, views: Iterable[View]) -> Iterable[tuple[Act, Shared, dict[int, View]]]:
         budgets = shared.budgets
         if not shared.up:
             decision = self._decide(Act("start"), shared, 0, self.bench.first_core(0), None)
@@ -596,9 +646,8 @@ class ChatsModel:
             decision = self._decide(act, shared, 0, core, dict(enumerate(seen[1:], 1)))
             if decision is None:
                 continue
-            after = shared._replace(
-                tie=decision.tie, account=decision.account, budgets=_spent(budgets, spends)
-            )
+            self._looked |= decision.wide or decision.own or shared.tie.state in ("draining", "hanging-up")
+            after = shared._replace(tie=decision.tie, account=decision.account, budgets=_spent(budgets, spends))
             changed = dict(decision.views)
             own = self.bench.seen_in(decision.core, seen[0])
             if own != seen[0]:
@@ -610,7 +659,10 @@ class ChatsModel:
     def _tie_acts(self, shared: Shared) -> Iterable[tuple[Act, str]]:
         tie, budgets = shared.tie, shared.budgets
         effect = self.bench.tie_machine.effect(tie.state)
-        quiet, faults = RESULTS.get(effect.name if effect is not None else "", ((), ()))
+        name = effect.name if effect is not None else ""
+        quiet, faults = (
+            FRAMES.get(tie.state, ((), ())) if name in ("read_frame", "beat") else RESULTS.get(name, ((), ()))
+        )
         for how in quiet:
             if self.scene.idles or how not in IDLE:
                 yield Act("tie", how=how), ""
@@ -636,13 +688,13 @@ class ChatsModel:
         """Return the state after the process has ended: what was in its memory is gone."""
         for index in range(self.count):
             number = (state >> BITS * (index + 1)) & MASK
-            key = (index, number, "ended")
-            known = self._changed.get(key)
+            key = number | index << BITS
+            known = self._ended_as.get(key)
             if known is None:
                 chat: Chat = self._chats[index].values[number]
                 nets = tuple(_given_up(net) if net.phase else net for net in chat.nets)
                 ended = Chat(chat.core._replace(ready=False), nets, chat.wrong)
-                known = self._changed[key] = self._number(index, self._tidy(index, ended))
+                known = self._ended_as[key] = self._number(index, self._tidy(ended))
             state += (known - number) << BITS * (index + 1)
         return state
 
@@ -652,8 +704,8 @@ class ChatsModel:
         account, tie, chats = shared.account, shared.tie, []
         for index in range(self.count):
             number = (state >> BITS * (index + 1)) & MASK
-            key = (index, number, shared.tie, shared.account)
-            known = self._changed.get(key)
+            key = number | index << BITS | (state & MASK) << 2 * BITS
+            known = self._begun_as.get(key)
             if known is None:
                 chat: Chat = self._chats[index].values[number]
                 decision = self._decide(Act("start"), shared, index, chat.core, None)
@@ -661,7 +713,7 @@ class ChatsModel:
                 option = Option(Act("start"), "", chat.nets)
                 after, started = self._after(shared, index, chat, option, decision)
                 pair = (after.tie, after.account, self._number(index, started))
-                known = self._changed[key] = self._started_as.of(pair)
+                known = self._begun_as[key] = self._started_as.of(pair)
             tie, circuit, started_number = self._started_as.values[known]
             account = circuit if circuit != shared.account else account
             chats.append(started_number)
@@ -733,10 +785,16 @@ RESULTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "open_socket": (("socket",), ("lost",)),
     "Identify": (("sent",), ("ended",)),
     "Resume": (("sent",), ("ended",)),
-    "read_frame": (
-        ("hello", "welcome", "resumed", "beat acknowledged"),
-        ("ended", "ended for good", "ended by token", "stopped", "invalid", "invalid for good", "beat wanted"),
-    ),
-    "beat": (("beat acknowledged",), ("ended",)),
 }
 """What may come of the attempts of a tie, by the name of the effect: without a fault, and with one."""
+
+ENDS: Final = ("ended", "ended for good", "ended by token", "stopped")
+
+FRAMES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "greeting": (("hello",), ENDS),
+    "proving": (("welcome", "resumed"), ("invalid", "invalid for good", *ENDS)),
+    "connected": (("beat acknowledged",), ("beat wanted", "invalid", *ENDS)),
+    "beating": (("beat acknowledged",), ("beat wanted", *ENDS)),
+    "lingering": (("ended", "ended for good"), ("stopped", "ended by token")),
+}
+"""The same of an attempt to read a frame, by the state of the session: a platform says what belongs there."""

@@ -18,18 +18,14 @@ from statecore import codec
 from statecore.errors import CodecError, ExplorationError, StepError
 from statecore.events import Broken, Elapsed, Event, Offline, Outcome, name_of
 from statecore.evolve import evolve
+from statecore.exploration.moments import AHEAD, NOW
 from statecore.exploration.properties import Property, always, sometimes
 from statecore.exploration.samples import constants, made
 from statecore.machine import Machine, Row, Snapshot
 from statecore.units import HOURS
 
-NOW: Final = 1_000 * HOURS
-"""The moment at which every step is taken, in ns."""
-
-AHEAD: Final = NOW + 1 * HOURS
-"""Where every timer that runs stands."""
-
 VARIANTS_MAX: Final = 64
+"""Values of what is remembered that are explored for each kind of place."""
 
 RAISED: Final = "(raised)"
 """The state of an instance whose handler raised; no machine has such a name."""
@@ -121,10 +117,12 @@ class MachineModel:
         machine: Machine,
         samples: Mapping[type[Event], Sequence[Event]],
         forget: Collection[str],
+        abstract: Callable[[str, Any], Any] | None,
         variants_max: int,
     ) -> None:
         self.machine = machine
         self._variants_max = variants_max
+        self._abstract = abstract
         self._timer_fields = _timer_fields(machine)
         self._forgotten = _forgotten(machine, forget)
         self._pairs = _pairs(machine)
@@ -160,9 +158,11 @@ class MachineModel:
         if not self.is_place(state):
             return []
         found = list(self._tried[state.state])
-        for timer in self.machine.timers(state.state):
-            if getattr(state.data, timer.field) is not None:
-                found.append(Elapsed(timer.field))
+        found += [
+            Elapsed(timer.field)
+            for timer in self.machine.timers(state.state)
+            if getattr(state.data, timer.field) is not None
+        ]
         if self.machine.keeps_rest(state.state):
             found.append(Offline(length=1 * HOURS))
         return found
@@ -217,7 +217,8 @@ class MachineModel:
         changes: dict[str, Any] = dict(self._forgotten)
         for field in self._timer_fields:
             changes[field] = None if getattr(data, field) is None else AHEAD
-        return Place(state, evolve(data, **changes) if changes else data)
+        kept = evolve(data, **changes) if changes else data
+        return Place(state, kept if self._abstract is None else self._abstract(state, kept))
 
     def _signature(self, place: Place) -> Any:
         """Return what tells one kind of place from another: the timers that run, and what all guards answer."""
@@ -251,6 +252,7 @@ def machine_model(
     *,
     samples: Mapping[type[Event], Sequence[Event]] | None = None,
     forget: Collection[str] = (),
+    abstract: Callable[[str, Any], Any] | None = None,
     variants_max: int = VARIANTS_MAX,
 ) -> MachineModel:
     """Make the model of a machine.
@@ -260,13 +262,14 @@ def machine_model(
         samples: events to try instead of those that are made from the types of a class's fields; `made` gives these.
         forget: fields of what is remembered that no guard and no property depends on: reasons, counters for people.
             They keep their first value.
+        abstract: (state, data) -> data without what does not matter, where forgetting whole fields is not enough.
         variants_max: of what is remembered in one state with the same timers and the same answers of all guards, so many
             values are explored.
 
     Raises:
         ExplorationError: a field is forgotten that there is not, or no sample can be made of an event.
     """
-    return MachineModel(machine, samples or {}, forget, variants_max)
+    return MachineModel(machine, samples or {}, forget, abstract, variants_max)
 
 
 def machine_properties(machine: Machine) -> tuple[Property, ...]:
@@ -328,6 +331,3 @@ def _tried(machine: Machine, state: str, samples: Mapping[type[Event], Sequence[
 
 def _parted(every: Mapping[Any, None], seen: Mapping[Any, None]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     return tuple(one for one in every if one in seen), tuple(one for one in every if one not in seen)
-
-
-Guard = Callable[[Any, Event], bool]

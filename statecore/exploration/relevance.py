@@ -19,7 +19,8 @@ from statecore.errors import StepError
 from statecore.events import Elapsed, Event
 from statecore.evolve import evolve
 from statecore.exploration.engine import explore
-from statecore.exploration.machine import NOW, MachineModel, Place
+from statecore.exploration.machine import MachineModel, Place
+from statecore.exploration.moments import NOW
 from statecore.exploration.samples import names_in
 from statecore.machine import Machine, Snapshot
 

@@ -12,19 +12,9 @@ from statecore.machines import MACHINES
 from statecore.platform import Policies, Refusal
 from statecore.policies import Circuit, Retry, Window
 from statecore.reading import Evidence, Reading
-from statecore.units import DAYS, HOURS
 
 NAME: Final = "a"
 """The account's name."""
-
-NOW: Final = 100_000 * HOURS
-"""The moment at which every decision is taken, in ns."""
-
-AHEAD: Final = NOW + 1 * HOURS
-"""Where every timer that runs stands."""
-
-LONG_AGO: Final = NOW - 1000 * DAYS
-"""When whatever failed began to fail: age counts as used up, so that attempts alone decide."""
 
 UNBOUNDED: Final = 99
 """A budget that is never used up."""
@@ -137,7 +127,9 @@ class Scene:
 
     def __attrs_post_init__(self) -> None:
         if not self.deliveries or min(self.deliveries) < 0:
-            raise ExplorationError(f"a scene has one chat at least, and none with less than no message: {self.deliveries}")
+            raise ExplorationError(
+                f"a scene has one chat at least, and none with less than no message: {self.deliveries}"
+            )
 
     def parts_of(self, chat: int, delivery: int) -> int:
         """Return of how many parts a message is."""
@@ -147,7 +139,8 @@ class Scene:
     def bounds(self) -> str:
         """Say within what a proof holds."""
         count = sum(self.deliveries)
-        said = [f"{len(self.deliveries)} chat{'s' * (len(self.deliveries) != 1)}", f"{count} deliver{'ies' if count != 1 else 'y'}"]
+        chats = len(self.deliveries)
+        said = [f"{chats} chat{'s' * (chats != 1)}", f"{count} deliver{'ies' if count != 1 else 'y'}"]
         for name, most in self.budgets._asdict().items():
             if name != "writes" and most:
                 said.append(f"{'any' if most == UNBOUNDED else most} {name}")
@@ -170,9 +163,11 @@ class Act(NamedTuple):
     how: str = ""
 
     def __str__(self) -> str:
-        return SAYS[self.kind].format(
-            chat=self.chat + 1, message=f"message {self.delivery + 1} of chat {self.chat + 1}", how=self.how
-        ).strip()
+        return (
+            SAYS[self.kind]
+            .format(chat=self.chat + 1, message=f"message {self.delivery + 1} of chat {self.chat + 1}", how=self.how)
+            .strip()
+        )
 
 
 SAYS: Final = {

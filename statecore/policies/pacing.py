@@ -64,14 +64,18 @@ def slower(policy: Pacing, stretched: float) -> float:
 
 def refill(policy: Pacing, bucket: Bucket, stretched: float, now: int) -> Bucket:
     """Bring the bucket to *now*."""
-    earned = max(0, now - bucket.at) / SECONDS * policy.per_second / stretched
-    return Bucket(min(float(policy.burst), bucket.tokens + earned), max(now, bucket.at))
+    return Bucket(_tokens(policy, bucket, stretched, now), max(now, bucket.at))
+
+
+def _tokens(policy: Pacing, bucket: Bucket, stretched: float, now: int) -> float:
+    if now <= bucket.at:
+        return min(float(policy.burst), bucket.tokens)
+    return min(float(policy.burst), bucket.tokens + (now - bucket.at) / SECONDS * policy.per_second / stretched)
 
 
 def ready_at(policy: Pacing, bucket: Bucket, stretched: float, now: int) -> int:
     """Return when the next request may leave, in ns; *now* if at once."""
-    bucket = refill(policy, bucket, stretched, now)
-    missing = 1.0 - bucket.tokens
+    missing = 1.0 - _tokens(policy, bucket, stretched, now)
     if missing <= 1e-9:
         return now
     return now + math.ceil(missing * stretched / policy.per_second * SECONDS)

@@ -208,7 +208,7 @@ def found(specs: Sequence[str]) -> list[Machine]:
     Raises:
         ConfigError: there is no such thing.
     """
-    from statecore_journal.loading import machines_at
+    from statecore.loading import machines_at
 
     machines = {machine.name: machine for spec in specs for machine in machines_at(spec, option="--statecore-cover")}
     return list(machines.values())

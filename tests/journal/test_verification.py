@@ -262,15 +262,15 @@ def test_machines_of_others_are_found_by_name() -> None:
     """
     The commands know no others than those that are named.
     """
-    from statecore_journal import load_machines
+    from statecore.loading import load_machines
 
     assert load_machines([SPEC])["lamp"] is LAMPS["lamp"]
     assert load_machines(["tests.journal.desk:lamp"])["lamp"] is lamp
     for spec, why in {
-        "tests.journal.desk": "no module:attribute",
+        "tests.journal.desk": "no MODULE:ATTRIBUTE",
         "tests.journal.nowhere:X": "cannot be imported",
-        "tests.journal.desk:x": "has no x",
-        "tests.journal.desk:START": "neither a Machine nor a mapping",
+        "tests.journal.desk:x": "has no 'x'",
+        "tests.journal.desk:START": "holds no machine",
     }.items():
         with pytest.raises(Exception, match=why):
             load_machines([spec])

@@ -70,6 +70,36 @@ def test_a_full_disk_pauses_everything_and_loses_nothing(stage: Stage, seed: int
     assert handled[0] >= 100
 
 
+def test_what_is_decided_later_is_not_written_before_what_waits(stage: Stage) -> None:
+    """
+    The disk has room again, and a send comes before the account has tried to write what it decided meanwhile. Were it
+    taken at once, time would go back in the journal, and nobody could run it again.
+    """
+    stage.account = Fake(stage.server, Plain(), QUICK)
+    refused: list[float] = []
+
+    async def main() -> None:
+        async with stage.gateway(power=full(10, 12.35)) as gateway:
+            await trio.sleep(9.9)
+            await stage.send(gateway, "ann", "right before")
+            await trio.sleep_until(12)
+            for number in range(20):
+                await trio.sleep(0.1)
+                try:
+                    await stage.send(gateway, "bob", f"message {number}")
+                except JournalFull:
+                    refused.append(trio.current_time())
+            await stage.settled()
+
+    book = stage.run(main)
+
+    times = [row.at for row in book.rows]
+    assert times == sorted(times)
+    assert len(book.of("delivery", "delivered")) == 1 + 20 - len(refused)
+    assert refused
+    assert refused[-1] < 14
+
+
 def test_a_disk_that_is_full_from_the_start_is_waited_for(stage: Stage) -> None:
     """
     The account is not taken without a record of who has it, and taken as soon as there can be one.

@@ -26,10 +26,12 @@ from statecore.recorded import Restored, restore
 from statecore_journal.collection import no_collection
 from statecore_journal.reader import open_reader
 from statecore_journal.whatif import recording as recordings
+from statecore_journal.whatif.happened import Happened, as_happened, written
 from statecore_journal.whatif.model import Platform, facts
 from statecore_journal.whatif.outcome import Outcome, Parting, outcome, parting
+from statecore_journal.whatif.pace import Following, Free, Latencies
 from statecore_journal.whatif.recording import Recording
-from statecore_journal.whatif.run import Happened, Latencies, Run, as_happened, written
+from statecore_journal.whatif.run import Run
 
 
 @attrs.frozen(kw_only=True)
@@ -94,7 +96,8 @@ class Subject:
         was, began = self.happened, self.happened[0].at
         with no_collection():
             model = Platform(facts(self.recording, worst=assume == "worst"))
-            run = Run(self.recording, restored, self.latencies, model, before).run()
+            pace = Free(self.recording, self.latencies)
+            run = Run(self.recording, restored, pace, model, before).run()
             return Compared(
                 account=self.recording.account,
                 changes=dict(changes),
@@ -102,10 +105,10 @@ class Subject:
                 began=began,
                 strayed=self.strayed,
                 recorded=outcome(was, began, self.recording.ends),
-                changed=outcome(run.happened, began, run.ended),
-                parting=parting(was, run.happened),
-                modelled=next((one.at for one in run.happened if one.modelled), None),
-                steps=tuple(run.happened),
+                changed=outcome(pace.happened, began, run.ended),
+                parting=parting(was, pace.happened),
+                modelled=next((one.at for one in pace.happened if one.modelled), None),
+                steps=tuple(pace.happened),
             )
 
 
@@ -141,9 +144,11 @@ def _subject(source: Connection, account: str, platforms: Mapping[str, type[Any]
             f"account {account} was not started since the journal was pruned, so there is nothing to run"
         )
     restored = _restorer(account, {}, platforms)
-    run = Run(found, restored, renewed_before=_renewed_before(account, platforms)).run()
-    strayed = min((at for at in (found.parted, run.strayed_at) if at is not None), default=None)
-    return Subject(found, run.latencies, strayed, platforms, tuple(map(as_happened, found.rows)))
+    pace = Following(found)
+    Run(found, restored, pace, renewed_before=_renewed_before(account, platforms)).run()
+    pace.look_for_missing()
+    strayed = min((at for at in (found.parted, pace.strayed_at) if at is not None), default=None)
+    return Subject(found, pace.latencies, strayed, platforms, tuple(map(as_happened, found.rows)))
 
 
 def split_changes(changes: Mapping[str, str]) -> dict[str, dict[str, str]]:

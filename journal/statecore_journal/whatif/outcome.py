@@ -6,7 +6,7 @@ from statistics import median
 import attrs
 
 from statecore.machines import delivery
-from statecore_journal.whatif.run import Happened
+from statecore_journal.whatif.happened import Happened
 
 
 @attrs.frozen(kw_only=True)

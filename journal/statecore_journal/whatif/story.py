@@ -31,11 +31,13 @@ from statecore_journal.incidents import Incident, Row, Watch, installed
 from statecore_journal.incidents.finding import Chats, made
 from statecore_journal.reader import open_reader
 from statecore_journal.whatif.answers import CARRIED
+from statecore_journal.whatif.happened import Happened
 from statecore_journal.whatif.model import FOR_EVER as FOR_EVER_NS
 from statecore_journal.whatif.model import HOLD, KINDS, TOOK, Facts, Platform, Span, facts
 from statecore_journal.whatif.outcome import Outcome, outcome
+from statecore_journal.whatif.pace import Free, Latencies
 from statecore_journal.whatif.recording import Outside, Recording, read
-from statecore_journal.whatif.run import Happened, Latencies, Run
+from statecore_journal.whatif.run import Run
 
 ORIGIN: Final = 1_790_000_000 * SECONDS
 """When stories begin, in ns: a clock like any other."""
@@ -76,10 +78,10 @@ class Played:
         outcome: what became of its messages.
     """
 
-    def __init__(self, run: Run, began: int) -> None:
-        self.happened: tuple[Happened, ...] = tuple(run.happened)
-        self.outcome: Outcome = outcome(self.happened, began, run.ended)
-        self._ended = run.ended
+    def __init__(self, happened: Sequence[Happened], began: int, ended: int) -> None:
+        self.happened: tuple[Happened, ...] = tuple(happened)
+        self.outcome: Outcome = outcome(self.happened, began, ended)
+        self._ended = ended
 
     def incidents(self, kind: str | None = None) -> list[Incident]:
         """Return what went wrong, as the monitors see it; only incidents of a kind, if it is given."""
@@ -312,8 +314,9 @@ class Story:
         def always(_: str) -> Restored:
             return restored
 
-        run = Run(recording, always, Latencies(hands=plot.hands), Platform(plot.facts())).run()
-        return Played(run, ORIGIN)
+        pace = Free(recording, Latencies(hands=plot.hands))
+        run = Run(recording, always, pace, Platform(plot.facts())).run()
+        return Played(pace.happened, ORIGIN, run.ended)
 
     def _text(self) -> str:
         policies = self.policies
