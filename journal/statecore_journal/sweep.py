@@ -15,10 +15,10 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from statecore import codec
+from statecore.collection import no_collection
 from statecore.errors import StatecoreError
 from statecore.events import Event
 from statecore.machine import Machine, Snapshot, Verdict
-from statecore_journal.collection import no_collection
 from statecore_journal.fold import (
     CHECKPOINTS,
     EVENTS,

@@ -28,7 +28,7 @@ from statecore.machine import Machine
 from statecore.machines.delivery import ENDED, SENDING, Delivery, SendPart
 from statecore.system import NO_LANE
 
-BITS: Final = 24
+BITS: Final = 20
 MASK: Final = (1 << BITS) - 1
 
 STRAYS_MAX: Final = 2

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import attrs
 
+from statecore.collection import no_collection
 from statecore.exploration.liveness import Lasso, find_lasso
 from statecore.exploration.properties import (
     INCONCLUSIVE,
@@ -148,8 +149,9 @@ class _Search(Generic[S, A]):
         self._watch = watch
         self._stop_at_refuted = stop_at_refuted
         self._canonical: Callable[[S], S] | None = getattr(model, "canonical", None)
-        self._differences: Any = None if self._canonical is not None else getattr(model, "differences", None)
         self._cuts: Callable[[S], str] | None = getattr(model, "cut", None)
+        bare = self._canonical is None and self._cuts is None
+        self._differences: Any = getattr(model, "differences", None) if bare else None
         self._parents: dict[S, S | None] = {}
         self._always: list[Always] = [one for one in properties if isinstance(one, Always)]
         self._sometimes: list[Sometimes] = [one for one in properties if isinstance(one, Sometimes)]
@@ -164,6 +166,10 @@ class _Search(Generic[S, A]):
         self._states = self._transitions = self._depth = 0
 
     def run(self) -> Exploration[S, A]:
+        with no_collection():
+            return self._run()
+
+    def _run(self) -> Exploration[S, A]:
         frontier: list[S] = []
         for given in self._model.initial():
             state = given if self._canonical is None else self._canonical(given)
@@ -172,7 +178,7 @@ class _Search(Generic[S, A]):
                 frontier.append(state)
         self._look_at(frontier)
         while frontier and not self._ended():
-            frontier = self._next(frontier)
+            frontier = self._next(frontier) if self._differences is None else self._next_by_differences(frontier)
             self._depth += bool(frontier)
             self._look_at(frontier)
         self._cut.update(dict.fromkeys(frontier))
@@ -181,10 +187,9 @@ class _Search(Generic[S, A]):
 
     # ---- the search --------------------------------------------------------------------------------------------------
 
-    def _next(self, frontier: list[S]) -> list[S]:  # noqa: PLR0912 - the hottest loop, in one piece
+    def _next(self, frontier: list[S]) -> list[S]:
         """Explore one level; return the next."""
         parents, actions, canonical, cuts = self._parents, self._model.actions, self._canonical, self._cuts
-        differences = self._differences
         following: list[S] = []
         transitions = 0
         for done, state in enumerate(frontier):
@@ -197,28 +202,46 @@ class _Search(Generic[S, A]):
                 break
             self._states += 1
             before = transitions
-            if differences is not None:
-                for possible, steps in differences(state):
-                    transitions += len(steps)
-                    for by in steps:
-                        after = state + by
-                        if after not in parents:
-                            parents[after] = state
-                            following.append(after)
-                    if self._happens and possible not in self._groups_seen:
-                        self._look_into(possible, steps, state)
-            else:
-                for action, after in actions(state):
-                    transitions += 1
-                    if canonical is not None:
-                        after = canonical(after)  # noqa: PLW2901 - a copy of it would cost a tenth of the loop
-                    if after not in parents:
-                        parents[after] = state
-                        following.append(after)
-                    if self._happens and action not in self._actions_seen:
-                        self._first(action, state, after)
+            for action, after in actions(state):
+                transitions += 1
+                if canonical is not None:
+                    after = canonical(after)  # noqa: PLW2901 - a copy of it would cost a tenth of the loop
+                if after not in parents:
+                    parents[after] = state
+                    following.append(after)
+                if self._happens and action not in self._actions_seen:
+                    self._first(action, state, after)
             if self._stuck and transitions == before:
                 self._is_stuck(state)
+        self._transitions += transitions
+        return following
+
+    def _next_by_differences(self, frontier: list[S]) -> list[S]:
+        """Do the same where the model says by how much each step changes a state: the hottest loop of all, so it does no more."""
+        parents, differences, seen = self._parents, self._differences, self._groups_seen
+        following: list[Any] = []
+        add = following.append
+        looks = bool(self._happens)
+        transitions = 0
+        state: Any
+        for done, state in enumerate(frontier):
+            if done % WATCHED_EVERY == WATCHED_EVERY - 1 and self._must_stop():
+                self._states += done
+                self._transitions += transitions
+                return [*frontier[done:], *following]
+            before = transitions
+            for possible, steps in differences(state):
+                transitions += len(steps)
+                for by in steps:
+                    after = state + by
+                    if after not in parents:
+                        parents[after] = state
+                        add(after)
+                if looks and possible not in seen:
+                    self._look_into(possible, steps, state)
+            if transitions == before and self._stuck:
+                self._is_stuck(state)
+        self._states += len(frontier)
         self._transitions += transitions
         return following
 

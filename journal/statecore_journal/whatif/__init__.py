@@ -21,9 +21,9 @@ from typing import Any, Literal
 
 import attrs
 
+from statecore.collection import no_collection
 from statecore.errors import ConfigError, StatecoreError
 from statecore.recorded import Restored, restore
-from statecore_journal.collection import no_collection
 from statecore_journal.reader import open_reader
 from statecore_journal.whatif import recording as recordings
 from statecore_journal.whatif.happened import Happened, as_happened, written

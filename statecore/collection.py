@@ -1,7 +1,7 @@
 """The garbage collector, where it has nothing to find.
 
-What is read from a journal is frozen values that hold no circles, so counting references frees all of it. Looking through
-hundreds of thousands of them for circles takes a sixth of the time that the work itself does.
+Frozen values hold no circles, be they read from a journal or met in an exploration, so counting references frees all of them.
+Looking through hundreds of thousands of them for circles takes a sixth of the time that the work itself does.
 """
 
 import gc
