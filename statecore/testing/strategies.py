@@ -322,16 +322,16 @@ class _Drawing:
         machine, state = self._machine, life.snapshot.state
         timer = lives.next_timer(machine, life.snapshot)
         timers = frozenset() if timer is None else frozenset([timer])
-        if mood == 1:
-            crash = frozenset([_CRASH]) if self._crashes else frozenset()
-            if self._stray:
-                return frozenset(kind for kind in self._events if isinstance(kind, type)) | timers | crash
-            return lives.can_come(machine, state) | timers | crash
+        crash = frozenset([_CRASH]) if self._crashes else frozenset()
+        if mood == 1 and self._stray:
+            return frozenset(kind for kind in self._events if isinstance(kind, type)) | timers | crash
         possible = lives.can_come(machine, state) | timers
+        if mood == 1:
+            return possible | crash
         if mood < UNDER_WAY:
             rows = lives.does(machine, state)
             found = frozenset(kind for kind in possible if not rows.get(kind, True))
-            return found or frozenset(kind for kind in possible if kind in rows) or possible
+            return (found or frozenset(kind for kind in possible if kind in rows) or possible) | crash
         return (lives.ways(machine, self.goal)[state] & possible) or self.allowed(life, 2)
 
     def happen(self, draw: st.DrawFn, life: Life, choice: Any) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statecore.errors import DefinitionError, StepError
-from statecore.events import Broken, Elapsed, External, Outcome, Tell
+from statecore.events import BUILT_IN, Broken, Elapsed, External, Outcome, Tell
 from statecore.evolve import evolve
 from statecore.machine import STAY, Effect, Machine, Row, Signal, Timer, Wait, ignore, on
 from statecore.machines import MACHINES
@@ -276,6 +276,8 @@ def test_the_compiled_step_goes_where_the_library_it_was_compiled_from_goes(name
     machine = MACHINES[name]
     with original(machine) as library:
         for before, event, _, (after, _, verdict) in data.draw(histories(machine)):
+            if isinstance(event, BUILT_IN):  # the library has never heard of them
+                continue
             there, row = library.trigger(before, event)
 
             assert (after.state, verdict.kind) == (there, kind_of(row))

@@ -25,10 +25,10 @@ QUIET = settings(
 )
 
 
-def failure(test: Any) -> str:
+def failure(test: Any, *only: str) -> str:
     """Run a test that must fail by itself, as unittest does, and return all that it says."""
     said = []
-    for name in ("test_any_history", "test_whatever_happens"):
+    for name in only or ("test_any_history", "test_whatever_happens"):
         if hasattr(test.TestCase, name):
             result = unittest.TextTestRunner(io.StringIO()).run(test.TestCase(name))
             said += [text for _, text in (*result.failures, *result.errors)]
@@ -96,7 +96,7 @@ def test_an_invariant_that_breaks_is_shown_with_its_history(journal: Any) -> Non
     Through either journal, and shrunk to what it takes.
     """
     said = failure(
-        machine_test(door(), invariants=[never_open], journal=journal, profile=settings(QUIET, max_examples=20))
+        machine_test(door(), invariants=[never_open], journal=journal, profile=settings(QUIET, max_examples=5))
     )
 
     assert "never_open does not hold after Pushed in 'shut'" in said
@@ -107,7 +107,7 @@ def test_what_lies_deep_is_found_and_shrunk() -> None:
     """
     Three pushes, with the timer in between, are all that it takes; what was tried around them is gone.
     """
-    said = failure(machine_test(door(), invariants=[pushes_grow], profile=QUIET))
+    said = failure(machine_test(door(), invariants=[pushes_grow], profile=QUIET), "test_any_history")
 
     assert shrunk(said) == ["Pushed", "Elapsed", "Pushed", "Elapsed", "Pushed"]
 

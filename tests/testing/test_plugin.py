@@ -122,7 +122,7 @@ def test_what_workers_went_through_is_put_together(shop: pytest.Pytester) -> Non
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--statecore-cover", "doors"), "--statecore-cover: 'doors' is no module:attribute"),
+        (("--statecore-cover", "doors"), "--statecore-cover: 'doors' is no MODULE:ATTRIBUTE"),
         (("--statecore-cover", "nowhere:door"), "--statecore-cover: nowhere cannot be imported"),
         (
             ("--statecore-cover", "doors:door", "--statecore-cover-fail-under", "many"),

@@ -60,7 +60,7 @@ def test_the_failure_looks_like_that(shop: pytest.Pytester) -> None:
     """
     orders = shop.path / "orders.py"
     orders.write_text(orders.read_text().replace("was.refusals >= 2", "was.refusals >= 5"))
-    result = shop.runpytest_subprocess("-p", "no:cacheprovider", "-k", "TestOrder", "--hypothesis-seed=1")
+    result = shop.runpytest_subprocess("-p", "no:cacheprovider", "-k", "test_any_history", "--hypothesis-seed=1")
     said = "\n".join(line.removeprefix("E").strip() for line in result.stdout.lines)
 
     sample = block("", "three_refusals_at_most does not hold").split("...\n")

@@ -18,7 +18,7 @@ from statecore.testing import BEGAN, History, events, histories, register, snaps
 from statecore.testing.lives import code_of, value_code
 from tests.testing.shop import Declined, Order, Placed, order
 
-FEW = settings(max_examples=60, deadline=None, database=None)
+FEW = settings(max_examples=60, derandomize=True, deadline=None, database=None)
 
 
 class Colour(enum.Enum):
@@ -84,24 +84,53 @@ def test_what_is_drawn_fits_its_class_and_the_journal(event: Everything) -> None
     assert len(event.short) <= 3
 
 
-EDGES: dict[str, Callable[[Any], bool]] = {
-    "past what a float holds": lambda event: event.number == 2**53 + 1,
-    "negative": lambda event: event.number < 0,
-    "None": lambda event: event.maybe is None,
-    "a line break of Unicode": lambda event: event.text == "\u2028",
-    "the lower bound": lambda event: event.between == -3,
-    "the upper bound": lambda event: event.between == 2,
-    "just above a bound": lambda event: event.above == 6,
-    "nothing": lambda event: event.several == (),
-}
+@attrs.frozen(kw_only=True)
+class Bounded:
+    """Numbers within bounds."""
+
+    between: int = attrs.field(validator=[attrs.validators.ge(-3), attrs.validators.lt(3)])
+    above: int = attrs.field(validator=attrs.validators.gt(5))
 
 
-@pytest.mark.parametrize("wanted", EDGES.values(), ids=list(EDGES))
-def test_the_edges_are_among_them(wanted: Callable[[Any], bool]) -> None:
+@pytest.mark.parametrize(
+    ("hint", "edges"),
+    [
+        (int, {0, -1, 2**53 + 1}),
+        (str, {"", "\u2028", "😀"}),
+        (int | None, {None, 0, -1}),
+        (tuple[bool, ...], {(), (True,)}),
+        (Colour, set(Colour)),
+    ],
+    ids=str,
+)
+def test_the_edges_are_among_them(hint: Any, edges: set[Any]) -> None:
     """
     Where a careless program breaks.
     """
-    find(values(Everything), wanted, settings=settings(FEW, max_examples=3000))
+    assert edges <= drawn(values(hint))
+
+
+def test_the_edges_of_what_a_validator_allows_are_among_them() -> None:
+    """
+    Off by one is off at the bound.
+    """
+    found = drawn(values(Bounded))
+
+    assert {-3, 2} <= {one.between for one in found} <= set(range(-3, 3))
+    assert min(one.above for one in found) == 6
+
+
+def drawn(strategy: st.SearchStrategy[Any]) -> set[Any]:
+    """Draw some hundred values."""
+    found: set[Any] = set()
+
+    @settings(FEW, max_examples=400)
+    @given(strategy)
+    def draw(value: Any) -> None:
+        found.add(value)
+
+    draw()
+    return found
 
 
 @pytest.mark.usefixtures("forgetting")
@@ -194,12 +223,13 @@ def test_processes_end_in_between() -> None:
     )
 
     assert [type(one.event).__name__ for one in found] == ["Placed", "Broken"]
-    with pytest.raises(Exception, match="NoSuch"):
-        find(
-            histories(order, crashes=False),
-            lambda history: any(getattr(one.event, "how", "") == "interrupted" for one in history),
-            settings=FEW,
-        )
+
+    @FEW
+    @given(histories(order, crashes=False))
+    def never(history: History) -> None:
+        assert not any(getattr(one.event, "how", "") == "interrupted" for one in history)
+
+    never()
 
 
 @FEW
@@ -238,8 +268,7 @@ def test_what_a_guard_compares_with_is_tried() -> None:
         ],
         awaits={"there": Signal(), "gone": Signal()},
     )
-    for code in (403, 404, 405):
-        find(events(page), lambda event: event.code == code, settings=settings(FEW, max_examples=2000))  # noqa: B023
+    assert {403, 404, 405} <= {event.code for event in drawn(events(page))}
 
 
 def test_a_value_is_written_as_the_code_that_makes_it() -> None:
