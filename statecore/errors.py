@@ -3,6 +3,7 @@
 StatecoreError
   DefinitionError     a machine's table cannot be trusted; lists every problem, with the path where there is one
   StepError           a handler in a table raised; the machine's author must mend it
+  ExplorationError    a machine cannot be explored as it was asked; says what to give
   CodecError          a value cannot be written to, or read from, the journal
   ConfigError         a setting is missing or absurd; names the key that holds it
   NotAccepted         `send` could not take the text; nothing was recorded
@@ -52,6 +53,10 @@ class StepError(StatecoreError):
 
     def __str__(self) -> str:
         return f"machine {self.machine!r}: the handler for {self.event} in {self.state!r} raised {self.error}"
+
+
+class ExplorationError(StatecoreError):
+    """A machine or a model cannot be explored as it was asked for."""
 
 
 class CodecError(StatecoreError):

@@ -486,6 +486,9 @@ class Gateway:
     async def _drive(self, name: str, config: AccountConfig) -> None:
         pid, host = here()
         epoch, offline = await self._journal.take(name, self._boot, pid, host)
+        # Whoever drove it last may have been ahead of us, if the wall clock was set back between its start and ours. The
+        # deadlines in the journal are on its clock.
+        self._world.forward(self._journal.store.latest_at() - self._world.now())
         driver = Driver(name, config, self._journal, self._world, self._options.governor, self._hooks)
         self._epochs[name] = epoch
         self._drivers[name] = driver

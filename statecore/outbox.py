@@ -223,7 +223,8 @@ class Outbox:
             token=allowed.data.token,
             left=slot.left,
             probe=probe,
-            doubles=data.unclear and self._platform.resends(chat, slot.answers) != "always",
+            # A part that may have arrived is recognised by its number. Under another one it is shown once more.
+            doubles=data.unclear and (slot.fresh or self._platform.resends(chat, slot.answers) != "always"),
             bare=self._plain if self._platform.markup else allowed.data.token == 0 and not self._platform.answers,
             answers=slot.answers,
             number=slot.number,

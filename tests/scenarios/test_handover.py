@@ -23,6 +23,7 @@ from statecore.machines.delivery import SendPart
 from statecore.messages import Delivered, Message
 from statecore.system import Unit
 from statecore.units import SECONDS
+from statecore.world import VirtualWorld
 from statecore_journal import submit
 from tests.support.platform import QUICK, Fake, Fate, Plain, Server, hangs
 from tests.support.power import Power
@@ -596,3 +597,26 @@ def test_an_owner_that_cannot_be_asked_is_still_ended_in_time() -> None:
     looks = [vigil.look("same", second * SECONDS) for second in range(4)]
 
     assert looks == [Step.ASK, Step.ASK, Step.ASK, Step.TERMINATE]
+
+
+def test_a_newcomer_whose_clock_is_behind_goes_on_from_the_owners(stage: Stage) -> None:
+    """
+    Somebody set the wall clock back, and the newcomer was started after that. The deadlines in the journal are on the clock of
+    whoever wrote them. Found by simulation: rows went back in time, and everything that waited did so for longer.
+    """
+
+    async def main() -> None:
+        async with stage.gateway():
+            await stage.connected()
+            await trio.sleep(100)
+            stage._world = VirtualWorld(1, origin=stage.world.now() - 3600 * SECONDS)
+            async with stage.gateway(replacing=Replacing()) as second:
+                await stage.until(lambda: len(stage.book().events("Started")) > 1)
+                receipt = await stage.send(second, "ann", "hello")
+                assert isinstance(await receipt.settled(), Delivered)
+
+    book = stage.run(main)
+
+    assert len(book.events("Started")) == 2
+    times = [row.at for row in book.rows]
+    assert times == sorted(times)

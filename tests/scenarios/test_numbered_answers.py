@@ -344,6 +344,33 @@ def test_a_part_whose_answer_was_lost_is_known_by_its_number_and_counts_as_deliv
     assert [row.fields.get("repeated", False) for row in book.events("PartAccepted")] == [True, False]
 
 
+def test_a_part_that_may_have_arrived_and_gets_another_number_is_said_to_be_doubled(stage: Stage) -> None:
+    """
+    Its answer was lost; by the time it is sent once more, the message it answers is too old. The refusal says that this
+    request came to nothing, and not that the one before did. Found by simulation: it was shown twice, and nothing said so.
+    """
+    answers = counting(stage)
+    stage.server.once(unclear(takes=True))
+
+    async def main() -> None:
+        async with listening(stage) as (gateway, kept):
+            stage.server.say("ann", "first")
+            stage.server.say("ann", "second")
+            await stage.until(lambda: len(kept) == 2)
+            receipt = await stage.send(gateway, "ann", "answer", reply_to=kept["m1"])
+            await stage.until(lambda: len(stage.server.attempts) == 1, every=0.01)
+            answers.heard["m1"] = ("ann", -1e6)
+            answers.used.clear()  # with the message, the platform has forgotten its answers
+            outcome = await receipt.settled()
+            assert isinstance(outcome, Delivered)
+            assert outcome.doubled == (0,)
+
+    stage.run(main)
+
+    assert [attempt.said for attempt in stage.server.attempts][1:] == ["refused old", "taken"]
+    assert stage.server.shown() == ["answer", "answer"]
+
+
 @pytest.mark.parametrize("fault", ["unsent", "busy", "mute", "fast"])
 def test_a_part_keeps_its_number_over_every_failure_and_the_next_one_has_another(stage: Stage, fault: str) -> None:
     """
