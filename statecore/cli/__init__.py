@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "inspect": ("statecore.cli.report", "inspect", "Look at a journal in a browser while it is being written."),
     "what-if": ("statecore.cli.what_if", "what_if", "Run what is recorded again, with other settings."),
     "minimise": ("statecore.cli.minimise", "minimise", "Shrink an incident to a test."),
+    "sim": ("statecore.cli.sim", "sim", "Simulate whole gateways under faults drawn from a seed."),
     "replay": ("statecore.cli.replay", "replay", "Show where everything was at some moment."),
     "verify": ("statecore.cli.verify", "verify", "Tell whether this code does what journals record."),
     "diff": ("statecore.cli.diff", "diff", "Show where two journals part, or two versions of machines."),

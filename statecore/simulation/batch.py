@@ -8,7 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from importlib import import_module
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any, Final
 
@@ -19,7 +22,7 @@ from statecore.machines import MACHINES
 from statecore.simulation.discrete import Outcome, run
 from statecore.simulation.drawing import draw
 from statecore.simulation.guarantees import Violation
-from statecore.simulation.plan import AMBUSHES, FAULTS, Plan
+from statecore.simulation.plan import AMBUSHES, FAULTS, Plan, PlanError
 
 PROCESS_FAULTS: Final = (
     "process-starts", "process-crashes", "process-stops", "process-freezes", "power-fails", "host-suspends", "wall-steps",
@@ -64,14 +67,35 @@ class Summary:
     digest: str = ""
 
 
-def summarise(plan: Plan, *, twice: bool = False) -> Summary:
+def run_at(speed: str, plan: Plan) -> tuple[Outcome, str]:
+    """Run a plan at a speed, "fast" or "faithful"; return what came of it, and the hash of its journal.
+
+    Raises:
+        PlanError: see `statecore.simulation.discrete.run`.
+    """
+    if speed == "fast":
+        outcome = run(plan)
+        return outcome, outcome.digest()
+    try:
+        run_faithful = import_module("statecore.simulation.faithful.run").run_faithful
+    except ModuleNotFoundError as error:
+        raise PlanError(f"this installation has no faithful speed: {error}; use --speed fast") from error
+    with TemporaryDirectory(prefix="statecore-sim-") as folder:
+        outcome = run_faithful(plan, Path(folder))
+        return outcome, outcome.digest()
+
+
+def summarise(plan: Plan, *, twice: bool = False, speed: str = "fast") -> Summary:
     """Run a plan, once or twice."""
     began = process_time()
-    outcome = run(plan)
-    digest = outcome.digest() if twice else ""
-    differs = run(plan).digest() != digest if twice else None
+    if twice or speed != "fast":
+        outcome, digest = run_at(speed, plan)
+    else:
+        outcome, digest = run(plan), ""
+    seconds = process_time() - began
+    differs = run_at(speed, plan)[1] != digest if twice else None
     return Summary(
-        plan.seed, plan.hours, len(outcome.rows), outcome.steps, process_time() - began, tuple(outcome.violations), differs,
+        plan.seed, plan.hours, len(outcome.rows), outcome.steps, seconds, tuple(outcome.violations), differs,
         outcome.met, transitions(outcome), digest,
     )  # fmt: skip
 
@@ -79,7 +103,14 @@ def summarise(plan: Plan, *, twice: bool = False) -> Summary:
 def transitions(outcome: Outcome) -> Mapping[Key, int]:
     """Count which transitions a run took."""
     raw: Counter[tuple[Any, ...]] = Counter(
-        (row.address.partition("/")[0], row.event.__class__, getattr(row.event, "timer", ""), row.source, row.target, verdict)
+        (
+            row.address.partition("/")[0],
+            row.event.__class__,
+            getattr(row.event, "timer", ""),
+            row.source,
+            row.target,
+            verdict,
+        )
         for row, verdict in zip(outcome.rows, outcome.verdicts, strict=True)
     )
     found: Counter[Key] = Counter()
@@ -91,11 +122,13 @@ def transitions(outcome: Outcome) -> Mapping[Key, int]:
     return found
 
 
-def _of_seed(hours: float, twice: bool, seed: int) -> Summary:
-    return summarise(draw(seed, hours), twice=twice)
+def _of_seed(hours: float, twice: bool, speed: str, seed: int) -> Summary:
+    return summarise(draw(seed, hours), twice=twice, speed=speed)
 
 
-def batch(seeds: Sequence[int], hours: float, *, jobs: int = 1, twice: bool = False) -> Iterator[Summary]:
+def batch(
+    seeds: Sequence[int], hours: float, *, jobs: int = 1, twice: bool = False, speed: str = "fast"
+) -> Iterator[Summary]:
     """Run the plans of many seeds; yields in the order of the seeds.
 
     Args:
@@ -103,9 +136,10 @@ def batch(seeds: Sequence[int], hours: float, *, jobs: int = 1, twice: bool = Fa
         hours: how long each run is.
         jobs: processes to share them among.
         twice: whether each is run twice and compared.
+        speed: "fast" or "faithful".
     """
-    one = partial(_of_seed, hours, twice)
-    if jobs <= 1 or len(seeds) < 2:  # noqa: PLR2004
+    one = partial(_of_seed, hours, twice, speed)
+    if jobs <= 1 or len(seeds) == 1:
         yield from map(one, seeds)
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
@@ -140,7 +174,10 @@ class Reached:
         """Return the states that no instance was ever in, as "machine: state"."""
         entered = {(machine, state) for machine, _, source, target, _, _ in self.taken for state in (source, target)}
         return [
-            f"{name}: {state}" for name, machine in MACHINES.items() for state in machine.states if (name, state) not in entered
+            f"{name}: {state}"
+            for name, machine in MACHINES.items()
+            for state in machine.states
+            if (name, state) not in entered
         ]
 
     def coverage(self) -> Any:

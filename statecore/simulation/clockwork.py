@@ -12,7 +12,7 @@ from collections.abc import Callable
 from random import Random  # noqa: TID251 - the one source of chance of a run, from the plan's seed
 from typing import Any, Final
 
-from statecore.units import HOURS, SECONDS
+from statecore.units import SECONDS
 
 EPOCH: Final = 1_790_000_000 * SECONDS
 """What the wall clock says when a simulation begins, in ns since 1970."""
@@ -21,7 +21,7 @@ STILL_MAX: Final = 100_000
 """Happenings at one moment. More means that something goes in a circle without time passing."""
 
 
-class Circle(Exception):  # noqa: N818 - it is a finding of the simulation, and no error of a caller's
+class Circle(Exception):
     """Things kept happening, and no time passed."""
 
 
@@ -44,7 +44,7 @@ class Loop:
     def at(self, when: int, do: Callable[..., None], *args: Any) -> None:
         """Have something happen, at a time from now on, in ns from the beginning."""
         self._entered += 1
-        heapq.heappush(self._agenda, (when if when > self.now else self.now, self._entered, do, args))
+        heapq.heappush(self._agenda, (max(self.now, when), self._entered, do, args))
 
     def run(self, until: int) -> None:
         """Let happen what happens until a time, in ns from the beginning.
@@ -63,7 +63,9 @@ class Loop:
                     still = 0
                 still += 1
                 if still > STILL_MAX:
-                    raise Circle(f"{STILL_MAX} things happened at {when / SECONDS:.3f} s, the last of them {do.__qualname__}")
+                    raise Circle(
+                        f"{STILL_MAX} things happened at {when / SECONDS:.3f} s, the last of them {do.__qualname__}"
+                    )
                 steps += 1
                 do(*args)
             self.now = until

@@ -96,15 +96,17 @@ class Simulation:
 
     Args:
         plan: what happens.
+        keep: whether to keep what is written, so that it can be written to a file (`statecore.simulation.file`).
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, keep: bool = False) -> None:
         self.plan = plan
         self._chats = {account.name: account.chats[0] if account.chats else "" for account in plan.accounts}
         self.loop = Loop()
         self.random = Random(plan.seed)  # noqa: S311 - repeatable on purpose
         self.host = Host(self.loop, self.random)
         self.disk = Disk(self.host, [account.name for account in plan.accounts])
+        self.disk.history = [] if keep else None
         self.judge = Judge(self.loop)
         self.locks = Locks()
         self.met: Counter[str] = Counter()
@@ -118,7 +120,7 @@ class Simulation:
         self.frozen_at: dict[str, int] = {}
         self._pids = 0
         self._pid: dict[Process, int] = {}
-        self._disk_spells = Spells("disk", self.loop, self.random, self.met)
+        self._disk_spells = Spells("disk", self.loop, Random(f"{plan.seed} disk"), self.met)  # noqa: S311
         self.ambushed: dict[str, Callable[[Attempt], None]] = {}
         self._ambushes: list[Occurrence] = []
         self._replaces: dict[str, tuple[bool, bool]] = {}
@@ -137,17 +139,23 @@ class Simulation:
 
         kinds = account_classes()
         if platform not in kinds or platform not in SERVERS:
-            raise PlanError(f"account {name}: there is no simulated platform {platform!r}; there are {', '.join(SERVERS)}")
+            raise PlanError(
+                f"account {name}: there is no simulated platform {platform!r}; there are {', '.join(SERVERS)}"
+            )
         known = {field.alias for field in attrs.fields(kinds[platform])}
         secret = {key: value for key, value in CREDENTIALS.items() if key in known}
         config = configured(kinds[platform], {**settings, **secret}, f"accounts.{name}")
         self.decides[name] = Restored(config.platform, config.policies)
         self.settings[name] = recorded(config)
         truth = self.truth.platforms[name] = Platform()
-        self.networks[name] = Spells("network", self.loop, self.random, self.met)
-        self.programs[name] = Spells("program", self.loop, self.random, self.met)
-        network = Network(self.loop, self.random, self.networks[name])
-        server = SERVERS[platform](name, network, Spells("platform", self.loop, self.random, self.met), truth)
+
+        def chance(purpose: str) -> Random:  # what befalls one does not depend on what is drawn for another
+            return Random(f"{self.plan.seed} {name} {purpose}")  # noqa: S311
+
+        self.networks[name] = Spells("network", self.loop, chance("faults of the network"), self.met)
+        self.programs[name] = Spells("program", self.loop, chance("faults of the program"), self.met)
+        network = Network(self.loop, chance("network"), self.networks[name])
+        server = SERVERS[platform](name, network, Spells("platform", self.loop, chance("platform"), self.met), truth)
         if isinstance(server, QQServer):
             server.proactive = bool(settings.get("proactive"))
             server.markdown = settings.get("format") == "markdown"
@@ -264,11 +272,26 @@ class Simulation:
         if command == "credentials":
             return ""
         store = self.disk.ledgers[account].store
-        dead = [*store.in_states(account, "delivery", ("dead",)), *store.in_states(account, "inbound", ("quarantined",))]
+        dead = [
+            *store.in_states(account, "delivery", ("dead",)),
+            *store.in_states(account, "inbound", ("quarantined",)),
+        ]
         if dead:
             return self.random.choice(dead)
-        states = ("queued", "backing-off", "circuit-tripped", "window-closed", "token-stale", "unknown", "in-review", "delivered")
-        others = [*store.in_states(account, "delivery", states), *store.in_states(account, "inbound", ("waiting", "retrying"))]
+        states = (
+            "queued",
+            "backing-off",
+            "circuit-tripped",
+            "window-closed",
+            "token-stale",
+            "unknown",
+            "in-review",
+            "delivered",
+        )
+        others = [
+            *store.in_states(account, "delivery", states),
+            *store.in_states(account, "inbound", ("waiting", "retrying")),
+        ]
         return self.random.choice(others) if others else None
 
     def _ask(self, account: str, command: Command) -> None:
@@ -306,6 +329,8 @@ class Simulation:
 
     def _spring(self, account: str, entry: Entry, one: Occurrence) -> None:
         does, value = one.fields["does"], one.fields["value"]
+        if does != "step":
+            value = min(value, max(1, self.plan.calm_from - self.loop.now))  # it sprang later than it was laid
         match does:
             case "crash" | "stop":
                 owner = self.disk.ledgers[account].lease.process
@@ -444,4 +469,3 @@ def run(plan: Plan) -> Outcome:
         StatecoreError: the gateway raised, which no fault may make it do.
     """
     return Simulation(plan).run()
-

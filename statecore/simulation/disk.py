@@ -162,6 +162,8 @@ class Disk:
         self.latency: Callable[[], int] = lambda: 0
         self.failure: Callable[[], JournalError | None] = lambda: None
         self.changed: Callable[[str], None] = lambda _: None
+        self.history: list[tuple[int, Unit | Lease, str]] | None = None
+        """Units and leases as they were written, with the wall clock and the account; None if they are not kept."""
         self.watched: dict[tuple[str, str], Any] = {}
         self.entered: Callable[[str, Entry], None] = lambda _, __: None
         self._free_at = 0
@@ -221,6 +223,8 @@ class Disk:
         if unit.entries:
             ledger.store.append(unit, first)
             self.latest_at = unit.now
+            if self.history is not None:
+                self.history.append((self.host.wall(), unit, unit.account))
         seq, now = first, unit.now
         for address, _, source, event, decision, cause, *_ in unit.entries:
             snapshot, _, verdict = decision
@@ -232,13 +236,7 @@ class Disk:
             for entry in unit.entries:
                 if (entry.machine.name, entry.decision.snapshot.state) in self.watched:
                     self.entered(unit.account, entry)
-        if unit.forget:
-            ledger.secrets.clear()
-        for name, value in unit.secrets.items():
-            if value is None:
-                ledger.secrets.pop(name, None)
-            else:
-                ledger.secrets[name] = value
+        _keep_secrets(ledger, unit)
         return first
 
     # ---- commands ----------------------------------------------------------------------------------------------------
@@ -263,6 +261,16 @@ class Disk:
         for asked in self.ledgers[account].commands:
             if asked.command.id == command:
                 asked.done = True
+
+
+def _keep_secrets(ledger: Ledger, unit: Unit) -> None:
+    if unit.forget:
+        ledger.secrets.clear()
+    for name, value in unit.secrets.items():
+        if value is None:
+            ledger.secrets.pop(name, None)
+        else:
+            ledger.secrets[name] = value
 
 
 def full() -> JournalError:

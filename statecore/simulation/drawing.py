@@ -233,7 +233,7 @@ def _ambushes(draft: _Draft) -> None:
         account = draft.account()
         tie = "session" if account.platform == "qqbot" else "connection"
         machine = chance.choice((tie, tie, tie, "delivery", "circuit", "window", "inbound"))
-        does = chance.choice([one for one in AMBUSHES if machine == tie or one not in ("resume",)])
+        does = chance.choice([one for one in AMBUSHES if machine == tie or one != "resume"])
         if machine not in (tie, "delivery") and does in ("answer", "raise", "hang"):
             does = "crash"
         state = chance.choice(MACHINES[machine].states)

@@ -286,10 +286,7 @@ class Driver:
         if self.posted:
             posted, self.posted = self.posted[:POSTED_AT_ONCE], self.posted[POSTED_AT_ONCE:]
             for happening in posted:
-                if happening.__class__ is tuple:
-                    unit = self._came_of(*happening)
-                else:
-                    unit = happening()  # type: ignore[operator]
+                unit = self._came_of(*happening) if isinstance(happening, tuple) else happening()
                 if unit is not None and (unit.entries or unit.done):
                     units.append(unit)
         unit = account.system.begin(self.process.world.now())
@@ -348,6 +345,11 @@ class Driver:
             for request in unit.requests:
                 if system.snapshot(request.address).entered == request.attempt.entered:
                     self._attempt(Attempt(self, request, first + request.entry), now)
+        if self._handing or self.recording:
+            self._tell_program()
+
+    def _tell_program(self) -> None:
+        """Hand over what was committed, and tell handlers that their end is durable."""
         if self._handing:
             handing, self._handing = self._handing, []
             self.process.program.promised -= len(handing)
@@ -431,4 +433,3 @@ class Driver:
         for then in awaited:
             then(False)
         self._on_end(self, error)
-

@@ -200,5 +200,8 @@ class Network:
             result, after = result
         when = self.loop.now + after + self.way()
         if result is None or not answers or when > gives_up:
-            result, when = unanswered(Unanswered("receive", "no answer in time", timed_out=True)), max(gives_up, self.loop.now)
+            result, when = (
+                unanswered(Unanswered("receive", "no answer in time", timed_out=True)),
+                max(gives_up, self.loop.now),
+            )
         asking.answer(when, result)

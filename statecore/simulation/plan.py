@@ -254,7 +254,15 @@ class Plan:
             )
         if one.kind == "ambush" and one.fields["does"] not in AMBUSHES:
             raise PlanError(f"{where}: no ambush does {one.fields['does']!r}; they do {', '.join(AMBUSHES)}")
-        wants_account = one.kind in ("user-writes", "program-sends", "operator", "ambush", "network", "platform", "program")
+        wants_account = one.kind in (
+            "user-writes",
+            "program-sends",
+            "operator",
+            "ambush",
+            "network",
+            "platform",
+            "program",
+        )
         if wants_account and one.target not in names:
             raise PlanError(f"{where}: there is no account {one.target!r}")
 

@@ -6,6 +6,7 @@ ends it between any two happenings. A stop by a signal (a freeze) lets everythin
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from statecore import chance
@@ -172,8 +173,8 @@ class Process:
         stepped = self.world.wall() - self.world.now() - self._drift
         if abs(stepped) > STEP_NOTED:
             self._drift += stepped
+            event = ClockStepped(by=stepped)
             for driver in self.drivers():
-                event = ClockStepped(by=stepped)
                 driver.post(lambda driver=driver: driver.account.happened(event))  # type: ignore[misc]
 
     # ---- sending -----------------------------------------------------------------------------------------------------
@@ -289,6 +290,8 @@ class Supervisor:
             before, wall = ledger.lease, process.host.wall()
             beat = before.beat() if before.epoch else wall
             ledger.lease = Lease(before.epoch + 1, process.name, process.boot, "running", process.last_beat)
+            if process.disk.history is not None:
+                process.disk.history.append((wall, ledger.lease, self.account))
             process.simulation.took(self.account, process, ledger.lease.epoch)
             return ledger.lease.epoch, max(0, wall - beat)
 
@@ -321,10 +324,10 @@ class Supervisor:
             chance=chance.seed(process.world.draw()),
         )  # fmt: skip
         for address, told in list(self.unrecorded.items()):
-            driver.note_handled(address, told, lambda durable, address=address: self._recorded(address, durable=durable))  # type: ignore[misc]
+            driver.note_handled(address, told, partial(self._recorded, address))
         driver.run(started, self._is_given)
 
-    def _recorded(self, address: str, *, durable: bool) -> None:
+    def _recorded(self, address: str, durable: bool) -> None:
         if durable:
             self.unrecorded.pop(address, None)
 
@@ -472,7 +475,11 @@ class Program:
             self._done(account, address, error)
 
         if answers:
-            text = f"re {received.text}" if self.process.host.random.random() < 0.9 else f"re {received.text} " + "blah " * 70
+            text = (
+                f"re {received.text}"
+                if self.process.host.random.random() < 0.9
+                else f"re {received.text} " + "blah " * 70
+            )
             self.process.send(account, received.chat, text.strip(), reply_to=address, then=done)
         else:
             done()
@@ -530,5 +537,3 @@ class Locks:
         """Let go of everything a process held."""
         for lock in [lock for lock, holder in self._held.items() if holder is process]:
             self.release(lock, process)
-
-

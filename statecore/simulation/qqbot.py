@@ -176,7 +176,7 @@ class QQServer(Server):
         self._audits = 0
         self._lasts = TOKEN_LASTS[0] + int(self._knob * (TOKEN_LASTS[1] - TOKEN_LASTS[0]))
 
-    def client(self, process: Process, ledger: Ledger) -> "QQClient":
+    def client(self, process: Process, ledger: Ledger, /) -> "QQClient":
         """Make the half of the adapter that makes attempts."""
         return QQClient(self, process, ledger)
 
@@ -210,7 +210,9 @@ class QQServer(Server):
             self._token_until = now + self._lasts
         changed = self._token != known
         return Token(
-            changed=changed, lasts=self._token_until - now, secrets={"access": f"{self._token} {number}"} if changed else {}
+            changed=changed,
+            lasts=self._token_until - now,
+            secrets={"access": f"{self._token} {number}"} if changed else {},
         )
 
     def find(self, token: str, number: int) -> Any:
@@ -268,7 +270,9 @@ class QQServer(Server):
             socket.end(closed(4012))
             return
         if self.spells.hit("chatter"):
-            socket.push(self.random.choice((Note(what="a frame without an op"), BeatAck(), BeatWanted(), Welcome(resumed=True))))
+            socket.push(
+                self.random.choice((Note(what="a frame without an op"), BeatAck(), BeatWanted(), Welcome(resumed=True)))
+            )
         socket.push(Hello(beat_every=every))
         self.loop.at(self.loop.now + BEATS_MISSED, self._look_for_beats, socket)
 
@@ -308,7 +312,10 @@ class QQServer(Server):
             socket.end(closed(4006))
             return
         self.acknowledge(
-            tuple(made.id for at, _, made in session.frames if session.acknowledged < at <= number and made is not None), seq
+            tuple(
+                made.id for at, _, made in session.frames if session.acknowledged < at <= number and made is not None
+            ),
+            seq,
         )
         session.acknowledged = max(session.acknowledged, number)
         self._stand(session, socket)

@@ -10,8 +10,10 @@ from typing import Any, Final
 import attrs
 
 from statecore.platform import Outgoing
+from statecore.simulation.disk import Ledger
 from statecore.simulation.driver import Attempt
 from statecore.simulation.network import Network, Spell, Spells
+from statecore.simulation.process import Process
 from statecore.simulation.truth import Acknowledged, Made, Platform, Said, Send
 from statecore.units import SECONDS
 
@@ -105,6 +107,10 @@ class Server:
             self._acknowledged.update(new)
             self.truth.acknowledged.append(Acknowledged(at=self.loop.now, ids=new, seq=seq))
 
+    def client(self, process: Process, ledger: Ledger, /) -> Any:
+        """Make the half of the adapter that makes attempts."""
+        raise NotImplementedError
+
     def write(self, chat: str, text: str) -> None:
         """Have a user write."""
         raise NotImplementedError
@@ -138,6 +144,3 @@ def departed(attempt: Attempt) -> Departed:
     driver = attempt.driver
     process = driver.process
     return Departed(process.host.loop.now, process.disk.seq, process.name, driver.epoch)
-
-
-Result = Any

@@ -77,7 +77,7 @@ class WeixinServer(Server):
         self._proves = self.random.random() < 0.7
         self._strangers = WINDOW if self.random.random() < 0.5 else 0
 
-    def client(self, process: Process, ledger: Ledger) -> "WeixinClient":
+    def client(self, _process: Process, ledger: Ledger, /) -> "WeixinClient":
         """Make the half of the adapter that makes attempts."""
         return WeixinClient(self, ledger)
 
@@ -241,7 +241,10 @@ class WeixinClient:
                 self._version = server.version
                 known = self._ledger.get("credential")
                 network.request(
-                    attempt, lambda _: server.hello(self._version, known), DIAL_PATIENCE, lambda lost: _failed(effect, lost)
+                    attempt,
+                    lambda _: server.hello(self._version, known),
+                    DIAL_PATIENCE,
+                    lambda lost: _failed(effect, lost),
                 )
             case Receive():
                 cursor, left = int(self._ledger.get("cursor") or 0), departed(attempt)
