@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "sim": ("statecore.cli.sim", "sim", "Simulate whole gateways under faults drawn from a seed."),
     "replay": ("statecore.cli.replay", "replay", "Show where everything was at some moment."),
     "verify": ("statecore.cli.verify", "verify", "Tell whether this code does what journals record."),
+    "check": ("statecore.cli.check", "check", "Explore machines exhaustively, your own or the shipped ones."),
     "diff": ("statecore.cli.diff", "diff", "Show where two journals part, or two versions of machines."),
     "diagram": ("statecore.cli.diagram", "diagram", "Draw a machine."),
     "coverage": ("statecore.cli.diagram", "coverage", "Show which transitions a journal took, and which never."),

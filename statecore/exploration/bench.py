@@ -139,6 +139,7 @@ class Decision(NamedTuple):
         entries: the rows.
         wide: whether it looked at other chats.
         shared: whether it looked at the tie or the account's circuit.
+        own: whether it looked at the chat that was set up in full.
     """
 
     tie: Place
@@ -151,6 +152,7 @@ class Decision(NamedTuple):
     entries: tuple[Entry, ...]
     wide: bool
     shared: bool
+    own: bool
 
 
 JOURNAL_FIRST: Final = "a request leaves only from a state that asks for it, once (G1)"
@@ -430,7 +432,7 @@ class _Stage:
         """Read back where everything is."""
         bench, outbox = self._bench, self.made.outbox
         wide = any(seen for name, seen in self.seen.items() if name != chat_name(chat))
-        shared = bool(self.shared)
+        shared, own = bool(self.shared), bool(self.seen[chat_name(chat)])
         last: dict[str, Snapshot] = {entry.address: entry.decision.snapshot for entry in unit.entries}
         tie, account = self._at(last, bench.tie_address), self._at(last, bench.account_address)
         cores = {index: self._core(last, index, core, unit) for index, core in self.cores.items()}
@@ -447,7 +449,7 @@ class _Stage:
         )
         wrong = _wrong(unit, cores, outbox)
         return Decision(
-            tie, account, cores[chat], changed, asked, probes, wrong, tuple(unit.entries), wide or bool(changed), shared
+            tie, account, cores[chat], changed, asked, probes, wrong, tuple(unit.entries), wide or bool(changed), shared, own
         )
 
     def _at(self, last: Mapping[str, Snapshot], address: str) -> Place:

@@ -10,8 +10,8 @@ chat depends on its number and on what all share, seldom on other chats. So it i
 differences of integers, and exploring is adding them.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from statecore.exploration.abstraction import Place
 from statecore.exploration.bench import (
@@ -116,6 +116,14 @@ class Step(NamedTuple):
     views: tuple[tuple[int, View], ...] = ()
 
 
+Moves: TypeAlias = tuple[tuple[Act, ...], tuple[int, ...]]
+"""What may happen, and by how much the state changes with each."""
+
+
+def _grouped(moves: Sequence[tuple[Act, int]]) -> Moves:
+    return tuple(act for act, _ in moves), tuple(by for _, by in moves)
+
+
 class _Numbers:
     """Numbers for values, in the order in which they are first met."""
 
@@ -150,9 +158,12 @@ class ChatsModel:
         self._views = _Numbers()
         self._view_of: list[list[int]] = [[] for _ in range(self.count)]
         self._decisions: dict[Any, Decision | None] = {}
-        self._narrow_moves: dict[int, tuple[list[tuple[Act, int]], list[Option]]] = {}
+        self._narrow_moves: dict[int, tuple[Moves, list[Option]]] = {}
         self._wide_moves: dict[Any, list[Step]] = {}
-        self._tie_moves: dict[Any, tuple[list[tuple[Act, int]], list[Step]]] = {}
+        self._tie_moves: dict[Any, list[Step]] = {}
+        self._alone: dict[int, Moves] = {}
+        self._ends_of: dict[int, list[Step]] = {}
+        self._looked = False
         self._changed: dict[Any, int] = {}
         self._started_as = _Numbers()
         self._wrong: list[dict[int, str]] = [{} for _ in range(self.count)]
@@ -189,21 +200,33 @@ class ChatsModel:
 
     def actions(self, state: int) -> list[tuple[Act, int]]:
         """Return what may happen in a state, and where each leads."""
-        shared = state & MASK
-        found: list[tuple[Act, int]] = []
-        views = [
-            self._view_of[chat][(state >> BITS * (chat + 1)) & MASK] for chat in range(self.count)
+        return [
+            (act, state + by)
+            for acts, differences in self.differences(state)
+            for act, by in zip(acts, differences, strict=True)
         ]
+
+    def differences(self, state: int) -> list[Moves]:
+        """Return the same as differences of states, in groups that were worked out before."""
+        shared = state & MASK
+        narrow = self._narrow_moves
+        found: list[Moves] = []
+        rest = state >> BITS
         for chat in range(self.count):
-            number = (state >> BITS * (chat + 1)) & MASK
+            number = rest & MASK
+            rest >>= BITS
             key = shared | number << BITS | chat << 2 * BITS
-            known = self._narrow_moves.get(key)
+            known = narrow.get(key)
             if known is None:
-                known = self._narrow_moves[key] = self._narrow(shared, chat, number)
-            found += [(act, state + by) for act, by in known[0]]
+                known = narrow[key] = self._narrow(shared, chat, number)
+            found.append(known[0])
             if known[1]:
-                found += self._with_others(state, key, chat, views, known[1])
-        found += self._together(state, shared, views)
+                found.append(self._with_others(state, key, chat, known[1]))
+        alone = self._alone.get(shared)
+        found.append(self._together(state, shared) if alone is None else alone)
+        steps = self._ends_of.get(shared)
+        if steps:
+            found.append(self._beginning_and_end(state, steps))
         return found
 
     # ---- packing -----------------------------------------------------------------------------------------------------
@@ -275,7 +298,7 @@ class ChatsModel:
 
     # ---- one chat ----------------------------------------------------------------------------------------------------
 
-    def _narrow(self, shared_number: int, index: int, number: int) -> tuple[list[tuple[Act, int]], list[Option]]:
+    def _narrow(self, shared_number: int, index: int, number: int) -> tuple[Moves, list[Option]]:
         """Work out what may happen to a chat, whatever the others are; and what depends on them."""
         shared: Shared = self._shared.values[shared_number]
         chat: Chat = self._chats[index].values[number]
@@ -291,12 +314,11 @@ class ChatsModel:
                     wide.append(option)
                     continue
             moves.append((option.act, self._by(shared_number, number, index, option, decision)))
-        return moves, wide
+        return _grouped(moves), wide
 
-    def _with_others(
-        self, state: int, key: int, index: int, views: list[int], options: list[Option]
-    ) -> list[tuple[Act, int]]:
+    def _with_others(self, state: int, key: int, index: int, options: list[Option]) -> Moves:
         """Return what may happen to a chat that depends on the others."""
+        views = self._views_in(state)
         wide = (key, *views)
         known = self._wide_moves.get(wide)
         if known is None:
@@ -310,7 +332,10 @@ class ChatsModel:
                 if decision is not None:
                     by = self._by(state & MASK, number, index, option, decision)
                     known.append(Step(option.act, by, tuple(decision.views.items())))
-        return [(step.act, self._with_views(state, step)) for step in known]
+        return _grouped([(step.act, self._with_views(state, step) - state) for step in known])
+
+    def _views_in(self, state: int) -> list[int]:
+        return [self._view_of[chat][(state >> BITS * (chat + 1)) & MASK] for chat in range(self.count)]
 
     def _with_views(self, state: int, step: Step) -> int:
         after = state + step.by
@@ -565,31 +590,38 @@ class ChatsModel:
 
     # ---- what happens to all -----------------------------------------------------------------------------------------
 
-    def _together(self, state: int, shared_number: int, views: list[int]) -> list[tuple[Act, int]]:
-        """Return what may happen to the tie, the account and the process."""
+    def _together(self, state: int, shared_number: int) -> Moves:
+        """Return what may happen to the tie and the account."""
+        views = self._views_in(state)
         key = (shared_number, *views)
         known = self._tie_moves.get(key)
         if known is None:
             shared: Shared = self._shared.values[shared_number]
-            plain: list[tuple[Act, int]] = []
-            steps: list[Step] = []
-            for act, after, changed in self._of_tie(shared, [self._views.values[view] for view in views]):
-                by = self._shared.of(after) - shared_number
-                if act.kind in ("crash", "start") or changed or (shared.up and not after.up):
-                    steps.append(Step(act, by, tuple(changed.items())))
-                else:
-                    plain.append((act, by))
-            known = self._tie_moves[key] = (plain, steps)
-        found = [(act, state + by) for act, by in known[0]]
-        for step in known[1]:
-            if step.act.kind == "start":
-                found.append((step.act, self._started(state)))
-                continue
-            after = self._with_views(state, step)
-            if not self._shared.values[after & MASK].up:
-                after = self._ended(after)
-            found.append((step.act, after))
-        return found
+            seen = [self._views.values[view] for view in views]
+            self._looked = False
+            steps = [
+                Step(act, self._shared.of(after) - shared_number, tuple(changed.items()))
+                for act, after, changed in self._of_tie(shared, seen)
+            ]
+            known = self._tie_moves[key] = steps
+            self._ends_of[shared_number] = [step for step in steps if self._is_end(shared, shared_number, step)]
+            if not self._looked:
+                rest = [(step.act, step.by) for step in steps if not self._is_end(shared, shared_number, step)]
+                self._alone[shared_number] = _grouped(rest)
+        ends = self._ends_of[shared_number]
+        return _grouped([(step.act, self._with_views(state, step) - state) for step in known if step not in ends])
+
+    def _is_end(self, shared: Shared, shared_number: int, step: Step) -> bool:
+        """Tell whether a process begins or ends with a step."""
+        after: Shared = self._shared.values[shared_number + step.by]
+        return after.up != shared.up
+
+    def _beginning_and_end(self, state: int, steps: list[Step]) -> Moves:
+        found = []
+        for step in steps:
+            after = self._started(state) if step.act.kind == "start" else self._ended(self._with_views(state, step))
+            found.append((step.act, after - state))
+        return _grouped(found)
 
     def _of_tie(
         self, shared: Shared, views: Iterable[View]
@@ -609,6 +641,7 @@ class ChatsModel:
             decision = self._decide(act, shared, 0, core, dict(enumerate(seen[1:], 1)))
             if decision is None:
                 continue
+            self._looked |= decision.wide or decision.own or shared.tie.state in ("draining", "hanging-up")
             after = shared._replace(
                 tie=decision.tie, account=decision.account, budgets=_spent(budgets, spends)
             )
@@ -666,7 +699,7 @@ class ChatsModel:
         account, tie, chats = shared.account, shared.tie, []
         for index in range(self.count):
             number = (state >> BITS * (index + 1)) & MASK
-            key = (index, number, shared.tie, shared.account)
+            key = (index, number, state & MASK)
             known = self._changed.get(key)
             if known is None:
                 chat: Chat = self._chats[index].values[number]
