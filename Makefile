@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint figures bench format clean help
+.PHONY: demo test lint figures bench mutate format clean help
 
 help:           ## show this
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ figures: $(READY)  ## measure what the project promises; ONLY=gateway for one pa
 
 bench: $(READY)  ## the same work done by us, by others, and by hand, side by side
 	$(BIN)/python tests/bench
+
+mutate: $(READY)  ## break the machines and policies one row at a time; ONLY=delivery for one table
+	$(BIN)/python -m tests.mutation $(if $(ONLY),--machine $(ONLY))
 
 format: $(READY)  ## put the code into shape
 	$(BIN)/ruff check --fix .

@@ -253,8 +253,18 @@ class Account:
                 self.outbox.reviewed(unit, result, -len(unit.entries))
             if unit.forget:
                 self._forget_tokens(unit)
+        self._give_up_waiting(unit, held)
         if self.outbox.sendable() and not was_up:
             self.outbox.ready(unit, -1)
+
+    def _give_up_waiting(self, unit: Unit, held: int) -> None:
+        """Take for failed what has been owed for too long by a platform that sends: it could hold the account there for good."""
+        at = self.system.snapshot(self.address)
+        failure = self._tie.overdue(at, unit.now)
+        if failure is not None:
+            self._chance.at(unit.now)
+            event = self._tie.event(self._policies, self._chance, failure, at, held, unit.now)
+            self.system.feed(unit, self.address, event, cause=-len(unit.entries))
 
     def _forget_tokens(self, unit: Unit) -> None:
         """Take note in every chat that its context token went with the credentials it belonged to."""

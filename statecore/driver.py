@@ -543,7 +543,7 @@ class Driver:
         text = accepted.parts[effect.part]
         self._sizes[address] = len(text.encode())
         token = self._journal.secrets(self.name).get(f"token/{accepted.chat}") if effect.token else None
-        key = f"sc-{address.rpartition('/')[2]}-{effect.part}"
+        key = key_of(address, effect.part)
         return Outgoing(
             chat=accepted.chat,
             text=text,
@@ -553,6 +553,11 @@ class Driver:
             answers=effect.answers,
             number=effect.number,
         )
+
+
+def key_of(address: str, part: int) -> str:
+    """Return the idempotency key of a delivery's part: the same on every attempt, another for every part."""
+    return f"sc-{address.rpartition('/')[2]}-{part}"
 
 
 FRAMES: Final = (Hello, Welcome, Batch, Note, Review, BeatAck, BeatWanted, Invalid, Ended)

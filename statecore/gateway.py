@@ -125,6 +125,7 @@ class Gateway:
         self._boot = world.new_id()
         self._drivers: dict[str, Driver] = {}
         self._epochs: dict[str, int] = {}
+        self._caught_up = 0  # by how much our clock was moved forward, to that of those who drove an account before us
         self._claims: dict[str, Claim] = {}
         self._stops: dict[str, dict[int, Command]] = {}  # what each driver was asked to hand over by
         self._displaced: set[str] = set()
@@ -488,7 +489,9 @@ class Gateway:
         epoch, offline = await self._journal.take(name, self._boot, pid, host)
         # Whoever drove it last may have been ahead of us, if the wall clock was set back between its start and ours. The
         # deadlines in the journal are on its clock.
-        self._world.forward(self._journal.store.latest_at() - self._world.now())
+        behind = max(0, self._journal.store.latest_at() - self._world.now())
+        self._world.forward(behind)
+        self._caught_up += behind
         driver = Driver(name, config, self._journal, self._world, self._options.governor, self._hooks)
         self._epochs[name] = epoch
         self._drivers[name] = driver
@@ -522,7 +525,7 @@ class Gateway:
     async def _look(self) -> None:
         """Notice what other processes ask for, and what the machine went through."""
         slept = self._world.asleep()
-        drift = self._world.wall() - self._world.now()
+        drift = self._drift()
         looks = 0
         while True:
             await trio.sleep(LOOK_EVERY / SECONDS)
@@ -542,11 +545,15 @@ class Gateway:
             if now_slept - slept > STEP_NOTED:
                 self._woke(now_slept - slept)
             slept = now_slept
-            stepped = self._world.wall() - self._world.now() - drift
+            stepped = self._drift() - drift
             if abs(stepped) > STEP_NOTED:
                 log.warning("the wall clock was set by %+.1f s; no decision depends on it", stepped / SECONDS)
                 self._post_all(ClockStepped(by=stepped))
                 drift += stepped
+
+    def _drift(self) -> int:
+        """Return by how much the wall clock is ahead of ours, which changes when somebody sets it."""
+        return self._world.wall() - self._world.now() + self._caught_up
 
     def _look_for_work(self) -> None:
         if self._journal.store.changed():

@@ -421,6 +421,7 @@ class Outbox:
             down=self._down(unit.now),
             trace=result.trace,
             hint=backoff.asked(hint) or None,
+            unclear=reading.then == "taken",
         )
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)

@@ -32,7 +32,7 @@ from statecore.platform import (
     Welcome,
 )
 from statecore.policies import backoff, starts
-from statecore.units import MILLISECONDS, MINUTES, SECONDS
+from statecore.units import MILLISECONDS, MINUTES, SECONDS, show_duration
 
 SILENCES_MAX: Final = 2
 """Polls in a row that the platform did not answer at all before the connection counts as lost. One is normal: it is the
@@ -53,6 +53,16 @@ BEAT_MIN: Final = 1 * SECONDS
 BEAT_MAX: Final = 5 * MINUTES
 """What an interval between heartbeats that a platform asks for is held between."""
 
+PATIENCE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
+    {
+        "greeting": (30 * SECONDS, "its greeting"),
+        "proving": (10 * MINUTES, "that the account stands"),
+        "lingering": (10 * SECONDS, "the end of a session that it called invalid"),
+    }
+)
+"""How long a socket may be used without what the platform owes, whatever else comes over it. The longest is for what a session
+missed: QQ repeats it, all of it, before it says that the account stands; what was taken in until then is not repeated again."""
+
 
 @attrs.frozen
 class Crash:
@@ -71,12 +81,14 @@ class Tie:
         event: (policies, chance, result of an attempt, snapshot, ns it took, now) -> what it means.
         arrived: (new messages, copies, ns it took, what else there is to know) -> the event of messages that came.
         sendable: tells by a snapshot whether messages may leave.
+        overdue: (snapshot, now) -> what has failed because the platform sends, and not what it owes; None if nothing has.
     """
 
     machine: str
     event: Callable[[Policies, Chance, Any, Snapshot, int, int], Event]
     arrived: Callable[[Policies, Any, int, int, int], Event]
     sendable: Callable[[Snapshot], bool]
+    overdue: Callable[[Snapshot, int], Failure | None]
 
 
 # ---- polls -----------------------------------------------------------------------------------------------------------
@@ -196,6 +208,15 @@ def _may_send_in_session(at: Snapshot) -> bool:
     return at.state in session.SENDABLE
 
 
+def _overdue_in_session(at: Snapshot, now: int) -> Failure | None:
+    """A state that reads ends when nothing comes. When something comes, and never what it waits for, it ends here."""
+    patience, owed = PATIENCE.get(at.state, (None, ""))
+    if patience is None or now - at.data.awaited_since <= patience:
+        return None
+    error = f"the platform has been sending for {show_duration(patience)}, and not {owed}"
+    return Failure(stage="answer", error=error, reachable=True)
+
+
 # ---- both ------------------------------------------------------------------------------------------------------------
 
 
@@ -255,8 +276,8 @@ def _lost(
 
 TIES: Final[Mapping[str, Tie]] = MappingProxyType(
     {
-        "connection": Tie("connection", _polled, _poll_arrived, _may_send_polled),
-        "session": Tie("session", _in_session, _session_arrived, _may_send_in_session),
+        "connection": Tie("connection", _polled, _poll_arrived, _may_send_polled, lambda _at, _now: None),
+        "session": Tie("session", _in_session, _session_arrived, _may_send_in_session, _overdue_in_session),
     }
 )
 """By what a `Platform` says it is tied by."""

@@ -5,6 +5,7 @@ has left. So requests that must not be doubled go over a connection of their own
 "it was idle too long and the request never arrived".
 """
 
+import logging
 import socket
 import ssl
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ CONNECT_S: Final = 10.0
 
 RETRY_AFTER_S_MAX: Final = 7 * 86_400.0
 """Seconds. Whoever asks for more has slipped, or sent nonsense."""
+
+for _name in ("httpx", "httpcore"):  # below that they write down what stands in the head of an answer, and some answers
+    logging.getLogger(_name).setLevel(logging.WARNING)  # repeat what they were sent
 
 UNSENT: Final = frozenset[Stage]({"resolve", "connect", "tls"})
 """Stages at which nothing has left."""

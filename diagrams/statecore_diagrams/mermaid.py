@@ -37,6 +37,8 @@ def _lines(figure: Figure, taken: Mapping[Transition, int] | None) -> Iterator[s
     for state in model.states:
         yield f'    state "{_plain(state.name)}" as {ids[state.name]}'
         yield from (f"    {ids[state.name]} : {line}" for line in _inside(figure, state))
+        if state.initial:
+            yield from (f"    {ids[state.name]} : runs across states, {_plain(timer.short)}" for timer in model.running)
     yield f"    [*] --> {ids[model.initial]}"
     notes: dict[tuple[str, ...], str] = {}
     for edge in figure.edges:

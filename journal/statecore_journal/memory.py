@@ -1,7 +1,7 @@
 """A journal's projection in memory: what an account reads while deciding, of a run that nobody wants to keep."""
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -112,7 +112,7 @@ class MemoryStore:
         )
         return [address for _, address in sorted(found)]
 
-    def recently_received(self, _account: str, since: int) -> Iterable[tuple[int, Received]]:
+    def recently_received(self, _account: str, since: int) -> list[tuple[int, Received]]:
         """Return (when in ns, what) of the messages that came in since *since*."""
         return [(at, received) for at, received in self._received if at >= since]
 

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from statecore import codec
 from statecore.account import Command
@@ -11,6 +11,9 @@ from statecore.lanes import Head
 from statecore.machines.inbound import Received
 from statecore.system import Stored
 from statecore_journal.problems import translated
+
+NEWEST: Final = 1000
+"""Rows among which the latest moment is looked for: more than are decided while a commit is tried again."""
 
 
 class SqliteStore:
@@ -175,8 +178,12 @@ class SqliteStore:
         )
 
     def latest_at(self) -> int:
-        """Return the gateway clock of the newest row, in ns; 0 if there is none."""
-        row = self._one("select at from events order by seq desc limit 1")
+        """Return the latest moment of the newest rows, on the gateway's clock in ns; 0 if there are none.
+
+        The very newest may be older than the one before: it was decided earlier, and could not be committed at first.
+        """
+        sql = "select coalesce(max(at), 0) from (select at from events order by seq desc limit ?)"
+        row = self._one(sql, NEWEST)
         return 0 if row is None else int(row[0])
 
     def state_of(self, address: str) -> tuple[str, str] | None:

@@ -10,8 +10,8 @@ import trio
 from rich.text import Text
 
 from statecore.cli.common import AS_JSON, Whole, console, counted, fail, print_json, printable
-from statecore.cli.machines import load
 from statecore.errors import StatecoreError
+from statecore.loading import machines_at
 from statecore.units import SECONDS
 from statecore.world import wall_now
 
@@ -50,11 +50,17 @@ scene is written as a journal, which `statecore log`, `why`, `report` and `inspe
 @click.option("--deliveries", type=Whole(0, 8), help="With this many messages in all. [3]")
 @click.option("--crashes", type=Whole(0, 9), help="The process ends this often, between any two steps. [1]")
 @click.option("--loss", type=_Losses(), help="So many requests and answers get lost, or any number. [any]")
-@click.option("--states-max", type=Whole(1, 10**9), default="5000000", help="Explore at most this many states. [5000000]")
+@click.option(
+    "--states-max", type=Whole(1, 10**9), default="5000000", help="Explore at most this many states. [5000000]"
+)
 @click.option("--seconds-max", type=Whole(1, 10**6), help="Stop after this many seconds; what is left is inconclusive.")
 @click.option("--only", metavar="NAME", help="Only this shipped machine or scene.")
-@click.option("--cover", type=click.FloatRange(0, 100), metavar="PERCENT", help="Fail if a machine by itself is covered less.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the first counterexample of a scene as a journal.")
+@click.option(
+    "--cover", type=click.FloatRange(0, 100), metavar="PERCENT", help="Fail if a machine by itself is covered less."
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), help="Write the first counterexample of a scene as a journal."
+)
 @AS_JSON
 def check(
     machine: str | None, *, chats: int | None, deliveries: int | None, crashes: int | None, loss: int | None,
@@ -93,10 +99,10 @@ def check(
 Task = Callable[[Callable[[int], bool]], Any]
 
 
-def _own(named: str | None, states_max: int) -> Iterable[tuple[str, Task]]:
+def _own(named: str, states_max: int) -> Iterable[tuple[str, Task]]:
     from statecore.exploration.checking import check_machine
 
-    for machine in load(named, option="").values():
+    for machine in machines_at(named, option="MODULE:MACHINE"):
         yield machine.name, lambda watch, machine=machine: check_machine(machine, states_max=states_max, watch=watch)  # type: ignore[misc]
 
 
@@ -158,22 +164,30 @@ def _show(found: Any) -> None:
     if example is not None:
         out.print("  a shortest counterexample:")
         for number, step in enumerate(example.path[1 : STEPS_SHOWN + 1], start=1):
-            again = "  (from here on again and again)" if example.loop is not None and number == example.loop + 1 else ""
+            again = (
+                "  (from here on again and again)" if example.loop is not None and number == example.loop + 1 else ""
+            )
             out.print(Text(f"  {number:>4}  {printable(str(step.action))}{again}"))
         if len(example.path) - 1 > STEPS_SHOWN:
             out.print(f"        and {counted(len(example.path) - 1 - STEPS_SHOWN, 'step')} more")
         if example.path and not isinstance(example.path[-1].state, int):
             state, data = example.path[-1].state
             out.print(Text(f"        which ends in {printable(state)}: {printable(str(data), 300)}", style="dim"))
-    coverage = found.coverage
-    if coverage is not None:
-        missing = [f"{one.event} in {one.state}" for one in coverage.rows_missing]
-        missing += [f"{one.guard} {str(one.answer).lower()} for {one.event} in {one.state}" for one in coverage.guards_missing]
-        out.print(Text(f"  {coverage.percent:.1f}% of rows, answers of guards and timers gone through", style="dim"))
-        for one in missing[:12]:
-            out.print(Text(f"    never  {printable(one)}", style="dim"))
-        if len(missing) > 12:
-            out.print(Text(f"    and {len(missing) - 12} more", style="dim"))
+    if found.coverage is not None:
+        _show_coverage(found.coverage)
+
+
+def _show_coverage(coverage: Any) -> None:
+    out = console()
+    missing = [f"{one.event} in {one.state}" for one in coverage.rows_missing]
+    missing += [
+        f"{one.guard} {str(one.answer).lower()} for {one.event} in {one.state}" for one in coverage.guards_missing
+    ]
+    out.print(Text(f"  {coverage.percent:.1f}% of rows, answers of guards and timers gone through", style="dim"))
+    for one in missing[:12]:
+        out.print(Text(f"    never  {printable(one)}", style="dim"))
+    if len(missing) > 12:
+        out.print(Text(f"    and {len(missing) - 12} more", style="dim"))
 
 
 def _missing(found: Iterable[Any], *, everything: bool) -> dict[str, tuple[str, ...]]:

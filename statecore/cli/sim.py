@@ -197,9 +197,9 @@ def _sum_up(
 def _show_coverage(reached: "Reached") -> None:
     from statecore.machines import MACHINES
     from statecore.simulation.unreachable import UNREACHABLE, describe
-    from statecore_diagrams.coverage import rows
+    from statecore_diagrams.coverage import Coverage, rows
 
-    found = reached.coverage()
+    found = reached.fill(Coverage())
     for name in MACHINES:
         taken = found.of(name)
         excused = [one for one in taken.never if describe(one) in UNREACHABLE.get(name, {})]
@@ -247,8 +247,8 @@ def _as_json(
         "states_never_entered": reached.states_never_entered(),
     }  # fmt: skip
     if coverage:
-        from statecore_diagrams.coverage import plain
+        from statecore_diagrams.coverage import Coverage, plain
 
-        cover = reached.coverage()
+        cover = reached.fill(Coverage())
         found["coverage"] = [plain(cover.of(name)) for name in MACHINES]
     return found

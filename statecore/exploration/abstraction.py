@@ -6,7 +6,9 @@ checked when a step is taken. Tokens and credentials are told apart only as the 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import attrs
 
 from statecore.evolve import evolve
 from statecore.exploration.moments import AHEAD, LONG_AGO, NOW
@@ -23,8 +25,9 @@ SAID: Final = "said"
 """A reason, where there is one."""
 
 
-class Place(NamedTuple):
-    """Where an instance is, with its times and numbers taken out."""
+@attrs.frozen(cache_hash=True)
+class Place:
+    """Where an instance is, with its times and numbers taken out. It knows its hash: places are looked up all the time."""
 
     state: str
     data: Any

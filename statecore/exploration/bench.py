@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from statecore.account import Account, Command
-from statecore.evidence import Recent
 from statecore.events import Elapsed
+from statecore.evidence import Recent
 from statecore.exploration.abstraction import Place, abstract, told_apart
 from statecore.exploration.moments import LONG_AGO, NOW
 from statecore.exploration.scene import NAME, Act, Scene
@@ -22,10 +22,11 @@ from statecore.lanes import Head, Lanes
 from statecore.machine import Snapshot
 from statecore.machines import connection, delivery
 from statecore.machines.delivery import SENDING, SendPart
+from statecore.platform import Address as Gateway
 from statecore.platform import (
+    Batch,
     BeatAck,
     BeatWanted,
-    Batch,
     Dialled,
     Empty,
     Ended,
@@ -46,9 +47,7 @@ from statecore.platform import (
     Unsent,
     Welcome,
 )
-from statecore.platform import Address as Gateway
 from statecore.system import LAST, NO_LANE, Address, Entry, Instance, Unit
-from statecore.ties import Crash
 from statecore.units import MILLISECONDS, MINUTES, SECONDS
 
 T = TypeVar("T")
@@ -207,9 +206,7 @@ class _Store:
         if machine != "delivery":
             return []
         return [
-            (chat_name(chat), found)
-            for chat in sorted(self.cores)
-            if (found := self._following(chat, -1)) is not None
+            (chat_name(chat), found) for chat in sorted(self.cores) if (found := self._following(chat, -1)) is not None
         ]
 
     def following(self, _account: str, _machine: str, chat: str, after: int) -> Head | None:
@@ -228,7 +225,9 @@ class _Store:
         for chat, core in sorted(self.cores.items()):
             places = enumerate(core.deliveries)
             if machine == "delivery":
-                found += [delivery_address(chat, index) for index, at in places if at is not None and at.state in states]
+                found += [
+                    delivery_address(chat, index) for index, at in places if at is not None and at.state in states
+                ]
             elif machine == "window" and core.window.state in states:
                 found.append(f"window/{NAME}/{chat_name(chat)}")
         return found
@@ -255,8 +254,8 @@ class _Watched(Instance):
     seen: set[str]
     held: Snapshot
 
-    @property  # type: ignore[override]
-    def snapshot(self) -> Snapshot:  # type: ignore[override]
+    @property
+    def snapshot(self) -> Snapshot:
         self.seen.add("looked")
         return self.held
 
@@ -398,6 +397,7 @@ class _Stage:
         self.made: Account = scene.account(NAME, scene.platform, scene.policies, store, clock)
         outbox = self.made.outbox
         self.cores = cores
+        self._tie, self._account = tie, account
         self.shared: set[str] = set()
         self.seen: dict[str, set[str]] = {chat_name(chat): set() for chat in range(len(scene.deliveries))}
         outbox.lanes = _Lanes(NAME, "delivery", store, self.made.system.state_in_lane)
@@ -434,7 +434,8 @@ class _Stage:
         wide = any(seen for name, seen in self.seen.items() if name != chat_name(chat))
         shared, own = bool(self.shared), bool(self.seen[chat_name(chat)])
         last: dict[str, Snapshot] = {entry.address: entry.decision.snapshot for entry in unit.entries}
-        tie, account = self._at(last, bench.tie_address), self._at(last, bench.account_address)
+        tie = self._at(last, bench.tie_address, self._tie)
+        account = self._at(last, bench.account_address, self._account)
         cores = {index: self._core(last, index, core, unit) for index, core in self.cores.items()}
         changed = {j: now for j, view in views.items() if (now := bench.seen_in(cores[j], view)) != view}
         asked = tuple(
@@ -449,39 +450,51 @@ class _Stage:
         )
         wrong = _wrong(unit, cores, outbox)
         return Decision(
-            tie, account, cores[chat], changed, asked, probes, wrong, tuple(unit.entries), wide or bool(changed), shared, own
+            tie,
+            account,
+            cores[chat],
+            changed,
+            asked,
+            probes,
+            wrong,
+            tuple(unit.entries),
+            wide or bool(changed),
+            shared,
+            own,
         )
 
-    def _at(self, last: Mapping[str, Snapshot], address: str) -> Place:
+    def _at(self, last: Mapping[str, Snapshot], address: str, before: Place | None) -> Place:
+        """Return where an instance is now, which is where it was unless the unit moved it."""
         snapshot = last.get(address)
-        machine = Address.parse(address).machine
-        return self._bench.place(machine, snapshot or self.made.system.snapshot(address))
+        if snapshot is None:
+            assert before is not None, "nobody looks for what is not there"
+            return before
+        return self._bench.place(Address.parse(address).machine, snapshot)
 
     def _core(self, last: Mapping[str, Snapshot], chat: int, before: Core, unit: Unit) -> Core:
         outbox, name = self.made.outbox, chat_name(chat)
         window_address = outbox.window_of(name)
         token = (last.get(window_address) or self.made.system.snapshot(window_address)).data.token
-        window = self._at(last, window_address)
+        window = self._at(last, window_address, before.window)
         order = list(before.order)
         places = list(before.deliveries)
         for entry in unit.entries:
             if entry.machine.name == "delivery" and entry.chat == name:
                 _, index = delivery_at(entry.address)
-                places[index] = self._at(last, entry.address)
+                places[index] = self._at(last, entry.address, None)
                 if entry.order == LAST:
                     order = [*(one for one in order if one != index), index]
-        told = tuple(
-            None if place is None else told_apart(window, place, token) for place in places
-        )
+        told = tuple(None if place is None else told_apart(window, place, token) for place in places)
         ready = name in outbox.lanes.ready
-        return Core(window, self._at(last, outbox.circuit_of(name)), ready, tuple(order), told)
-
+        return Core(window, self._at(last, outbox.circuit_of(name), before.circuit), ready, tuple(order), told)
 
 
 # ---- what happens, to any account ------------------------------------------------------------------------------------
 
 
-def perform(account: Account, act: Act, scene: Scene, core: Core | None = None) -> Unit | None:
+def perform(  # noqa: PLR0912 - a case for each kind of act
+    account: Account, act: Act, scene: Scene, core: Core | None = None
+) -> Unit | None:
     """Let something happen to an account, as its driver would.
 
     Args:

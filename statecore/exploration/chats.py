@@ -23,7 +23,7 @@ from statecore.exploration.bench import (
     Decision,
     View,
 )
-from statecore.exploration.scene import UNBOUNDED, Act, Budgets, Scene
+from statecore.exploration.scene import NAME, UNBOUNDED, Act, Budgets, Scene
 from statecore.machine import Machine
 from statecore.machines.delivery import ENDED, SENDING, Delivery, SendPart
 from statecore.system import NO_LANE
@@ -146,6 +146,7 @@ class ChatsModel:
 
     Attributes:
         prelude: what had happened already where it begins, if the scene begins tied.
+        wrongs: what was met that must not be.
         decided: how many decisions were taken by the code of the account; the others were remembered.
     """
 
@@ -166,6 +167,9 @@ class ChatsModel:
         self._looked = False
         self._changed: dict[Any, int] = {}
         self._started_as = _Numbers()
+        self._begun_as: dict[int, int] = {}
+        self._ended_as: dict[int, int] = {}
+        self.wrongs: set[str] = set()
         self._wrong: list[dict[int, str]] = [{} for _ in range(self.count)]
         self._settled: list[list[bool]] = [[] for _ in range(self.count)]
         self._quiet = tuple(self.bench.view(self.bench.first_core(chat)) for chat in range(self.count))
@@ -178,9 +182,7 @@ class ChatsModel:
         """Return where it begins: nothing was sent yet, and nobody has written."""
         bench = self.bench
         shared = Shared(False, bench.first_tie(), bench.first_circuit(), 0, self.scene.budgets)
-        chats = [
-            Chat(bench.first_core(chat), (NOTHING,) * count) for chat, count in enumerate(self.scene.deliveries)
-        ]
+        chats = [Chat(bench.first_core(chat), (NOTHING,) * count) for chat, count in enumerate(self.scene.deliveries)]
         if self.scene.tied:
             shared = self._tied(shared)
         return [self.pack(shared, chats)]
@@ -244,6 +246,7 @@ class ChatsModel:
             self._view_of[index].append(self._views.of(self.bench.view(chat.core)))
             if chat.wrong:
                 self._wrong[index][number] = chat.wrong
+                self.wrongs.add(chat.wrong)
         return number
 
     def shared(self, state: int) -> Shared:
@@ -273,7 +276,7 @@ class ChatsModel:
         """Tell whether a state is one in which an account is there, as far as it knows itself."""
         shared = self.shared(state)
         mine = [chat.core for chat in self.chats(state)]
-        theirs = [self._tidy(index, Chat(core, self.chat(state, index).nets)).core for index, core in enumerate(cores)]
+        theirs = [self._tidy(Chat(core, self.chat(state, index).nets)).core for index, core in enumerate(cores)]
         return shared.tie == tie and shared.account == account and mine == theirs
 
     def is_settled(self, index: int, state: int) -> bool:
@@ -361,7 +364,7 @@ class ChatsModel:
         ended = sum(one.probe == "account" and not nets[i].phase for i, one in enumerate(chat.nets))
         shared = shared._replace(budgets=budgets, probes=shared.probes - ended)
         if decision is None:
-            return shared, self._tidy(index, Chat(chat.core, nets, wrong))
+            return shared, self._tidy(Chat(chat.core, nets, wrong))
         probes = shared.probes
         if not wrong:
             nets, wrong = self._asked(shared, index, chat.core, nets, decision)
@@ -369,7 +372,7 @@ class ChatsModel:
         after = shared._replace(probes=probes)
         if decision.shared:  # else it was taken with others
             after = after._replace(tie=decision.tie, account=decision.account)
-        return after, self._tidy(index, Chat(decision.core, nets, wrong))
+        return after, self._tidy(Chat(decision.core, nets, wrong))
 
     def _asked(
         self, shared: Shared, index: int, before: Core, nets: tuple[Net, ...], decision: Decision
@@ -392,9 +395,9 @@ class ChatsModel:
             changed[delivery] = changed[delivery]._replace(phase="out", key=self._key(effect))
         for delivery, place in enumerate(core.deliveries):
             was = before.deliveries[delivery]
-            if place is not None and place.state == "delivered" and (was is None or was.state != "delivered"):
-                if not all(self._shown(index, delivery, changed[delivery])):
-                    wrong = wrong or DELIVERED
+            new = place is not None and place.state == "delivered" and (was is None or was.state != "delivered")
+            if new and not all(self._shown(index, delivery, changed[delivery])):
+                wrong = wrong or DELIVERED
         return tuple(changed), wrong
 
     def _shown(self, index: int, delivery: int, net: Net) -> tuple[int, ...]:
@@ -403,7 +406,7 @@ class ChatsModel:
     def _key(self, effect: SendPart) -> Key:
         return (effect.part, effect.answers, effect.number) if self.scene.platform.answers else (effect.part,)
 
-    def _tidy(self, index: int, chat: Chat) -> Chat:
+    def _tidy(self, chat: Chat) -> Chat:
         """Drop what nothing depends on any more."""
         core, nets, wrong = chat
         places, kept = list(core.deliveries), list(nets)
@@ -433,7 +436,7 @@ class ChatsModel:
             if view.head >= 0:
                 places = tuple(view.first if i == view.head else place for i, place in enumerate(core.deliveries))
                 core = core._replace(deliveries=places)
-            known = self._changed[key] = self._number(index, self._tidy(index, chat._replace(core=core)))
+            known = self._changed[key] = self._number(index, self._tidy(chat._replace(core=core)))
         return known
 
     # ---- decisions ---------------------------------------------------------------------------------------------------
@@ -482,7 +485,9 @@ class ChatsModel:
 
     def _reads(self, shared: Shared) -> bool:
         effect = self.bench.tie_machine.effect(shared.tie.state)
-        return effect is not None and effect.name in ("Receive", "read_frame", "beat") and shared.tie.state != "greeting"
+        return (
+            effect is not None and effect.name in ("Receive", "read_frame", "beat") and shared.tie.state != "greeting"
+        )
 
     def _of_network(self, shared: Shared, index: int, chat: Chat) -> Iterable[Option]:
         for delivery, net in enumerate(chat.nets):
@@ -494,7 +499,9 @@ class ChatsModel:
                     yield self._arrival(index, delivery, chat, "refused")
                 if shared.budgets.copies and len(net.strays) < STRAYS_MAX:
                     copied = net._replace(strays=tuple(sorted((*net.strays, net.key))))
-                    yield Option(Act("copy", index, delivery), "copies", _put(chat.nets, delivery, copied), decided=False)
+                    yield Option(
+                        Act("copy", index, delivery), "copies", _put(chat.nets, delivery, copied), decided=False
+                    )
             for key in sorted(set(net.strays)):
                 strays = list(net.strays)
                 strays.remove(key)
@@ -564,9 +571,9 @@ class ChatsModel:
             if timer != "probe_until" or not self._holds(index, nets, core.circuit):
                 yield Option(Act("elapse-circuit", index, -1, timer), "", nets)
         account = shared.account
-        if account.state == "probing" and account.data.probe.startswith(f"delivery/a/{index}-"):
-            if not self._holds(index, nets, account):  # a ticket outlasts every attempt: see outbox.PROBE_WITHIN
-                yield Option(Act("elapse-account", index, -1, "probe_until"), "", nets)
+        mine = account.state == "probing" and account.data.probe.startswith(f"delivery/{NAME}/{index}-")
+        if mine and not self._holds(index, nets, account):  # a ticket outlasts every attempt: see outbox.PROBE_WITHIN
+            yield Option(Act("elapse-account", index, -1, "probe_until"), "", nets)
 
     def _holds(self, index: int, nets: tuple[Net, ...], circuit: Place) -> bool:
         """Tell whether the attempt of who holds a circuit's ticket is under way."""
@@ -623,9 +630,7 @@ class ChatsModel:
             found.append((step.act, after - state))
         return _grouped(found)
 
-    def _of_tie(
-        self, shared: Shared, views: Iterable[View]
-    ) -> Iterable[tuple[Act, Shared, dict[int, View]]]:
+    def _of_tie(self, shared: Shared, views: Iterable[View]) -> Iterable[tuple[Act, Shared, dict[int, View]]]:
         budgets = shared.budgets
         if not shared.up:
             decision = self._decide(Act("start"), shared, 0, self.bench.first_core(0), None)
@@ -642,9 +647,7 @@ class ChatsModel:
             if decision is None:
                 continue
             self._looked |= decision.wide or decision.own or shared.tie.state in ("draining", "hanging-up")
-            after = shared._replace(
-                tie=decision.tie, account=decision.account, budgets=_spent(budgets, spends)
-            )
+            after = shared._replace(tie=decision.tie, account=decision.account, budgets=_spent(budgets, spends))
             changed = dict(decision.views)
             own = self.bench.seen_in(decision.core, seen[0])
             if own != seen[0]:
@@ -657,7 +660,9 @@ class ChatsModel:
         tie, budgets = shared.tie, shared.budgets
         effect = self.bench.tie_machine.effect(tie.state)
         name = effect.name if effect is not None else ""
-        quiet, faults = FRAMES.get(tie.state, ((), ())) if name in ("read_frame", "beat") else RESULTS.get(name, ((), ()))
+        quiet, faults = (
+            FRAMES.get(tie.state, ((), ())) if name in ("read_frame", "beat") else RESULTS.get(name, ((), ()))
+        )
         for how in quiet:
             if self.scene.idles or how not in IDLE:
                 yield Act("tie", how=how), ""
@@ -683,13 +688,13 @@ class ChatsModel:
         """Return the state after the process has ended: what was in its memory is gone."""
         for index in range(self.count):
             number = (state >> BITS * (index + 1)) & MASK
-            key = (index, number, "ended")
-            known = self._changed.get(key)
+            key = number | index << BITS
+            known = self._ended_as.get(key)
             if known is None:
                 chat: Chat = self._chats[index].values[number]
                 nets = tuple(_given_up(net) if net.phase else net for net in chat.nets)
                 ended = Chat(chat.core._replace(ready=False), nets, chat.wrong)
-                known = self._changed[key] = self._number(index, self._tidy(index, ended))
+                known = self._ended_as[key] = self._number(index, self._tidy(ended))
             state += (known - number) << BITS * (index + 1)
         return state
 
@@ -699,8 +704,8 @@ class ChatsModel:
         account, tie, chats = shared.account, shared.tie, []
         for index in range(self.count):
             number = (state >> BITS * (index + 1)) & MASK
-            key = (index, number, state & MASK)
-            known = self._changed.get(key)
+            key = number | index << BITS | (state & MASK) << 2 * BITS
+            known = self._begun_as.get(key)
             if known is None:
                 chat: Chat = self._chats[index].values[number]
                 decision = self._decide(Act("start"), shared, index, chat.core, None)
@@ -708,7 +713,7 @@ class ChatsModel:
                 option = Option(Act("start"), "", chat.nets)
                 after, started = self._after(shared, index, chat, option, decision)
                 pair = (after.tie, after.account, self._number(index, started))
-                known = self._changed[key] = self._started_as.of(pair)
+                known = self._begun_as[key] = self._started_as.of(pair)
             tie, circuit, started_number = self._started_as.values[known]
             account = circuit if circuit != shared.account else account
             chats.append(started_number)

@@ -181,7 +181,7 @@ class _Search(Generic[S, A]):
 
     # ---- the search --------------------------------------------------------------------------------------------------
 
-    def _next(self, frontier: list[S]) -> list[S]:
+    def _next(self, frontier: list[S]) -> list[S]:  # noqa: PLR0912 - the hottest loop, in one piece
         """Explore one level; return the next."""
         parents, actions, canonical, cuts = self._parents, self._model.actions, self._canonical, self._cuts
         differences = self._differences
@@ -242,7 +242,10 @@ class _Search(Generic[S, A]):
         """Look at states that are new: those that refute or show something are decided by the first."""
         for asked in list(self._always):
             holds = asked.holds
-            wrong = next((state for state in states if not holds(state)), None)
+            if asked.first_wrong is not None:
+                wrong = asked.first_wrong(states)
+            else:
+                wrong = next((state for state in states if not holds(state)), None)
             if wrong is not None:
                 path = self.path(wrong)
                 self._decided[asked.name] = Verdict(asked.name, REFUTED, _after(path), path)

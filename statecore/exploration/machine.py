@@ -158,9 +158,11 @@ class MachineModel:
         if not self.is_place(state):
             return []
         found = list(self._tried[state.state])
-        for timer in self.machine.timers(state.state):
-            if getattr(state.data, timer.field) is not None:
-                found.append(Elapsed(timer.field))
+        found += [
+            Elapsed(timer.field)
+            for timer in self.machine.timers(state.state)
+            if getattr(state.data, timer.field) is not None
+        ]
         if self.machine.keeps_rest(state.state):
             found.append(Offline(length=1 * HOURS))
         return found
@@ -329,4 +331,3 @@ def _tried(machine: Machine, state: str, samples: Mapping[type[Event], Sequence[
 
 def _parted(every: Mapping[Any, None], seen: Mapping[Any, None]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     return tuple(one for one in every if one in seen), tuple(one for one in every if one not in seen)
-

@@ -4,7 +4,7 @@ The safety promises are checked where each step is taken (`bench`, `chats`): a s
 asked with the faults left out: nobody relies on a fault, nor on a person, nor on a user who writes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from statecore.exploration.bench import EXPLAINED, JOURNAL_FIRST, NOT_FORGOTTEN, ONE_PROBE, ORDER
@@ -48,7 +48,7 @@ def fairness(act: Act) -> Fairness:
 def safety(model: ChatsModel) -> tuple[Property, ...]:
     """Return what holds always, and that each fault that may happen does."""
     return (
-        *(always(name, _keeps(model, name)) for name in SAFETY),
+        *(always(name, _keeps(model, name), first_wrong=_first_that_breaks(model, name)) for name in SAFETY),
         never_stuck(NOT_STUCK, lambda state: is_settled(model, state) or bool(model.wrong(state))),
         *(
             happens(f"there are {name}", FAULTS[name])
@@ -67,7 +67,15 @@ def _keeps(model: ChatsModel, name: str) -> Callable[[int], bool]:
     return lambda state: model.wrong(state) != name
 
 
+def _first_that_breaks(model: ChatsModel, name: str) -> Callable[[Sequence[int]], int | None]:
+    def first_wrong(states: Sequence[int]) -> int | None:
+        if name not in model.wrongs:
+            return None
+        return next((state for state in states if model.wrong(state) == name), None)
+
+    return first_wrong
+
+
 def is_settled(model: ChatsModel, state: int) -> bool:
     """Tell whether every message has ended, or waits for its user alone."""
     return all(model.is_settled(index, state) for index in range(model.count))
-

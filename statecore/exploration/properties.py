@@ -1,6 +1,6 @@
 """What is asked of a model: properties of its states and of its paths. Pure."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import attrs
@@ -24,10 +24,13 @@ class Always:
     Args:
         name: what it says, as a sentence.
         holds: the condition on a state.
+        first_wrong: finds the first of many states that does not satisfy it, or None, where that is faster than asking
+            of each.
     """
 
     name: str
     holds: Callable[[Any], bool]
+    first_wrong: Callable[[Sequence[Any]], Any] | None = None
 
 
 @attrs.frozen
@@ -93,9 +96,11 @@ def _every_action(_action: Any) -> Fairness:
     return "weak"
 
 
-def always(name: str, holds: Callable[[Any], bool]) -> Always:
+def always(
+    name: str, holds: Callable[[Any], bool], *, first_wrong: Callable[[Sequence[Any]], Any] | None = None
+) -> Always:
     """Ask that every reachable state satisfies *holds*."""
-    return Always(name, holds)
+    return Always(name, holds, first_wrong)
 
 
 def sometimes(name: str, holds: Callable[[Any], bool]) -> Sometimes:

@@ -115,16 +115,16 @@ def _instances(kind: type[Any], known: Constants, deep: int, where: str) -> list
         choices.append(_distinct(values))
     names = [field.alias for field in fields]
     found: list[Any] = []
-    for values in _combined(choices):
+    for combined in _combined(choices):
         try:
-            found.append(kind(**dict(zip(names, values, strict=True))))
+            found.append(kind(**dict(zip(names, combined, strict=True))))
         except (ValueError, TypeError):
             continue  # a validator of the class does not want it
     return found
 
 
 def _default(field: "attrs.Attribute[Any]") -> Any:
-    default = field.default
+    default: Any = field.default
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
         return attrs.NOTHING if default.takes_self else default.factory()
     return default

@@ -127,7 +127,9 @@ class Scene:
 
     def __attrs_post_init__(self) -> None:
         if not self.deliveries or min(self.deliveries) < 0:
-            raise ExplorationError(f"a scene has one chat at least, and none with less than no message: {self.deliveries}")
+            raise ExplorationError(
+                f"a scene has one chat at least, and none with less than no message: {self.deliveries}"
+            )
 
     def parts_of(self, chat: int, delivery: int) -> int:
         """Return of how many parts a message is."""
@@ -137,7 +139,8 @@ class Scene:
     def bounds(self) -> str:
         """Say within what a proof holds."""
         count = sum(self.deliveries)
-        said = [f"{len(self.deliveries)} chat{'s' * (len(self.deliveries) != 1)}", f"{count} deliver{'ies' if count != 1 else 'y'}"]
+        chats = len(self.deliveries)
+        said = [f"{chats} chat{'s' * (chats != 1)}", f"{count} deliver{'ies' if count != 1 else 'y'}"]
         for name, most in self.budgets._asdict().items():
             if name != "writes" and most:
                 said.append(f"{'any' if most == UNBOUNDED else most} {name}")
@@ -160,9 +163,11 @@ class Act(NamedTuple):
     how: str = ""
 
     def __str__(self) -> str:
-        return SAYS[self.kind].format(
-            chat=self.chat + 1, message=f"message {self.delivery + 1} of chat {self.chat + 1}", how=self.how
-        ).strip()
+        return (
+            SAYS[self.kind]
+            .format(chat=self.chat + 1, message=f"message {self.delivery + 1} of chat {self.chat + 1}", how=self.how)
+            .strip()
+        )
 
 
 SAYS: Final = {

@@ -47,7 +47,10 @@ SCENES: Final[Mapping[str, Scene]] = MappingProxyType(
             idles=False,
         ),
         "tie": Scene(
-            deliveries=(1,), budgets=NONE._replace(outages=2, crashes=1, stops=1), expiring=frozenset({(0, 0)}), tied=False
+            deliveries=(1,),
+            budgets=NONE._replace(outages=2, crashes=1, stops=1),
+            expiring=frozenset({(0, 0)}),
+            tied=False,
         ),
         "parts": Scene(
             deliveries=(1,),
@@ -68,7 +71,7 @@ SCENES: Final[Mapping[str, Scene]] = MappingProxyType(
         ),
         "answers": Scene(
             deliveries=(1,),
-            budgets=NONE._replace(refusals=1, losses=1, writes=1),
+            budgets=NONE._replace(refusals=1, stops=1, writes=1),
             readings=("slot", "window", "credentials"),
             platform=attrs.evolve(SESSION, reviews=False),
             idles=False,

@@ -20,7 +20,9 @@ SAMPLES: Final[Mapping[type[Event], Sequence[Event]]] = {
         delivery.Accepted(chat="c", parts=("one", "two"), expires_at=10**18),
     ),
     delivery.Turn: tuple(
-        delivery.Turn(token=1, left=1, bare=bare, doubles=doubles) for bare in (False, True) for doubles in (False, True)
+        delivery.Turn(token=1, left=1, bare=bare, doubles=doubles)
+        for bare in (False, True)
+        for doubles in (False, True)
     ),
     delivery.PartAccepted: (delivery.PartAccepted(message="m"), delivery.PartAccepted(confirmed=False)),
     delivery.PartPending: (delivery.PartPending(audit="a"), delivery.PartPending(audit="b")),

@@ -263,6 +263,7 @@ class PartRefused(Outcome):
         down: for how long the account has been down in all, in ns.
         trace: the platform's own id of the request.
         hint: how long the platform asked to be left alone, in ns, if it did.
+        unclear: whether the part may have arrived all the same, as when something on the way has sent the request twice.
     """
 
     code: str
@@ -275,6 +276,7 @@ class PartRefused(Outcome):
     down: int = 0
     trace: str = ""
     hint: int | None = None
+    unclear: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -371,6 +373,10 @@ def reviewed(was: Delivery, event: Reviewed, _now: int) -> Delivery:
     return evolve(was, audits=audits, rejected=rejected, message=event.message or was.message)
 
 
+def shown(was: Delivery, event: Reviewed, now: int) -> Delivery:
+    return evolve(reviewed(was, event, now), reason="")
+
+
 def rejected(was: Delivery, event: Reviewed | PartAccepted, now: int) -> Delivery:
     after = reviewed(was, event, now) if isinstance(event, Reviewed) else went(was, event, now)
     return evolve(after, reason=after.rejected, action="send it in other words; this one is not shown", expires_at=None)
@@ -385,7 +391,9 @@ def never_reviewed(was: Delivery, _event: Elapsed, _now: int) -> Delivery:
 
 
 def reslotted(was: Delivery, event: PartRefused, now: int) -> Delivery:
-    return evolve(refused(was, event, now), answers="", number=0)
+    # Not `unclear`: that its next number is taken as well would then prove that it has arrived, and it may be another's.
+    doubled = (*was.doubled, was.part) if event.unclear and was.part not in was.doubled else was.doubled
+    return evolve(refused(was, event, now), answers="", number=0, doubled=doubled)
 
 
 def refused(was: Delivery, event: PartRefused, now: int) -> Delivery:
@@ -573,7 +581,7 @@ delivery = Machine(
         on("dead",          Revived,                "queued",          revived),
 
         on("in-review",     Reviewed,               "dead",            rejected,       when=last_review_rejected),
-        on("in-review",     Reviewed,               "delivered",       reviewed,       when=last_review),
+        on("in-review",     Reviewed,               "delivered",       shown,          when=last_review),
         on("in-review",     Reviewed,               STAY,              reviewed),
         on("in-review",     Elapsed("review_until"), "dead",           never_reviewed),
         on("in-review",     Elapsed("expires_at"),  STAY,              never_expires),

@@ -91,6 +91,7 @@ class Session(Connection):
         beat_at: when the next is due, in ns.
         unacknowledged: whether the last one was not acknowledged yet.
         taken: outcomes of this socket that were taken in.
+        awaited_since: since when the platform has owed a sign that the account stands, or the end of the socket, in ns.
     """
 
     credential: int = 0
@@ -107,6 +108,7 @@ class Session(Connection):
     beat_at: int | None = None
     unacknowledged: bool = False
     taken: int = 0
+    awaited_since: int = 0
 
 
 # ---- attempts --------------------------------------------------------------------------------------------------------
@@ -340,8 +342,8 @@ def must_wait(was: Session, event: Found | Greeted, now: int) -> Session:
     return evolve(was, retry_at=now + event.wait, reason=reason, action="")
 
 
-def opened(was: Session, _event: SocketOpened, _now: int) -> Session:
-    return evolve(was, misses=0, taken=0, reachable=True)
+def opened(was: Session, _event: SocketOpened, now: int) -> Session:
+    return evolve(was, misses=0, taken=0, reachable=True, awaited_since=now)
 
 
 def missed(was: Session, event: Lost | Broken, now: int) -> Session:
@@ -415,10 +417,11 @@ def lost(was: Session, event: Lost, now: int) -> Session:
     )
 
 
-def invalid(was: Session, event: Invalidated, _now: int) -> Session:
+def invalid(was: Session, event: Invalidated, now: int) -> Session:
     return evolve(
         was,
         taken=was.taken + 1,
+        awaited_since=now,
         resumable=was.resumable and event.resumable,
         doubted=was.credential,
         token_at=None,

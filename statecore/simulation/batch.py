@@ -180,14 +180,11 @@ class Reached:
             if (name, state) not in entered
         ]
 
-    def coverage(self) -> Any:
-        """Return the rows of the tables that were taken; see `statecore_diagrams.coverage.Coverage`."""
-        from statecore_diagrams.coverage import Coverage
-
-        found = Coverage()
+    def fill(self, coverage: Any) -> Any:
+        """Count the transitions in a `statecore_diagrams.coverage.Coverage`, and return it."""
         for (machine, event, source, target, outcome, guards), count in self.taken.items():
-            found.row(machine, event, source, target, outcome, guards, count)
-        return found
+            coverage.row(machine, event, source, target, outcome, guards, count)
+        return coverage
 
 
 def reached(summaries: Iterable[Summary]) -> Reached:

@@ -21,7 +21,7 @@ from statecore.errors import JournalError
 from statecore.machine import Verdict
 from statecore.machines import MACHINES
 from statecore.machines.delivery import SENDING
-from statecore.platform import Ended, Failure, Invalid, Refusal, Unauthorised
+from statecore.platform import Batch, Ended, Failure, Invalid, Refusal, Unauthorised
 from statecore.recorded import Restored, configured, recorded
 from statecore.simulation import disk as disks
 from statecore.simulation.clockwork import Circle, Host, Loop
@@ -84,11 +84,10 @@ class Judge:
 
     def leaves(self, driver: Driver, attempt: Attempt) -> None:
         """See whether a request may leave: its row is durable (G1), and its sender has the account, or had it just now (G6)."""
-        held = driver.ledger.store.load(attempt.address)
+        held = driver.ledger.standing(attempt.address)
         if held is None or held.state not in SENDING or held.entered != attempt.entered:
             said = f"a request of {attempt.address} leaves, and no durable row asked for it"
             self.violations.append(Violation("G1", said, driver.process.disk.seq, self._loop.now))
-        del held
 
 
 class Simulation:
@@ -123,6 +122,9 @@ class Simulation:
         self._disk_spells = Spells("disk", self.loop, Random(f"{plan.seed} disk"), self.met)  # noqa: S311
         self.ambushed: dict[str, Callable[[Attempt], None]] = {}
         self._ambushes: list[Occurrence] = []
+        self._follow: dict[tuple[str, int], list[Occurrence]] = {}
+        self.absent = 0
+        """Spells under way in which nobody takes messages."""
         self._replaces: dict[str, tuple[bool, bool]] = {}
         for account in plan.accounts:
             self._add(account.name, account.platform, account.settings)
@@ -162,11 +164,6 @@ class Simulation:
         self.servers[name] = server
 
     # ---- what the parts ask for --------------------------------------------------------------------------------------
-
-    @property
-    def absent(self) -> bool:
-        """Whether nobody takes messages now."""
-        return any(spell.fault == "absent" for spells in self.programs.values() for spell in spells.active)
 
     def pid(self, process: Process) -> int:
         """Return a process's number."""
@@ -223,6 +220,7 @@ class Simulation:
         spells = self._spells(one)
         spells.begin(spell)
         if spell.fault == "absent":
+            self.absent += 1
             self.met[one.fault] += 1
         self.loop.at(spell.until, self._end, spells, spell)
 
@@ -234,6 +232,7 @@ class Simulation:
     def _end(self, spells: "Spells | Server", spell: Spell) -> None:
         spells.end(spell)
         if spell.fault == "absent":
+            self.absent -= 1
             for process in self._running():
                 for driver in process.drivers():
                     process.call(self.loop.now, driver.wake_to_hand)
@@ -301,31 +300,46 @@ class Simulation:
     # ---- ambushes ----------------------------------------------------------------------------------------------------
 
     def _ambush(self, one: Occurrence) -> None:
+        if one.fields["value"] == 1 and one.fields["does"] in OVERRIDES:
+            self._follow.setdefault(_card_of(one), []).append(one)
+        else:
+            self._lay(one)
+
+    def _lay(self, one: Occurrence) -> None:
         self._ambushes.append(one)
         self.disk.watched[one.fields["machine"], one.fields["state"]] = True
 
     def _calm(self) -> None:
         self._ambushes.clear()
+        self._follow.clear()
         self.disk.watched.clear()
         self.ambushed.clear()
 
     def _entered(self, account: str, entry: Entry) -> None:
         """Spring the ambushes on the state that an instance has entered."""
-        where = (entry.machine.name, entry.decision.snapshot.state)
-        for one in self._ambushes:
+        snapshot = entry.decision.snapshot
+        where = (entry.machine.name, snapshot.state)
+        for one in list(self._ambushes):
             fields = one.fields
             if one.target != account or (fields["machine"], fields["state"]) != where:
                 continue
+            overrides = fields["does"] in OVERRIDES
+            address = (
+                snapshot.data.probe if where == ("circuit", "probing") else entry.address
+            )  # the probe's own attempt
+            if overrides and (address in self.ambushed or not is_ready(fields["code"], snapshot.data)):
+                continue
             self._ambushes.remove(one)
             self.met[one.fault] += 1
-            if not any((other.fields["machine"], other.fields["state"]) == where for other in self._ambushes):
-                del self.disk.watched[where]
-            if fields["does"] in ("answer", "raise", "hang"):
-                self.ambushed[entry.address] = partial(answered, fields["does"], fields["code"])
+            if waiting := self._follow.get(_card_of(one)):
+                self._lay(waiting.pop(0))
+            if overrides:
+                self.ambushed[address] = partial(answered, fields["does"], fields["code"])
             else:
                 after = 0 if self.random.random() < 0.5 else int(self.random.random() * 40 * MILLISECONDS)
                 self.loop.at(self.loop.now + after, self._spring, account, entry, one)
-            return
+        if not any((one.fields["machine"], one.fields["state"]) == where for one in self._ambushes):
+            self.disk.watched.pop(where, None)
 
     def _spring(self, account: str, entry: Entry, one: Occurrence) -> None:
         does, value = one.fields["does"], one.fields["value"]
@@ -340,6 +354,8 @@ class Simulation:
                 self._occur(-1, Occurrence(self.loop.now, "host-suspends", "", {"length": value}))
             case "step":
                 self._occur(-1, Occurrence(self.loop.now, "wall-steps", "", {"by": value}))
+            case "login":
+                self.servers[account].renew()
             case "write":
                 self.servers[account].write(entry.chat or self._chats[account], f"ambush {self.loop.now}")
             case _:
@@ -430,6 +446,15 @@ class Simulation:
         return Outcome(plan, disk.rows, disk.verdicts, instances, self.truth, violations, steps, dict(self.met))
 
 
+OVERRIDES: Final = ("answer", "raise", "hang")
+"""What an ambush may do to an attempt."""
+
+
+def _card_of(one: Occurrence) -> tuple[str, int]:
+    """Tell which ambushes belong together: those laid in the same millisecond."""
+    return one.target, one.at // MILLISECONDS
+
+
 def answered(does: str, code: str, attempt: Attempt) -> None:
     """Let an attempt that was ambushed come to something else than it would."""
     if does == "hang":
@@ -441,20 +466,30 @@ def answered(does: str, code: str, attempt: Attempt) -> None:
     attempt.answer(when, result)
 
 
+def is_ready(code: str, data: Any) -> bool:
+    """Tell whether an instance is one that an answer can be given to: "again" is for a token that was refused before."""
+    return code != "again" or data.doubted == data.credential
+
+
 def adverse(effect: Any, code: str) -> Any:
     """Return what an attempt comes to when its platform answers *code*, as far as that kind of attempt can."""
     kinds = OUTCOMES[type(effect)]
+    if code == "message" and Batch in kinds:
+        return Batch(messages=())
     if Ended in kinds:
         if code == "op9" and Invalid in kinds:
             return Invalid(resumable=False)
-        return closed(int(code)) if code.isdigit() else closed(1006)
-    if code == "unauthorised" and Unauthorised in kinds:
-        return Unauthorised(code="code=11244", message="the token is refused", action="look at the credentials")
+        return closed(int(code) if code.isdigit() else 4004 if code == "again" else 1006)
+    if code in ("unauthorised", "outdated", "again") and Unauthorised in kinds:
+        number = 0 if code == "outdated" else None
+        return Unauthorised(
+            code="code=11244", message="the token is refused", action="look at the token", credential=number
+        )
     if Failure in kinds:
         action = "check the address" if code == "foreign" else ""
         return Failure(stage="answer", error="what answers is not the platform", reachable=True, action=action)
     if Refusal in kinds:
-        return Refusal(code="http 400" if code == "foreign" else "ret=-2")
+        return Refusal(code={"foreign": "http 400", "passing": "http 408"}.get(code, "ret=-2"))
     return ""
 
 

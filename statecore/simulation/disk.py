@@ -12,7 +12,7 @@ import attrs
 
 from statecore.account import Command
 from statecore.errors import Conflict, Fenced, JournalBusy, JournalError, JournalFull
-from statecore.machine import Verdict
+from statecore.machine import Snapshot, Verdict
 from statecore.simulation.clockwork import Host
 from statecore.simulation.guarantees import Row
 from statecore.system import Entry, Unit
@@ -77,6 +77,11 @@ class Ledger:
     def get(self, name: str) -> str | None:
         """Return a secret's newest value."""
         return self.secrets.get(name)
+
+    def standing(self, address: str) -> Snapshot | None:
+        """Return where an instance durably is."""
+        held = self.store._held.get(address)  # noqa: SLF001 - `load` would put it through the codec
+        return None if held is None else held.snapshot
 
     def waiting(self) -> list[Command]:
         """Return the commands that nobody has carried out."""
@@ -222,7 +227,7 @@ class Disk:
         first = len(rows) + 1
         if unit.entries:
             ledger.store.append(unit, first)
-            self.latest_at = unit.now
+            self.latest_at = max(self.latest_at, unit.now)
             if self.history is not None:
                 self.history.append((self.host.wall(), unit, unit.account))
         seq, now = first, unit.now

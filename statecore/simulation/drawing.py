@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import attrs
 
-from statecore.machines import MACHINES
-from statecore.simulation.plan import AMBUSHES, FAULTS, Occurrence, Plan, PlanError, PlannedAccount
+from statecore.simulation.cards import Card, deal
+from statecore.simulation.plan import FAULTS, Occurrence, Plan, PlanError, PlannedAccount
 from statecore.units import DAYS, HOURS, MILLISECONDS, MINUTES, SECONDS
 
 CALM: Final = 10 * MINUTES
@@ -39,9 +39,6 @@ REFUSALS: Final[Mapping[str, Sequence[str]]] = {
 
 CLOSES: Final = ("4004", "4006", "4007", "4008", "4009", "1000", "1006", "4900", "4914", "4013", "op7")
 """How a gateway closes a session: each thing that can follow."""
-
-ADVERSE: Final = ("foreign", "unauthorised", "unreadable", "op9", "4004", "4914", "4006", "4009")
-"""What an ambushed attempt comes to."""
 
 CHAT_FAULTS: Final = frozenset({"refuses", "stale-tokens", "drops"})
 """Faults of a platform that may concern one chat alone."""
@@ -97,7 +94,7 @@ def draw(seed: int, hours: float = 1.0, accounts: Sequence[PlannedAccount] = ACC
     _people(draft)
     _processes(draft)
     _spells(draft)
-    _ambushes(draft)
+    _ambushes(draft, seed)
     _calm(draft)
     found = tuple(sorted(draft.found, key=_when))
     return Plan(seed, length, draft.calm_from, accounts, found)
@@ -111,6 +108,8 @@ def _varied(chance: random.Random, account: PlannedAccount) -> PlannedAccount:
     settings = dict(account.settings)
     if account.platform == "qqbot":
         settings |= {"format": chance.choice(("text", "markdown")), "proactive": chance.random() < 0.3}
+        if chance.random() < 0.3:
+            settings["sessions"] = {"address_lasts": "1m"}
     if chance.random() < 0.4:
         settings["retry"] = chance.choice(
             ({"attempts": 3, "age": "60s"}, {"attempts": 1, "age": "1s", "interruptions": 1}, {"interruptions": 1})
@@ -147,9 +146,11 @@ def _traffic(draft: _Draft, length: int) -> None:
             at += chance.expovariate(1) * apart
 
 
-def _program_sends(draft: _Draft, at: float, account: PlannedAccount, chat: str, number: int) -> None:
+def _program_sends(
+    draft: _Draft, at: float, account: PlannedAccount, chat: str, number: int, long: float | None = None
+) -> None:
     chance = draft.random
-    long = chance.random()
+    long = chance.random() if long is None else long
     text = f"s{number}" if long < 0.8 else f"s{number} " + "word " * (60 if long < 0.95 else 120)
     key = f"k{number - (chance.random() < 0.2)}" if chance.random() < 0.1 else ""
     lasts = draft.length(2 * SECONDS, 10 * MINUTES) if chance.random() < 0.15 else 0
@@ -224,29 +225,61 @@ def _spell(draft: _Draft, kind: str, fault: str) -> None:
     code = chance.choice(REFUSALS.get(account.platform, ("",))) if fault == "refuses" else ""
     code = chance.choice(CLOSES) if fault == "closes" else code
     draft.add(at, kind, account.name, until=until, fault=fault, share=share, chat=chat, code=code)
+    if fault == "reviews":
+        _reviewed_parts(draft, account, at)
 
 
-def _ambushes(draft: _Draft) -> None:
-    """Lay ambushes: what would take luck to meet in a state that lasts for milliseconds."""
+def _reviewed_parts(draft: _Draft, account: PlannedAccount, at: int) -> None:
+    """Send long messages, of which some parts are looked at while others have troubles of their own."""
     chance = draft.random
-    for _ in range(chance.choice((0, 4, 8, 12))):
-        account = draft.account()
-        tie = "session" if account.platform == "qqbot" else "connection"
-        machine = chance.choice((tie, tie, tie, "delivery", "circuit", "window", "inbound"))
-        does = chance.choice([one for one in AMBUSHES if machine == tie or one != "resume"])
-        if machine not in (tie, "delivery") and does in ("answer", "raise", "hang"):
-            does = "crash"
-        state = chance.choice(MACHINES[machine].states)
-        code = chance.choice(ADVERSE) if does == "answer" else ""
-        at, value = draft.moment(), 0
-        room = max(1, draft.calm_from - at)
-        if does in ("crash", "stop"):
-            value = min(room, draft.length(50 * MILLISECONDS, 3 * MINUTES))
-        elif does == "suspend":
-            value = min(room, draft.length(3 * SECONDS, 40 * MINUTES))
-        elif does == "step":
-            value = chance.choice((-1, 1, 1)) * draft.length(3 * SECONDS, 10 * DAYS)
-        draft.add(at, "ambush", account.name, machine=machine, state=state, does=does, code=code, value=value)
+    until = min(draft.calm_from, at + 6 * MINUTES)
+    chats = [chat for chat in account.chats if not chat.startswith("channel:")]
+    for number in range(8):
+        chat, moment = chance.choice(chats), at + number * (until - at) // 8
+        draft.add(moment, "user-writes", account.name, chat=chat, text=f"look {at + number}")
+        _program_sends(draft, moment + SECONDS, account, chat, 100_000 + at // SECONDS + number, long=0.99)
+    named: dict[str, Any] = {"until": until, "share": 0.5}
+    draft.add(at, "platform", account.name, **named, fault="reviews", chat="", code="")
+    code = chance.choice(("code=22009", "code=20028", "code=11244", "code=304016", "code=1100101"))
+    draft.add(at, "platform", account.name, **{**named, "share": 0.2}, fault="refuses", chat="", code=code)
+    fault = chance.choice(("unreachable", "lose-answer", "cut"))
+    draft.add(at, "network", account.name, **{**named, "share": 0.2}, fault=fault, delay=0)
+
+
+def _ambushes(draft: _Draft, seed: int) -> None:
+    """Lay ambushes: what would take luck to meet in a state that lasts for milliseconds."""
+    hand = draft.random.choice((0, 8, 8))
+    for account in draft.accounts:
+        for card in deal(seed, hand, account.platform):
+            at = draft.moment() // 2 // MILLISECONDS * MILLISECONDS  # early: what leads to a rare state takes its time
+            _set_the_scene(draft, account, card, at)
+            for number, one in enumerate(card):
+                draft.add(
+                    at + number, "ambush", account.name, machine=one.machine, state=one.state, does=one.does, code=one.code,
+                    value=one.value,
+                )  # fmt: skip
+
+
+def _set_the_scene(draft: _Draft, account: PlannedAccount, card: Card, at: int) -> None:
+    """Add what a card can hardly be played without: somebody who sends, refusals for a circuit, a disk that is slow."""
+    chance = draft.random
+    until = min(draft.calm_from, at + 5 * MINUTES)
+    chat = chance.choice(account.chats)
+    every: dict[str, Any] = {"until": until, "share": 1.0}
+    machines = {one.machine for one in card}
+    if machines & {"delivery", "circuit"} and chance.random() < 0.7:
+        for number in range(6):
+            sent = at + number * (until - at) // 6
+            draft.add(sent, "user-writes", account.name, chat=chat, text=f"scene {at} {number}")
+            _program_sends(draft, sent + 2 * SECONDS, account, chat, 200_000 + at // SECONDS + number)
+    if "circuit" in machines:
+        code = "ret=-12" if account.platform == "weixin" else "code=100001"
+        half = {**every, "until": (at + until) // 2}
+        draft.add(at, "platform", account.name, **half, fault="refuses", chat="", code=code)
+    if any((one.machine, one.does) == ("connection", "step") for one in card):
+        draft.add(at, "platform", account.name, **every, fault="empties", chat="", code="")
+    if any((one.machine, one.does) == ("delivery", "purge") for one in card):
+        draft.add(at, "disk", **every, fault="slow", delay=1 * SECONDS)
 
 
 def _calm(draft: _Draft) -> None:

@@ -9,6 +9,7 @@ waits: a task there, an entry of the agenda here. The other speed runs `statecor
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from statecore import driver as drivers
 from statecore.account import Account, Command
 from statecore.driver import FROZEN, IDLE_FLOOR, JOURNAL_RETRY, POSTED_AT_ONCE, on_beat
 from statecore.errors import JournalBusy, JournalError, JournalFull, NotAccepted
@@ -16,6 +17,7 @@ from statecore.governor import Budgets, Governor
 from statecore.machines.connection import CredentialsChanged, Started
 from statecore.machines.delivery import Accepted, SendPart
 from statecore.machines.inbound import Received
+from statecore.machines.session import ReadFrame
 from statecore.platform import Outgoing, Unsent
 from statecore.recorded import Restored
 from statecore.simulation.disk import Existing, Job, Ledger
@@ -115,6 +117,7 @@ class Driver:
         self._handing: list[str] = []
         self._commands: set[int] = set()
         self._accepting: list[Command] = []
+        self._unwritten: JournalError | None = None
         self._woken = False
         self._waiting = 0
         self._turns = 0
@@ -177,6 +180,9 @@ class Driver:
         Raises:
             NotAccepted: the platform cannot take such a text.
         """
+        if self._unwritten is not None:
+            then("", self._unwritten)
+            return
         unit = self.account.outbox.accept(
             id_, chat, text, reply_to=reply_to, key=key, expires_at=expires_at, origin="command" if command else "api",
             now=self.process.world.now(),
@@ -319,10 +325,12 @@ class Driver:
         if self.ended:
             return
         if isinstance(error, JournalBusy | JournalFull):
+            self._unwritten = error
             self.process.call(self.process.host.loop.now + JOURNAL_RETRY, self._append, units)
         elif error is not None:
             self.end(error)
         else:
+            self._unwritten = None
             self._committed(units, placed)
             self._next()
 
@@ -383,9 +391,12 @@ class Driver:
         attempt.began = self.process.world.now()
         host = self.process.host
         attempt.over_at = host.monotonic() + attempt.within
-        self.process.call(host.loop.now + attempt.within, attempt.overdue)
+        ambush = self.process.simulation.ambushed.pop(attempt.address, None)
+        if (
+            ambush is not None or attempt.effect.__class__ is ReadFrame
+        ):  # a request is given up by its adapter long before
+            self.process.call(host.loop.now + attempt.within, attempt.overdue)
         try:
-            ambush = self.process.simulation.ambushed.pop(attempt.address, None)
             if ambush is None:
                 self._perform(attempt)
             else:
@@ -405,7 +416,7 @@ class Driver:
         text = accepted.parts[effect.part]
         attempt.size = len(text.encode())
         token = self.ledger.secrets.get(f"token/{accepted.chat}") if effect.token else None
-        key = f"sc-{attempt.address.rpartition('/')[2]}-{effect.part}"
+        key = drivers.key_of(attempt.address, effect.part)
         part = Outgoing(
             chat=accepted.chat, text=text, key=key, token=token or "", bare=effect.bare, answers=effect.answers,
             number=effect.number,

@@ -528,7 +528,7 @@ def g3_everything_ends(record: Record) -> Found:
             if state in ENDED or state in ("dead", "in-review"):
                 continue
             first = record.first_of_lane(account, held.chat) if state == "queued" else state
-            if first == "window-closed" and _is_shut(record, platform, held.chat):
+            if first in ("window-closed", "circuit-tripped") and _is_shut(record, platform, held.chat):
                 continue
             said = f"delivery/{account}/{told.id} is still {state} ({held.snapshot.data.reason}), with all faults over"
             yield Violation("G3", said, at=told.at)

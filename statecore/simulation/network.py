@@ -154,7 +154,7 @@ class Network:
             unanswered: makes what the adapter returns if no answer comes.
             held: what *handle* returns if the platform will answer by itself, or is silent until the patience is over.
         """
-        loop, spells, answers = self.loop, self.spells, True
+        loop, spells = self.loop, self.spells
         now = loop.now
         if spells.active:
             if spells.hit("unreachable"):
@@ -184,12 +184,14 @@ class Network:
                 loop.at(now + self.way() + self.way(), handle, True)
         arrives = now + self.way()
         if arrives - now > patience:
-            answers = False
-        loop.at(arrives, self._arrive, asking, handle, now + patience, unanswered, answers, held)
+            loop.at(arrives, handle, False)
+            asking.answer(now + patience, unanswered(Unanswered("receive", "no answer in time", timed_out=True)))
+            return
+        loop.at(arrives, self._arrive, asking, handle, now + patience, unanswered, held)
 
     def _arrive(
         self, asking: Asking, handle: Callable[[bool], Any], gives_up: int, unanswered: Callable[[Unanswered], Any],
-        answers: bool, held: Any,
+        held: Any,
     ) -> None:  # fmt: skip
         result = handle(False)
         after = 0
@@ -199,7 +201,7 @@ class Network:
         if result.__class__ is Later:
             result, after = result
         when = self.loop.now + after + self.way()
-        if result is None or not answers or when > gives_up:
+        if result is None or when > gives_up:
             result, when = (
                 unanswered(Unanswered("receive", "no answer in time", timed_out=True)),
                 max(gives_up, self.loop.now),

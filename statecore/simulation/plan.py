@@ -76,7 +76,7 @@ disk        slow: a commit takes up to *delay* longer. full, busy: it cannot be 
             torn: a write that a crash interrupts was durable in part of the cases.
 """
 AMBUSHES: Final = (
-    "crash", "stop", "suspend", "step", "resume", "purge", "retry", "write", "answer", "raise", "hang",
+    "crash", "stop", "suspend", "step", "resume", "purge", "retry", "write", "login", "answer", "raise", "hang",
 )
 """What an ambush does, once, when an instance has durably entered a state. With a *value* in ns.
 
@@ -85,8 +85,11 @@ suspend, step  the machine, for *value*; the wall clock, by *value*.
 resume         an operator has the account tried again.
 purge, retry   an operator means this very instance.
 write          the user of its chat writes.
-answer         its attempt comes to what *code* says: "foreign", "unauthorised", "unreadable", "op9", or a close code.
+login          there are other credentials.
+answer         its attempt comes to what *code* says; see `statecore.simulation.cards.CODES`.
 raise, hang    its attempt raises, or never ends.
+
+An answer, a raise or a hang with a *value* of 1 waits until another ambush that was laid in the same millisecond has sprung.
 """
 # fmt: on
 

@@ -52,7 +52,7 @@ BEATS_MISSED: Final = 100 * SECONDS
 SESSION_LASTS: Final = 5 * MINUTES
 """How long a session without a socket can be resumed."""
 
-TOKEN_LASTS: Final = (10 * MINUTES, 2 * HOURS)
+TOKEN_LASTS: Final = (3 * MINUTES, 2 * HOURS)
 SAME_UNTIL: Final = 1 * MINUTES
 """How long before its end a token is replaced by another."""
 
@@ -174,7 +174,7 @@ class QQServer(Server):
         self._numbers: dict[tuple[str, str, int], str] = {}
         self._answers: dict[str, int] = {}
         self._audits = 0
-        self._lasts = TOKEN_LASTS[0] + int(self._knob * (TOKEN_LASTS[1] - TOKEN_LASTS[0]))
+        self._lasts = TOKEN_LASTS[0] + int(self._knob**4 * (TOKEN_LASTS[1] - TOKEN_LASTS[0]))
 
     def client(self, process: Process, ledger: Ledger, /) -> "QQClient":
         """Make the half of the adapter that makes attempts."""
@@ -505,7 +505,7 @@ class QQServer(Server):
         audit = f"{self.name}-audit-{self._audits}"
         passed = self.random.random() < 0.7
         if self.random.random() < 0.9:
-            after = int(self.random.expovariate(1) * 30 * SECONDS) if self.random.random() < 0.8 else 0
+            after = int(self.random.expovariate(1) * 40 * SECONDS) if self.random.random() < 0.8 else 0
             review = Review(audit=audit, passed=passed, message=message if passed else "")
             self.loop.at(self.loop.now + after, self.dispatch, review)
         return "review", passed, Pending(audit=audit), "", -1

@@ -15,6 +15,10 @@ UNREACHABLE: Final[Mapping[str, Mapping[str, str]]] = {
     "session": {
         "closed  ClockStepped": CLOSED,
         "looking-up  Elapsed(url_until)": "the address is looked up only where there is none, so none can age",
+        "tripped  Elapsed(url_until)": "whatever trips a session takes its address away",
+        "token-stale  Elapsed(token_at)": "whatever makes a token stale takes its end away",
+        "lingering  Elapsed(token_at)": "what calls a session invalid takes its token's end away",
+        "renewing  Elapsed(token_at)": "it is entered because that timer has fired",
         "dialling  TokenRefused": "opening a socket says nothing of the token; only what is said over it does",
     },
     "delivery": {

@@ -101,7 +101,9 @@ def test_a_table_that_takes_an_interruption_for_not_sent_is_found() -> None:
 
 def test_a_circuit_that_lets_every_probe_through_is_found() -> None:
     budgets = NONE._replace(refusals=1)
-    scene = Scene(deliveries=(1, 1), budgets=budgets, readings=("account",), idles=False, account=mistakes.AdmitsEveryProbe)
+    scene = Scene(
+        deliveries=(1, 1), budgets=budgets, readings=("account",), idles=False, account=mistakes.AdmitsEveryProbe
+    )
 
     _, found = explored(scene)
 

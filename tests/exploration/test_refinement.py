@@ -14,12 +14,12 @@ REFUSED = attrs.evolve(
     budgets=NONE._replace(refusals=4, losses=2, crashes=1, writes=5),
     readings=("circuit", "account", "window", "bare", "credentials", "dead"),
 )
-TIE = attrs.evolve(
-    SCENES["tie"], budgets=NONE._replace(outages=4, crashes=1, stops=1, losses=2), expiring=frozenset()
+TIE = attrs.evolve(SCENES["tie"], budgets=NONE._replace(outages=4, crashes=1, stops=1, losses=2), expiring=frozenset())
+
+
+@pytest.mark.parametrize(
+    ("scene", "steps"), [(EVERYTHING, 60), (REFUSED, 60), (TIE, 60)], ids=["lossy", "refused", "tie"]
 )
-
-
-@pytest.mark.parametrize(("scene", "steps"), [(EVERYTHING, 60), (REFUSED, 60), (TIE, 60)], ids=["lossy", "refused", "tie"])
 def test_whatever_a_real_account_decides_the_model_can_follow(scene: Scene, steps: int) -> None:
     met: set[str] = set()
     for seed in range(12):

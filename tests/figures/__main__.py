@@ -39,7 +39,7 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(prog="python -m tests.figures", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", metavar="NAME[,NAME]", default="", help=f"issues: {', '.join(registry.ISSUES)}")
-    parser.add_argument("--number", type=int, help="only the figures with this number")
+    parser.add_argument("--number", help="only the figures with this number, or one part of it: 1, 1b")
     parser.add_argument("--json", action="store_true", help="print one JSON array instead of lines")
     parser.add_argument("--here", action="store_true", help="measure in this process and print what was found as JSON")
     options = parser.parse_args()
@@ -114,7 +114,7 @@ async def measure_apart(figure: "Figure") -> "Measured":
     from tests.figures.registry import ROOT, Measured
 
     say(f"{figure.name}: {figure.title} ...")
-    command = [sys.executable, "-m", "tests.figures", "--only", figure.issue, "--number", str(figure.number), "--here"]
+    command = [sys.executable, "-m", "tests.figures", "--only", figure.issue, "--number", figure.label, "--here"]
     run = functools.partial(trio.run_process, command, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     began = trio.current_time()
     with trio.move_on_after(figure.within):
@@ -138,12 +138,12 @@ def line(figure: "Figure", measured: "Measured") -> str:
     verdict = "holds" if measured.holds else "falls short"
     for note in measured.notes:
         say(f"{figure.name}: {note}")
-    return f"{figure.issue}  {figure.number}  {figure.title}: {measured.text}  [bar: {figure.bar}]  {verdict}"
+    return f"{figure.issue}  {figure.label}  {figure.title}: {measured.text}  [bar: {figure.bar}]  {verdict}"
 
 
 def as_json(figure: "Figure", measured: "Measured") -> dict[str, Any]:
     """Write one figure as JSON."""
-    about = {"issue": figure.issue, "number": figure.number, "title": figure.title, "bar": figure.bar}
+    about = {"issue": figure.issue, "number": figure.label, "title": figure.title, "bar": figure.bar}
     return {**about, **attrs.asdict(measured)}
 
 

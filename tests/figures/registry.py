@@ -55,6 +55,7 @@ class Figure:
     Args:
         issue: name of the issue that demands it.
         number: its number there.
+        part: a letter, where what the issue demands under one number is measured apart.
         title: what it is about.
         bar: what it must reach.
         measure: measures it; may be a coroutine function, which is run by trio.
@@ -70,19 +71,25 @@ class Figure:
     measure: Measure
     within: float = 300
     alone: bool = False
+    part: str = ""
+
+    @property
+    def label(self) -> str:
+        """Return its number and part: "3", "1b"."""
+        return f"{self.number}{self.part}"
 
     @property
     def name(self) -> str:
         """Return how it is called in output: "gateway 3"."""
-        return f"{self.issue} {self.number}"
+        return f"{self.issue} {self.label}"
 
 
-def load(names: tuple[str, ...] = (), number: int | None = None) -> list[Figure]:
+def load(names: tuple[str, ...] = (), number: str | None = None) -> list[Figure]:
     """Return the figures of some issues, in order.
 
     Args:
         names: of the issues; none means all.
-        number: only the figures with this number.
+        number: only the figures with this number, or the one with this number and part.
 
     Raises:
         KeyError: there is no such issue.
@@ -90,8 +97,8 @@ def load(names: tuple[str, ...] = (), number: int | None = None) -> list[Figure]
     found: list[Figure] = []
     for name in names or tuple(ISSUES):
         module = importlib.import_module(ISSUES[name])
-        found += sorted(module.FIGURES, key=lambda figure: figure.number)
-    return [figure for figure in found if number is None or figure.number == number]
+        found += sorted(module.FIGURES, key=lambda figure: (figure.number, figure.part))
+    return [figure for figure in found if number in (None, figure.label, str(figure.number))]
 
 
 @contextmanager

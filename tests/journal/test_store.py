@@ -11,6 +11,7 @@ from statecore.account import Command
 from statecore.errors import JournalError
 from statecore.lanes import Head
 from statecore.machines import delivery, inbound
+from statecore.machines.circuit import Reset
 from statecore.system import Stored
 from statecore.units import SECONDS
 from statecore_journal import Journal, submit
@@ -188,6 +189,11 @@ def test_the_clock_goes_on_where_the_journal_left_off(tmp_path: Path) -> None:
         assert journal.store.latest_at() == 0
         await hand.dial()
         assert journal.store.latest_at() == hand.now
+
+        first, second = (hand.unit((f"circuit/wx/{chat}", Reset(by="operator"))) for chat in ("ann", "bo"))
+        await hand.commit(second)
+        await hand.commit(first)  # it was decided before the other, and the journal was busy then
+        assert journal.store.latest_at() == second.now
 
     play(tmp_path / "gateway.db", main)
 

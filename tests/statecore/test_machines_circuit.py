@@ -190,6 +190,15 @@ def test_a_trip_that_is_no_throttling_forgets_no_throttling() -> None:
     assert (again.data.level, again.data.throttled_at) == (4.0, NOW)
 
 
+def test_a_message_of_a_chat_that_is_not_refused_is_no_transition_of_its_circuit() -> None:
+    """
+    Each message that comes in says so; "since when is it closed?" must not be answered by the last of them.
+    """
+    decision = circuit.step(PLACES["closed"], Reset(by="inbound"), NOW)
+
+    assert (decision.snapshot.state, decision.outcome.kind) == ("closed", "stayed")
+
+
 # ---- whatever happens ------------------------------------------------------------------------------------------------
 
 

@@ -405,6 +405,117 @@ def test_time_that_the_account_was_down_is_added_up() -> None:
     assert again.data.down_total == 4 * SECONDS + 8 * SECONDS + 2 * SECONDS
 
 
+# ---- what is none of its business ------------------------------------------------------------------------------------
+
+
+ELSEWHERE = [
+    (Drained(), {"draining"}),
+    (CredentialsChanged(), {"token-stale", "tripped"}),
+    (Resumed(), {"reconnecting", "suspect", "token-stale", "tripped"}),
+    (DOUBTED, {"proving", "connected", "resting"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "event"),
+    [(place, event) for event, where in ELSEWHERE for place in PLACES if place not in where],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_comes_where_nothing_waits_for_it_disturbs_nothing(place: str, event: Any) -> None:
+    """
+    A person who asks twice, or an answer that comes late, must not tear a connection that works.
+    """
+    before = PLACES[place]
+    decision = connection.step(before, event, NOW + 1 * SECONDS)
+
+    assert (decision.outcome.kind, decision.effects) == ("ignored", ())
+    assert (decision.snapshot.state, decision.snapshot.data) == (before.state, before.data)
+
+
+@pytest.mark.parametrize(
+    ("place", "cure"),
+    [
+        ("reconnecting", "retry_at"),
+        ("suspect", "retry_at"),
+        ("token-stale", "probe_at"),
+        ("tripped", "probe_at"),
+        ("token-stale", CredentialsChanged()),
+        ("tripped", CredentialsChanged()),
+        *((place, Resumed()) for place in ("reconnecting", "suspect", "token-stale", "tripped")),
+    ],
+)
+def test_however_a_wait_ends_there_is_another_dial_and_it_is_counted(place: str, cure: Any) -> None:
+    """
+    The log tells physical connections apart by that, and quick polls of the last one say nothing about the next.
+    """
+    busy = PLACES[place]._replace(data=evolve(PLACES[place].data, empties=4, silences=2))
+    dialling = live(cure, snapshot=busy)
+
+    assert connection.attempt(dialling) == Attempt(Dial(), 30 * SECONDS, dialling.version)
+    assert (dialling.data.generation, dialling.data.empties, dialling.data.silences) == (2, 0, 0)
+
+
+@pytest.mark.parametrize("place", ["dialling", "proving", "connected", "resting", "reconnecting", "suspect"])
+def test_a_stop_is_heard_wherever_it_comes(place: str) -> None:
+    """
+    A process that is asked to end ends, whatever its accounts are busy with.
+    """
+    draining = live(STOP, snapshot=PLACES[place])
+
+    assert (draining.state, draining.data.drain_until) == ("draining", NOW + 10 * SECONDS)
+    assert draining.data.reason == "stopping, asked by signal"
+
+
+@pytest.mark.parametrize("place", ["token-stale", "tripped"])
+def test_a_stop_does_not_hide_what_a_person_must_do(place: str) -> None:
+    """
+    It is the last that anybody hears of the account until the next start.
+    """
+    draining = live(STOP, snapshot=PLACES[place])
+
+    assert (draining.state, draining.data.action) == ("draining", PLACES[place].data.action)
+    assert draining.data.reason == PLACES[place].data.reason
+
+
+@pytest.mark.parametrize("end", [Drained(), "drain_until"])
+def test_hanging_up_is_no_dial(end: Any) -> None:
+    """
+    Generations count physical connections, and a stop makes none.
+    """
+    assert live(end, snapshot=PLACES["draining"]).data.generation == PLACES["draining"].data.generation
+
+
+def test_a_second_sleep_is_waited_out_like_the_first() -> None:
+    """
+    The staggered wait begins with the waking, or accounts that slept twice would all dial at once.
+    """
+    again = live(5 * MINUTES, WOKE, snapshot=PLACES["suspect"])
+
+    assert (again.state, again.data.retry_at) == ("suspect", NOW + 5 * MINUTES + 1 * SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("event", "timer", "shortest", "longest"),
+    [
+        (QUIET, "rest_until", 50 * MILLISECONDS, 1 * MINUTES),
+        (LOST, "retry_at", 50 * MILLISECONDS, 1 * DAYS),
+        (WOKE, "retry_at", 50 * MILLISECONDS, 5 * MINUTES),
+        (STALE, "probe_at", 1 * SECONDS, 6 * HOURS),
+        (REJECTED, "probe_at", 5 * SECONDS, 6 * HOURS),
+        (STOP, "drain_until", 50 * MILLISECONDS, 1 * HOURS),
+    ],
+)
+def test_no_wait_is_nothing_and_none_is_for_ever(event: Any, timer: str, shortest: int, longest: int) -> None:
+    """
+    Whatever a policy, a server or a person asks for.
+    """
+    at_once = live(evolve(event, wait=0), snapshot=CONNECTED)
+    never = live(evolve(event, wait=365 * DAYS), snapshot=CONNECTED)
+
+    assert getattr(at_once.data, timer) == NOW + shortest
+    assert getattr(never.data, timer) == NOW + longest
+
+
 # ---- whatever happens ------------------------------------------------------------------------------------------------
 
 

@@ -424,6 +424,7 @@ def test_a_review_that_is_passed_delivers_it() -> None:
     passed = live(PASSED, snapshot=REVIEWING)
 
     assert (passed.state, passed.data.audits, passed.data.message) == ("delivered", (), "m-9")
+    assert passed.data.action == ""
 
 
 def test_a_review_that_is_not_passed_ends_it_with_what_to_do() -> None:
@@ -664,6 +665,256 @@ def test_nothing_but_its_outcome_ends_an_attempt(place: str, event: Any) -> None
     assert delivery.step(PLACES[place], event, NOW).snapshot == PLACES[place]._replace(
         version=PLACES[place].version + 1
     )
+
+
+# ---- the same wherever it is -----------------------------------------------------------------------------------------
+
+
+EXPIRY = NOW + 1 * HOURS
+BOTH = pytest.mark.parametrize("place", ["sending", "sending-bare"])
+
+
+def at_its_last(place: str, **remembered: Any) -> Snapshot:
+    """Return a delivery whose second and last part is under way, and which expires some day."""
+    fields = {"part": 1, "expires_at": EXPIRY, "message": "m-1", **remembered}
+    return PLACES[place]._replace(data=attrs.evolve(PLACES[place].data, **fields))
+
+
+@BOTH
+def test_the_last_part_delivers_it_and_leaves_nothing_to_say(place: str) -> None:
+    """
+    A reason or a thing to do that stays behind would be shown beside "delivered".
+    """
+    ended = live(PartAccepted(message="m-2"), snapshot=at_its_last(place, reason="refused before"))
+
+    assert ended.state == "delivered"
+    assert (ended.data.part, ended.data.message, ended.data.reason, ended.data.action) == (2, "m-2", "", "")
+    assert ended.data.review_until is None
+
+
+@BOTH
+@pytest.mark.parametrize("last", [WENT, PartPending(audit="r-2")])
+def test_the_last_part_is_not_the_end_while_one_is_being_looked_at(place: str, last: Any) -> None:
+    """
+    Until when is waited for that is on record, and its sender's date no longer counts.
+    """
+    whole = live(last, snapshot=at_its_last(place, audits=("r-1",)))
+
+    assert (whole.state, whole.data.part) == ("in-review", 2)
+    assert whole.data.audits == ("r-1",) + (("r-2",) if last is not WENT else ())
+    assert (whole.data.review_until, whole.data.expires_at) == (NOW + 7 * DAYS, None)
+    assert whole.data.reason == "the platform has somebody look at it first"
+
+
+@BOTH
+def test_the_last_part_ends_badly_what_was_let_down_before(place: str) -> None:
+    """
+    And says what to do about it.
+    """
+    ended = live(WENT, snapshot=at_its_last(place, rejected="the first half was let down"))
+
+    assert (ended.state, ended.data.reason) == ("dead", "the first half was let down")
+    assert ended.data.action == "send it in other words; this one is not shown"
+
+
+@BOTH
+def test_a_part_in_the_middle_that_is_looked_at_ends_nothing_yet(place: str) -> None:
+    """
+    Its sender's date still counts for the parts that have not left.
+    """
+    middle = live(PENDING, snapshot=at_its_last(place, part=0))
+
+    assert (middle.state, middle.data.part, middle.data.audits) == ("pacing", 1, ("r-1",))
+    assert (middle.data.review_until, middle.data.expires_at) == (None, EXPIRY)
+
+
+def test_the_experiment_is_no_failed_attempt() -> None:
+    """
+    Or it would use up a retry, and a message would die of being examined.
+    """
+    bare = live(refusal("bare"), snapshot=at_its_last("sending"))
+
+    assert (bare.data.attempts, bare.data.failing_since, bare.data.action) == (0, None, "")
+    assert bare.data.expires_at == EXPIRY
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("fault", "failures"),
+    [
+        (refusal("credentials"), 0),
+        (refusal("window"), 0),
+        (refusal("circuit", wait=SECONDS), 0),
+        (refusal("retry", wait=4 * SECONDS), 1),
+        (UNSENT, 1),
+    ],
+)
+def test_a_wait_keeps_its_senders_date_and_counts_what_failed(place: str, fault: Any, failures: int) -> None:
+    """
+    Only what another attempt could have cured counts against it, and nothing that waits forgets when to give up.
+    """
+    waits = live(fault, snapshot=at_its_last(place))
+
+    assert (waits.data.attempts, waits.data.failing_since) == (failures, NOW if failures else None)
+    assert (waits.data.expires_at, waits.data.action) == (EXPIRY, "")
+    if failures:
+        assert (waits.state, waits.data.retry_at) == ("backing-off", NOW + 4 * SECONDS)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "fault",
+    [
+        attrs.evolve(UNSENT, final=True),
+        attrs.evolve(LOST, final=True),
+        attrs.evolve(CUT_OFF, final=True),
+        refusal("dead"),
+    ],
+)
+def test_what_is_given_up_is_dead_says_why_and_expires_no_more(place: str, fault: Any) -> None:
+    """
+    A person is to find it, with what to do, however late they look.
+    """
+    ended = live(fault, snapshot=at_its_last(place))
+
+    assert (ended.state, ended.data.expires_at) == ("dead", None)
+    assert ended.data.reason
+    assert ended.data.action
+
+
+@BOTH
+def test_a_turn_is_on_record_with_everything_that_leaves(place: str) -> None:
+    """
+    Which message is answered under which number decides what a repetition is known by, bare or not.
+    """
+    waiting = live(refusal("bare"), refusal("circuit", wait=SECONDS, action="wait"), "until", snapshot=SENDING)
+    turn = attrs.evolve(NUMBERED, token=7, bare=place == "sending-bare", doubles=True)
+    leaving = live(turn, snapshot=waiting)
+
+    assert leaving.state == place
+    assert (leaving.data.answers, leaving.data.number, leaving.data.token, leaving.data.doubled) == (
+        "their-1",
+        2,
+        7,
+        (0,),
+    )
+    assert (leaving.data.reason, leaving.data.action) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("place", "cure"),
+    [
+        ("backing-off", "retry_at"),
+        ("circuit-tripped", "until"),
+        *((place, Released(by="-")) for place in ("backing-off", "circuit-tripped", "token-stale", "window-closed")),
+    ],
+)
+def test_what_waits_no_more_gives_no_reason_for_waiting(place: str, cure: Any) -> None:
+    """
+    "The window is closed" beside a message that is next would send a person after nothing.
+    """
+    told = PLACES[place]._replace(data=attrs.evolve(PLACES[place].data, reason="because", action="do something"))
+    queued = live(cure, snapshot=told)
+
+    assert (queued.state, queued.data.reason, queued.data.action) == ("queued", "", "")
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place not in ("new", "delivered", "expired", "purged")])
+@pytest.mark.parametrize("audits", [("r-1", "r-2")])
+def test_a_review_that_is_told_of_on_the_way_interrupts_nothing(place: str, audits: tuple[str, ...]) -> None:
+    """
+    Neither is a part that is under way sent once more, nor does a wait begin again.
+    """
+    before = PLACES[place]._replace(data=attrs.evolve(PLACES[place].data, audits=audits))
+    decision = delivery.step(before, PASSED, NOW + 1)
+
+    assert (decision.outcome.kind, decision.effects) == ("stayed", ())
+    assert decision.snapshot.data == attrs.evolve(before.data, audits=("r-2",), message="m-9")
+
+
+ELSEWHERE = [
+    (TURN, {"queued"}),
+    (Held(by="window", reason="used up"), {"queued"}),
+    (Released(by="inbound"), {"backing-off", "circuit-tripped", "token-stale", "window-closed"}),
+    (Revived(), {"dead"}),
+    (ACCEPTED, {"new"}),
+    (Purged(), set(PLACES) - {"new", "sending", "sending-bare", "delivered", "expired", "purged"}),
+    (PASSED, set(PLACES) - {"new", "delivered", "expired", "purged"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "event"),
+    [(place, event) for event, where in ELSEWHERE for place in PLACES if place not in where],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_comes_where_nothing_waits_for_it_changes_nothing(place: str, event: Any) -> None:
+    """
+    A turn that comes twice would send twice, and a person who asks twice is not answered by losing the first answer.
+    """
+    before = PLACES[place]
+    decision = delivery.step(before, event, NOW + 1)
+
+    assert (decision.outcome.kind, decision.effects) == ("ignored", ())
+    assert (decision.snapshot.state, decision.snapshot.data) == (before.state, before.data)
+
+
+@pytest.mark.parametrize("place", ["new", "sending", "sending-bare", "dead"])
+def test_a_date_that_comes_where_it_cannot_count_is_looked_at_again(place: str) -> None:
+    """
+    An attempt is seen to its end, and what is dead stays for a person to find.
+    """
+    dated = PLACES[place]._replace(data=attrs.evolve(PLACES[place].data, expires_at=NOW))
+    decision = delivery.step(dated, Elapsed("expires_at"), NOW)
+
+    assert (decision.snapshot.state, decision.outcome.kind, decision.effects) == (place, "stayed", ())
+    assert decision.snapshot.data.expires_at == NOW + 5 * SECONDS
+
+
+def test_a_date_that_comes_while_somebody_looks_at_it_counts_no_more() -> None:
+    """
+    And what is waited for is still waited for as long as before.
+    """
+    dated = REVIEWING._replace(data=attrs.evolve(REVIEWING.data, expires_at=NOW))
+    decision = delivery.step(dated, Elapsed("expires_at"), NOW)
+
+    assert (decision.snapshot.state, decision.outcome.kind) == ("in-review", "stayed")
+    assert decision.snapshot.data == REVIEWING.data
+
+
+@pytest.mark.parametrize(
+    ("event", "timer", "shortest", "longest"),
+    [
+        (WENT, "next_at", 10 * MILLISECONDS, 1 * HOURS),
+        (UNSENT, "retry_at", 50 * MILLISECONDS, 1 * DAYS),
+        (LOST, "resend_at", 50 * MILLISECONDS, 1 * DAYS),
+        (CUT_OFF, "resend_at", 50 * MILLISECONDS, 1 * DAYS),
+    ],
+)
+def test_no_wait_is_nothing_and_none_is_for_ever(event: Any, timer: str, shortest: int, longest: int) -> None:
+    """
+    Whatever a policy, or the platform, asks for.
+    """
+    at_once = live(attrs.evolve(event, wait=0), snapshot=SENDING)
+    never = live(attrs.evolve(event, wait=365 * DAYS), snapshot=SENDING)
+
+    assert getattr(at_once.data, timer) == NOW + shortest
+    assert getattr(never.data, timer) == NOW + longest
+
+
+@pytest.mark.parametrize(("asked", "wait"), [(1, 50 * MILLISECONDS), (365 * DAYS, 8 * DAYS)])
+def test_a_circuit_is_not_knocked_at_at_once_and_not_left_alone_for_ever(asked: int, wait: int) -> None:
+    """
+    The wait is a day longer than the longest that a circuit can be told, so that its own end comes first.
+    """
+    assert live(refusal("circuit", wait=asked), snapshot=SENDING).data.until == NOW + wait
+
+
+def test_a_date_in_some_years_is_kept() -> None:
+    """
+    It is the sender's, and no bound of ours.
+    """
+    assert live(attrs.evolve(ACCEPTED, expires_at=NOW + 1000 * DAYS)).data.expires_at == NOW + 1000 * DAYS
 
 
 # ---- whatever happens ------------------------------------------------------------------------------------------------

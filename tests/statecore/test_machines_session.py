@@ -30,6 +30,7 @@ from statecore.machines.connection import (
 from statecore.machines.session import (
     BEAT_SHARE,
     FRAMED,
+    GIVEN_AND_REFUSED,
     MISSES_MAX,
     READ,
     RESUMES_MAX,
@@ -725,6 +726,277 @@ def test_a_second_stop_is_ignored(place: str) -> None:
     People press ctrl-C twice.
     """
     assert session.step(PLACES[place], STOP, NOW + 1).outcome.reason == "it is stopping already"
+
+
+# ---- what is none of its business ------------------------------------------------------------------------------------
+
+
+TALKING = ("connected", "beating", "renewing")
+ELSEWHERE = [
+    (Drained(), {"draining"}),
+    (CredentialsChanged(), {"token-stale", "tripped"}),
+    (Resumed(), set(WAITING)),
+    (DOUBTED, set(TALKING)),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "event"),
+    [(place, event) for event, where in ELSEWHERE for place in PLACES if place not in where],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_comes_where_nothing_waits_for_it_disturbs_nothing(place: str, event: Any) -> None:
+    """
+    A person who asks twice, or an answer that comes late, must not cost a session: there are a few a day.
+    """
+    before = PLACES[place]
+    decision = session.step(before, event, NOW + 1 * SECONDS)
+
+    assert (decision.outcome.kind, decision.effects) == ("ignored", ())
+    assert (decision.snapshot.state, decision.snapshot.data) == (before.state, before.data)
+
+
+@pytest.mark.parametrize("place", TALKING)
+def test_an_outdated_doubt_interrupts_nothing_whatever_is_doubted_now(place: str) -> None:
+    """
+    Several sends were under way with the token before. Each of their refusals comes late, one after another.
+    """
+    before = PLACES[place]._replace(data=evolve(PLACES[place].data, credential=3, doubted=3))
+    decision = session.step(before, DOUBTED, NOW)
+
+    assert (decision.outcome.kind, decision.effects) == ("stayed", ())
+    assert (decision.snapshot.state, decision.snapshot.data) == (before.state, before.data)
+
+
+@pytest.mark.parametrize("place", TALKING)
+def test_a_second_refusal_of_the_same_token_needs_a_person_wherever_it_comes(place: str) -> None:
+    """
+    Fetching yet another would be refused as well, and so on, as fast as messages are sent.
+    """
+    before = PLACES[place]._replace(data=evolve(PLACES[place].data, doubted=PLACES[place].data.credential))
+    refused = live(DOUBTED, snapshot=before)
+
+    assert (refused.state, refused.data.action) == ("token-stale", GIVEN_AND_REFUSED)
+    assert refused.data.probe_at == NOW + 2 * SECONDS
+
+
+STRAY = (MESSAGES, NOTE, ACK, BeatAsked())
+
+
+@pytest.mark.parametrize(
+    ("place", "frame"),
+    [
+        *((place, frame) for place in ("greeting", "proving", "lingering") for frame in STRAY),
+        *((place, RESUMED) for place in ("greeting", "lingering", "connected", "beating")),
+        *((place, frame) for place in ("connected", "beating") for frame in (MESSAGES, NOTE)),
+        ("lingering", OP9),
+    ],
+)
+def test_a_frame_that_decides_nothing_is_counted_and_read_past(place: str, frame: Any) -> None:
+    """
+    A frame that was taken in and not counted would be given again with the next attempt, and so on for ever.
+    """
+    before = PLACES[place]._replace(data=evolve(PLACES[place].data, resumes=1, unacknowledged=True))
+    after = live(frame, snapshot=before)
+
+    assert after.data == evolve(before.data, taken=before.data.taken + 1)
+    assert after.state == ("connected" if place == "beating" else place)
+    assert asks(after) == ReadFrame(taken=before.data.taken + 1)
+
+
+def test_a_heartbeat_that_was_asked_for_must_be_acknowledged_like_any_other() -> None:
+    """
+    Or a platform that asks and falls silent would be waited for.
+    """
+    asked = live(BeatAsked(), snapshot=CONNECTED)
+
+    assert (asked.state, asked.data.unacknowledged, asked.data.beat_at) == ("beating", True, NOW + BEAT)
+    assert asked.data.taken == CONNECTED.data.taken + 1
+
+
+@pytest.mark.parametrize("token", [TOKEN, SAME_TOKEN])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_token_on_the_way_up_begins_no_heartbeat(token: Any, known: bool) -> None:
+    """
+    There is no session yet whose life it could prove.
+    """
+    before = PLACES["authorising"]
+    before = before._replace(data=evolve(before.data, url_until=NOW + 1 * HOURS if known else None))
+    after = live(token, snapshot=before)
+
+    assert (after.state, after.data.beat_at) == ("dialling" if known else "looking-up", None)
+    assert after.data.token_at == NOW + 2 * HOURS
+
+
+def test_an_address_that_is_good_at_once_says_nothing_of_waiting() -> None:
+    """
+    "used up" in the status of an account that has sessions left sends its operator looking.
+    """
+    after = live(FOUND, snapshot=PLACES["looking-up"])
+
+    assert (after.state, after.data.reason, after.data.retry_at) == ("dialling", "", None)
+
+
+@pytest.mark.parametrize("place", ["renewing", "reauthorising"])
+def test_after_a_renewal_the_heartbeat_is_due_within_half_its_interval(place: str) -> None:
+    """
+    The time that the renewal took was taken from the heartbeat's.
+    """
+    renewed = live(TOKEN, snapshot=PLACES[place], now=NOW + 30 * SECONDS)
+
+    assert (renewed.state, renewed.data.beat_at) == ("connected", NOW + 30 * SECONDS + EVERY // 2)
+
+
+@pytest.mark.parametrize("place", [place for place in (*CONNECTING, "connected", "beating") if place != "dialling"])
+def test_only_a_socket_that_could_not_be_opened_speaks_against_the_address(place: str) -> None:
+    """
+    Where to connect is asked for again after two of those, which is one more request that can fail.
+    """
+    before = PLACES[place]._replace(data=evolve(PLACES[place].data, misses=1, url_until=NOW + 1 * HOURS))
+    after = live(OVERDUE, snapshot=before)
+
+    assert (after.state, after.data.misses, after.data.url_until) == ("reconnecting", 1, NOW + 1 * HOURS)
+
+
+@pytest.mark.parametrize("place", ["reconnecting", "suspect"])
+@pytest.mark.parametrize("cure", ["retry_at", Resumed()])
+@pytest.mark.parametrize(
+    ("known", "state"),
+    [
+        (("token_at", "url_until"), "dialling"),
+        (("token_at",), "looking-up"),
+        (("url_until",), "authorising"),
+        ((), "authorising"),
+    ],
+)
+def test_a_wait_that_is_over_goes_on_from_what_is_known(
+    place: str, cure: Any, known: tuple[str, ...], state: str
+) -> None:
+    """
+    Each step that is left out is a request less that can fail, and each that is left out wrongly one that will.
+    """
+    deadlines = {"token_at": None, "url_until": None} | dict.fromkeys(known, NOW + 1 * HOURS)
+    before = PLACES[place]._replace(data=evolve(PLACES[place].data, **deadlines))
+    after = live(cure, snapshot=before)
+
+    assert after.state == state
+    assert after.data.generation == before.data.generation + 1
+
+
+def test_a_second_sleep_is_waited_out_like_the_first() -> None:
+    """
+    The staggered wait begins with the waking, or accounts that slept twice would all dial at once.
+    """
+    again = live(5 * MINUTES, WOKE, snapshot=PLACES["suspect"])
+
+    assert (again.state, again.data.retry_at) == ("suspect", NOW + 5 * MINUTES + 1 * SECONDS)
+
+
+@pytest.mark.parametrize("place", list(PLACES))
+def test_an_address_that_is_out_of_date_interrupts_nothing(place: str) -> None:
+    """
+    It is looked up when the next socket is wanted; an attempt that is under way is not made twice.
+    """
+    before = PLACES[place]._replace(data=evolve(PLACES[place].data, url_until=NOW))
+    decision = session.step(before, Elapsed("url_until"), NOW)
+
+    assert (decision.outcome.kind, decision.effects) == ("stayed", ())
+    assert decision.snapshot.data.url_until is None
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place != "connected"])
+def test_a_token_that_ends_where_it_cannot_be_renewed_interrupts_nothing(place: str) -> None:
+    """
+    While something is under way it is looked at again in a moment; where nothing is, the next way up begins with it.
+    """
+    before = PLACES[place]._replace(data=evolve(PLACES[place].data, token_at=NOW))
+    decision = session.step(before, Elapsed("token_at"), NOW)
+    idle = place in ("closed", *WAITING, "draining", "hanging-up")
+
+    assert (decision.outcome.kind, decision.effects) == ("stayed", ())
+    assert decision.snapshot.data.token_at == (None if idle else NOW + 5 * SECONDS)
+
+
+def test_a_token_is_not_renewed_twice_at_once() -> None:
+    """
+    The timer that began the renewal is over until there is another token.
+    """
+    assert PLACES["renewing"].data.token_at is None
+
+
+@pytest.mark.parametrize(
+    ("place", "event", "timer", "shortest", "longest"),
+    [
+        ("connected", LOST, "retry_at", 50 * MILLISECONDS, 1 * DAYS),
+        ("connected", WOKE, "retry_at", 50 * MILLISECONDS, 1 * DAYS),
+        ("connected", STALE, "probe_at", 50 * MILLISECONDS, 1 * DAYS),
+        ("connected", REJECTED, "probe_at", 50 * MILLISECONDS, 1 * DAYS),
+        ("connected", STOP, "drain_until", 50 * MILLISECONDS, 1 * HOURS),
+    ],
+)
+def test_no_wait_is_nothing_and_none_is_for_ever(
+    place: str, event: Any, timer: str, shortest: int, longest: int
+) -> None:
+    """
+    Whatever a policy, a server or a person asks for.
+    """
+    at_once = live(evolve(event, wait=0), snapshot=PLACES[place])
+    never = live(evolve(event, wait=365 * DAYS), snapshot=PLACES[place])
+
+    assert getattr(at_once.data, timer) == NOW + shortest
+    assert getattr(never.data, timer) == NOW + longest
+
+
+@pytest.mark.parametrize(
+    ("place", "event", "timer", "shortest", "longest"),
+    [
+        ("proving", READY, "beat_at", 1 * MILLISECONDS, 10 * MINUTES),
+        ("authorising", TOKEN, "token_at", 1 * SECONDS, 30 * DAYS),
+        ("looking-up", FOUND, "url_until", 1 * SECONDS, 7 * DAYS),
+    ],
+)
+def test_what_the_platform_says_of_times_is_believed_within_bounds(
+    place: str, event: Any, timer: str, shortest: int, longest: int
+) -> None:
+    """
+    A heartbeat every nanosecond, or never, is a slip of the platform's, and must not become ours.
+    """
+    field = {"beat_at": "beat", "token_at": "renew", "url_until": "lasts"}[timer]
+    at_once = live(evolve(event, **{field: 0}), snapshot=PLACES[place])
+    never = live(evolve(event, **{field: 365 * DAYS}), snapshot=PLACES[place])
+
+    assert getattr(at_once.data, timer) == NOW + shortest
+    assert getattr(never.data, timer) == NOW + longest
+
+
+@pytest.mark.parametrize(("every", "wait"), [(1, 1 * MILLISECONDS), (365 * DAYS, 10 * MINUTES)])
+def test_a_heartbeat_interval_is_believed_within_bounds_while_one_is_sent(every: int, wait: int) -> None:
+    """
+    The next one is due by the platform's word, too.
+    """
+    odd = CONNECTED._replace(data=evolve(CONNECTED.data, beat_every=every))
+
+    assert live("beat_at", snapshot=odd, now=NOW).data.beat_at == CONNECTED.data.beat_at + wait
+
+
+@pytest.mark.parametrize(
+    ("places", "shortest", "longest"),
+    [
+        (("authorising", "looking-up", "dialling", "renewing", "reauthorising"), 10 * SECONDS, 60 * SECONDS),
+        (("greeting", "identifying", "resuming", "proving"), 10 * SECONDS, 30 * SECONDS),
+        (("connected", "beating"), 10 * MINUTES, 30 * MINUTES),
+        (("lingering", "hanging-up"), 1 * SECONDS, 10 * SECONDS),
+    ],
+)
+def test_every_attempt_has_time_enough_and_not_for_ever(places: tuple[str, ...], shortest: int, longest: int) -> None:
+    """
+    A slow network gets its seconds; a socket that takes bytes and gives none is not waited for. Reading is given longer
+    than the longest interval between heartbeats, because those are what tells a quiet chat from a dead socket.
+    """
+    for place in places:
+        attempt = session.attempt(PLACES[place])
+        assert attempt is not None
+        assert shortest <= attempt.within <= longest, place
 
 
 # ---- whatever happens ------------------------------------------------------------------------------------------------

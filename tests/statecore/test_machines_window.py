@@ -244,6 +244,125 @@ def test_a_forgotten_tokens_number_is_never_given_again() -> None:
     assert live(TokenForgotten(token=1), HEARD, snapshot=OPEN).data.token == 2
 
 
+@pytest.mark.parametrize("place", list(PLACES))
+def test_a_token_is_forgotten_wherever_that_is_found_out_and_nothing_else_changes(place: str) -> None:
+    """
+    The answer to the experiment may come when the window has closed since; sent again, the token would be refused again.
+    """
+    before = PLACES[place]._replace(data=attrs.evolve(PLACES[place].data, token=1, tokens=1))
+    decision = window.step(before, TokenForgotten(token=1), NOW + 1)
+
+    assert (decision.snapshot.state, decision.outcome.kind) == (place, "stayed")
+    assert decision.snapshot.data == attrs.evolve(before.data, token=0)
+
+
+# ---- what it counts, and when it ends --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "event", "spent"),
+    [("open", spend(4), 3), ("open", BACK, 1), ("unseen", spend(4), 3), ("unseen", BACK, 1)],
+)
+def test_to_count_is_not_to_open_or_to_close(place: str, event: Any, spent: int) -> None:
+    """
+    "Since when is it open?" is answered by when it was last entered, and a request given back closes nothing.
+    """
+    before = live(spend(6), spend(5), snapshot=PLACES[place])
+    decision = window.step(before, event, NOW + 1)
+
+    assert (decision.snapshot.state, decision.outcome.kind) == (place, "stayed")
+    assert (decision.snapshot.data.spent, decision.snapshot.data.reason) == (spent, "")
+
+
+def test_a_refusal_that_names_one_message_closes_nothing_while_another_may_be_answered() -> None:
+    """
+    It is as open as before, only narrower.
+    """
+    both = live(wrote("their-1"), wrote("their-2"), snapshot=PLACES["unseen"])
+    decision = window.step(both, attrs.evolve(SHUT, message="their-1"), NOW + 1)
+
+    assert (decision.snapshot.state, decision.outcome.kind) == ("open", "stayed")
+    assert [one.message for one in decision.snapshot.data.openings] == ["their-2"]
+
+
+def test_when_the_only_message_is_too_old_to_be_answered_the_window_has_lapsed() -> None:
+    """
+    That is no refusal of the chat: there is nothing left to answer, and the reason says so.
+    """
+    shut = live(attrs.evolve(SHUT, message="their-1"), snapshot=live(wrote("their-1")))
+
+    assert (shut.state, shut.data.openings, shut.data.reason) == ("lapsed", (), SHUT.reason)
+
+
+def test_what_is_used_up_is_used_up_whatever_the_platform_says_then() -> None:
+    """
+    A request that was on its way is refused; what it said is on record.
+    """
+    decision = window.step(PLACES["used-up"], SHUT, NOW + 1)
+
+    assert (decision.snapshot.state, decision.outcome.kind) == ("used-up", "stayed")
+    assert decision.snapshot.data.reason == SHUT.reason
+
+
+@pytest.mark.parametrize("place", ["open", "used-up"])
+def test_a_day_that_closes_it_is_named_as_the_reason(place: str) -> None:
+    """
+    "Used up" would have its sender wait for a refund.
+    """
+    assert live("closes_at", snapshot=PLACES[place]).data.reason == "the user has not written for too long"
+
+
+def test_a_chat_that_was_never_open_and_is_refused_says_what_the_platform_said() -> None:
+    """
+    Nothing else is known about it.
+    """
+    assert live(SHUT, snapshot=PLACES["unseen"]).data.reason == SHUT.reason
+
+
+@pytest.mark.parametrize(
+    ("place", "event"),
+    [
+        *((place, spend(3)) for place in CLOSED),
+        *((place, event) for place in ("lapsed", "refused") for event in (BACK, SHUT)),
+    ],
+)
+def test_what_is_closed_stays_as_it_was_until_the_user_writes(place: str, event: Any) -> None:
+    """
+    What comes then was decided before it closed, and the reason that is shown is the one that closed it.
+    """
+    decision = window.step(PLACES[place], event, NOW + 1)
+
+    assert decision.outcome.kind == "ignored"
+    assert (decision.snapshot.state, decision.snapshot.data) == (place, PLACES[place].data)
+
+
+@pytest.mark.parametrize(("lasts", "wait"), [(0, 1 * SECONDS), (5 * SECONDS, 5 * SECONDS), (9999 * DAYS, 365 * DAYS)])
+def test_a_window_is_open_for_a_moment_at_least_and_for_a_year_at_most(lasts: int, wait: int) -> None:
+    """
+    Whatever the settings say.
+    """
+    assert live(attrs.evolve(HEARD, lasts=lasts)).data.closes_at == NOW + wait
+
+
+@pytest.mark.parametrize(
+    ("lasts", "wait"), [(1 * SECONDS, 1 * SECONDS), (5 * SECONDS, 5 * SECONDS), (300 * DAYS, 300 * DAYS)]
+)
+def test_to_use_it_up_does_not_change_when_it_lapses(lasts: int, wait: int) -> None:
+    """
+    That was decided by the user's message.
+    """
+    assert live(attrs.evolve(HEARD, lasts=lasts), spend(0)).data.closes_at == NOW + wait
+
+
+def test_what_is_used_up_at_the_last_moment_lapses_a_moment_later() -> None:
+    """
+    A timer that is due already would be met before the request has left.
+    """
+    late = live(spend(0), snapshot=OPEN, now=NOW + 24 * HOURS - 1)
+
+    assert late.data.closes_at == NOW + 24 * HOURS - 1 + 1 * SECONDS
+
+
 # ---- whatever happens ------------------------------------------------------------------------------------------------
 
 

@@ -511,3 +511,30 @@ def test_policies_are_values() -> None:
         assert hash(policy) == hash(type(policy)())
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             policy.cap = 3  # type: ignore[union-attr, misc]
+
+
+@pytest.mark.parametrize(
+    ("hint", "wait"),
+    [
+        (None, 1 * SECONDS),
+        (0, 1 * SECONDS),
+        (-5, 1 * SECONDS),
+        (1, 1 * SECONDS),
+        (90 * SECONDS, 90 * SECONDS),
+        (6 * HOURS, 6 * HOURS),
+        (9 * DAYS, 6 * HOURS),
+    ],
+)
+def test_a_servers_hint_is_heeded_when_it_is_longer_and_never_for_days(hint: int | None, wait: int) -> None:
+    """
+    "Retry-After: 86400000" is a slip of theirs, and must not take an account off the air for years.
+    """
+    assert backoff.delay(Backoff(), 1, 0.0, hint) == wait
+
+
+@pytest.mark.parametrize("hint", [None, 0, -5])
+def test_no_hint_is_no_time_at_all(hint: int | None) -> None:
+    """
+    Whoever compares it with a wait of their own gets their own.
+    """
+    assert backoff.asked(hint) == 0

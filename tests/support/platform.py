@@ -18,7 +18,9 @@ from statecore.platform import (
     Failure,
     FrameSent,
     Hello,
+    Invalid,
     Message,
+    Note,
     Outgoing,
     Pending,
     Platform,
@@ -258,6 +260,8 @@ class Server:
         dials: the script for dials.
         tokens: whether messages carry context tokens.
         reviews: what became of parts that somebody looked at, in the order in which it was said.
+        chatters: the script for frames of a session: by whether it has greeted and welcomed, what it sends a second later in
+            place of what is due; None for nothing.
         most_under_way: dials and polls of one client that were under way at once; there is never more than one.
     """
 
@@ -272,6 +276,7 @@ class Server:
     dials: list[DialRule] = attrs.field(factory=list)
     tokens: bool = True
     reviews: list[Review] = attrs.field(factory=list)
+    chatters: Callable[[bool, bool], Note | Invalid | None] | None = None
     inbox: list[Message] = attrs.field(factory=list)
     attempts: list[Attempt] = attrs.field(factory=list)
     polled: list[float] = attrs.field(factory=list)
@@ -542,12 +547,15 @@ class FakeClient:
         return self._credentials.token != self._used
 
 
+Frame: TypeAlias = Hello | Welcome | Batch | Review | BeatAck | Note | Invalid
+
+
 class FakeSessionClient(FakeClient):
     """The same for a platform that is spoken with over a socket, which never fails; what came is committed as a cursor."""
 
     _greeted = _welcomed = _owes = _resumes = False
     _returned = 0
-    _last: Hello | Welcome | Batch | Review | BeatAck
+    _last: Frame
 
     async def authorise(self, number: int, *, refused: bool) -> Token:  # noqa: ARG002
         """Fetch a token that lasts for ever."""
@@ -578,19 +586,23 @@ class FakeSessionClient(FakeClient):
         self._resumes = True
         return FrameSent()
 
-    async def read(self, taken: int, *, beat: bool) -> Hello | Welcome | Batch | Review | BeatAck:
+    async def read(self, taken: int, *, beat: bool) -> Frame:
         """Give the next frame, or the last one again."""
         await self._travel()
         self._owes = self._owes or beat
         if taken >= self._returned:
-            self._last = await self._frame()
+            script = self._server.chatters
+            said = script(self._greeted, self._welcomed) if script is not None else None
+            if said is not None:
+                await trio.sleep(1)
+            self._last = said if said is not None else await self._frame()
             self._returned += 1
         return self._last
 
     def _position(self, name: str) -> int:
         return int((self._secrets.get(name) or "-0").rpartition("-")[2])
 
-    async def _frame(self) -> Hello | Welcome | Batch | Review | BeatAck:
+    async def _frame(self) -> Frame:
         if not self._greeted:
             self._greeted = True
             return Hello(beat_every=41_000_000_000)

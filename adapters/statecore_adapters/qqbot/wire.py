@@ -118,6 +118,26 @@ class Socket:
             self._gone.set()
 
 
+class _Dial(dial):
+    """One attempt to connect. The library would follow redirects, ten of them; no gateway sends any, and each would be an
+    attempt that no machine has decided on."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        """Follow none."""
+        return exc
+
+
+class _Connection(ClientConnection):
+    """A connection that is hung up on as soon as its first answer is known to be no upgrade. The library would read on,
+    however much comes, until the other side ends or `OPEN_S` is over."""
+
+    async def send_data(self) -> None:
+        """Send what is to be sent; the library does so after each piece that came."""
+        await super().send_data()
+        if self.protocol.handshake_exc is not None:
+            raise trio.BrokenResourceError("what answers is no gateway")
+
+
 async def open_socket(nursery: trio.Nursery, url: str) -> Socket | Failure:
     """Open a WebSocket.
 
@@ -129,7 +149,7 @@ async def open_socket(nursery: trio.Nursery, url: str) -> Socket | Failure:
 
     def connected(*arguments: Any, **options: Any) -> ClientConnection:
         reached.append("receive")
-        return ClientConnection(*arguments, **options)
+        return _Connection(*arguments, **options)
 
     try:
         socket: Socket = await nursery.start(partial(_live, url, connected))
@@ -143,7 +163,7 @@ async def _live(url: str, connected: Callable[..., ClientConnection], *, task_st
     stands = False
     try:
         with trio.CancelScope() as scope:
-            async with dial(
+            async with _Dial(
                 url,
                 ssl=http.tls() if url.startswith("wss:") else None,
                 create_connection=connected,  # type: ignore[arg-type]  # a factory is as good as a class
@@ -194,7 +214,7 @@ def _not_open(error: Exception, stage: Stage) -> Failure:
             return Failure(stage=stage, error=f"no connection within {OPEN_S:g} s")
         case InvalidHandshake():
             return Failure(stage="answer", error=f"no WebSocket answers: {_shown(str(error))}", reachable=True)
-        case _ if stage == "receive" and not isinstance(error, OSError):  # else another address, after a redirect
+        case _ if stage == "receive":
             return Failure(stage=stage, error=f"the upgrade was cut off: {_shown(str(error))}", reachable=True)
     found = http.not_connected(error, "gateway_url")
     return Failure(stage=found.stage, error=found.error, action=found.action)
@@ -204,7 +224,7 @@ def _refused(error: InvalidStatus) -> Failure:
     response = error.response
     headers = {name.lower(): value for name, value in response.headers.raw_items()}
     answer = http.Answer(status=response.status_code, body=b"", headers=headers)
-    blamed = response.status_code in (401, 403, 404, 405)
+    blamed = response.status_code in (401, 403, 404, 405) or 300 <= response.status_code < 400
     return Failure(
         stage="answer",
         error=f"the gateway answered the upgrade with HTTP {response.status_code}",

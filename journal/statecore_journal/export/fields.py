@@ -95,7 +95,7 @@ EVENTS: Final[Mapping[type, Mapping[str, Kind]]] = {
     delivery.PartAccepted: _fields("confirmed wait repeated", message=Kind.MESSAGE, trace=Kind.TRACE, code=Kind.PROSE),
     delivery.PartPending: _fields(audit=Kind.REVIEW, trace=Kind.TRACE),
     delivery.Reviewed: _fields("passed", audit=Kind.REVIEW, message=Kind.MESSAGE),
-    delivery.PartRefused: _fields("then wait down hint", code=Kind.PROSE, message=Kind.PROSE, reading=Kind.PROSE,
+    delivery.PartRefused: _fields("then wait down hint unclear", code=Kind.PROSE, message=Kind.PROSE, reading=Kind.PROSE,
                                   evidence=Kind.PLAIN, action=Kind.PROSE, trace=Kind.TRACE),
     delivery.NotSent: _fields("wait down final", stage=Kind.PROSE, error=Kind.PROSE),
     delivery.PartUnknown: _fields("wait final", error=Kind.PROSE),

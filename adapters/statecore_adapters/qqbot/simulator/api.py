@@ -118,6 +118,7 @@ class Api:
         self._state.note(
             f"{request.method} {request.path} {came_of_it}{said}" + (f" ({record.why})" if record.why else "")
         )
+        self._state.tell(record)
         return answer
 
     def _read(self, request: httpd.Request) -> tuple[Route | None, Call]:

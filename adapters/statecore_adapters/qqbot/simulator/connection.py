@@ -252,11 +252,13 @@ class Connection:
 
     def _heard_heartbeat(self, seq: Any) -> None:
         known = seq if isinstance(seq, int) else None
-        keep(self._state.heartbeats, Heartbeat(at=self._state.now(), dial=self._dial.number, seq=known))
+        fact = Heartbeat(at=self._state.now(), dial=self._dial.number, seq=known)
+        keep(self._state.heartbeats, fact)
         self._beaten.set()
         self._beaten = trio.Event()
         if self._session is not None and known is not None:
             self._session.acked = max(self._session.acked, known)
+        self._state.tell(fact)
         self._state.touch()
         self._meet("heartbeat", self._acknowledge)
 
@@ -386,6 +388,7 @@ class Connection:
             self._refuse(CLOSE_BAD_SEQ)
             return
         fact.replayed = len(session.missed(seq))
+        self._state.tell(fact)
         self._carry(bot, session)
         resumed_s = session.next_s() if knobs.resumed_s == "next" else session.last_s
         resumed = dispatch(resumed_s, "RESUMED", "", f"RESUMED:{session.id}")

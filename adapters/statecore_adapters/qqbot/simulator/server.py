@@ -23,7 +23,7 @@ from .ledger import Ledger
 from .model import Bot
 from .people import People
 from .problems import Problem, problem
-from .records import Dial, Scene
+from .records import Dial, Heartbeat, Record, Resume, Scene
 from .scripts import Act, Call, Script
 from .state import Outage, State
 from .wire import Socket
@@ -230,6 +230,11 @@ class Simulator(People, Ledger):
         return self.order(Abort())
 
     # ---- waiting ----
+
+    def watch(self, watcher: Callable[[Record | Heartbeat | Resume], None]) -> None:
+        """Have *watcher* called, by the task that serves it, with every request that is decided, every heartbeat, and
+        every Resume that is granted."""
+        self._state.watchers.append(watcher)
 
     async def next_change(self) -> None:
         """Wait until anything at all has happened at the server."""

@@ -79,6 +79,7 @@ class State:
     accepted: int = 0
     frozen: list[Wire] = attrs.field(factory=list)
     changed: trio.Event = attrs.field(factory=trio.Event)
+    watchers: list[Callable[[Record | Heartbeat | Resume], None]] = attrs.field(factory=list)
 
     # ---- the log ----
 
@@ -90,6 +91,11 @@ class State:
         """Tell everyone who waits for a change to look again."""
         self.changed.set()
         self.changed = trio.Event()
+
+    def tell(self, fact: Record | Heartbeat | Resume) -> None:
+        """Tell watchers of something that a client did."""
+        for watcher in self.watchers:
+            watcher(fact)
 
     def note(self, what: str) -> None:
         """Write a line for people."""

@@ -104,6 +104,8 @@ class Api:
             record.status = answer.status
         else:
             record.fault = answer
+        for watcher in self._state.watchers:
+            watcher(record)
         return answer
 
     async def _answer(self, call: Call, record: Record) -> httpd.Answer:

@@ -290,6 +290,10 @@ class Simulator:
         """Return what was accepted and will never be shown: risk control, voice, tool progress."""
         return [sent for sent in bot.swallowed if user in {None, sent.to}]
 
+    def watch(self, watcher: Callable[[Record], None]) -> None:
+        """Have *watcher* called with every request once it is decided, by the task that serves it."""
+        self._state.watchers.append(watcher)
+
     async def next_change(self) -> None:
         """Wait until anything at all has happened at the server."""
         await self._state.changed.wait()

@@ -1,6 +1,6 @@
 """All the server knows, and everything that can happen to it apart from requests."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -84,6 +84,7 @@ class State:
     refused: int = 0
     polls: int = 0
     changed: trio.Event = attrs.field(factory=trio.Event)
+    watchers: list[Callable[[Record], None]] = attrs.field(factory=list)
 
     def wall_ms(self) -> int:
         """Return the server's idea of the date, in ms since 1970."""
