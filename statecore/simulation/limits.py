@@ -131,10 +131,10 @@ def g7_backoff_kept(record: Record) -> Found:
             counted[address] = event.failures or counted.get(address, 0) + 1
         elif type(event) in (Started, Woke, Rejected):
             counted.pop(address, None)  # it begins anew, or is counted otherwise
-        if row.target not in up:
+        if row.target in up:
+            since.setdefault(address, row.at)
+        elif row.target != "lingering":  # a session that was called invalid has been up for as long as it was
             since.pop(address, None)
-        elif row.source not in up:
-            since[address] = row.at
 
 
 def g7_sessions_bounded(record: Record) -> Found:

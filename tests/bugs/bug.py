@@ -5,7 +5,21 @@ from contextlib import AbstractContextManager
 
 import attrs
 
+from statecore.simulation.plan import Plan
 from tests.bugs.altering import Table
+
+
+@attrs.frozen
+class Story:
+    """A plan that shows a bug to the real gateway.
+
+    Args:
+        plan: what happens.
+        guarantee: which guarantee is broken then.
+    """
+
+    plan: Plan
+    guarantee: str
 
 
 @attrs.frozen(kw_only=True)
@@ -20,8 +34,8 @@ class Bug:
         guarantee: which guarantee it breaks.
         scenes: scenes of the composed model that show it.
         eventually: whether the model must be asked what happens eventually, and not only what must never be.
-        simulated: whether simulation shows it.
-        seed: one that shows it soon.
+        simulated: whether the plain simulation shows it.
+        story: what shows it to the real gateway in virtual time, where the plain simulation has but a copy of what it is in.
         table: the table it changes, if it changes one alone.
     """
 
@@ -33,7 +47,7 @@ class Bug:
     scenes: tuple[str, ...] = ()
     eventually: bool = False
     simulated: bool = True
-    seed: int = 1
+    story: Story | None = None
     table: Table | None = None
 
     @property

@@ -5,15 +5,19 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import attrs
+import trio
 
+from statecore.driver import Driver
 from statecore.evolve import evolve
+from statecore.handover import Claim
 from statecore.machine import Row
 from statecore.machines import circuit
 from statecore.simulation.disk import Disk, Job, Writer
 from statecore.simulation.process import Supervisor
 from statecore.system import System, Unit
-from tests.bugs.altering import Table
-from tests.bugs.bug import Bug
+from tests.bugs.altering import Table, together
+from tests.bugs.bug import Bug, Story
+from tests.bugs.stories import ONE, RESTART, TWO
 
 
 def told_early() -> Any:
@@ -51,7 +55,11 @@ def timers_lost() -> Any:
 
 
 def gives_up() -> Any:
-    """Have a process leave an account for good that it finds held."""
+    """Have a process leave an account for good that it finds held: the real one, and its copy in the plain simulation."""
+
+    async def acquire(self: Claim, _stop: trio.Event, _trouble: Any) -> bool:
+        return self._try() is None
+
     right = Supervisor.seek
 
     def seek(self: Supervisor) -> None:
@@ -60,11 +68,15 @@ def gives_up() -> Any:
             self._waits = False
             self._finish()
 
-    return patch.object(Supervisor, "seek", seek)
+    return together(patch.object(Supervisor, "seek", seek), patch.object(Claim, "acquire", acquire))
 
 
 def no_lock() -> Any:
-    """Have a process take an account whoever holds it."""
+    """Have a process take an account whoever holds it: the real one, and its copy in the plain simulation."""
+    right = Claim._try
+
+    def try_(self: Claim) -> None:
+        right(self)
 
     def seek(self: Supervisor) -> None:
         if self.process.stopping:
@@ -73,7 +85,21 @@ def no_lock() -> Any:
         self.process.simulation.locks.take(self._lock, self.process)
         self._take()
 
-    return patch.object(Supervisor, "seek", seek)
+    return together(patch.object(Supervisor, "seek", seek), patch.object(Claim, "_try", try_))
+
+
+def effect_first() -> Any:
+    """Have the driver make the attempts that its decisions ask for before these are committed."""
+    right = Driver._commit
+
+    async def commit(self: Driver, units: list[Unit], nursery: trio.Nursery) -> None:
+        for unit in units:
+            for request in unit.requests:
+                nursery.start_soon(self._attempt, request, 1)
+            unit.requests.clear()
+        await right(self, units, nursery)
+
+    return patch.object(Driver, "_commit", commit)
 
 
 CALLS: Final = count(1)
@@ -96,6 +122,7 @@ BUGS: Final = (
         says="a process that finds its account held gives up for good",
         put_in=gives_up,
         guarantee="G6",
+        story=Story(RESTART, "G8"),
     ),
     Bug(
         name="lock misread",
@@ -103,6 +130,16 @@ BUGS: Final = (
         says="a process takes an account while another holds it",
         put_in=no_lock,
         guarantee="G6",
+        story=Story(TWO, "G6"),
+    ),
+    Bug(
+        name="effect before its row",
+        incident="D2: openclaw#88015",
+        says="the request leaves, and then what asked for it is committed",
+        put_in=effect_first,
+        guarantee="G1",
+        simulated=False,
+        story=Story(ONE, "G1"),
     ),
     Bug(
         name="accepted before it is durable",
