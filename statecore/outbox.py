@@ -60,6 +60,14 @@ class Slot:
     fresh: bool = True
 
 
+DOUBTS_MAX: Final = 2
+"""Refusals of one chat in a row that are taken for a refusal of the account. Two, because the first may only tell that the
+credentials in use are out of date."""
+
+CHAT_ALONE: Final = (
+    "this chat is refused with the code for credentials, and the account itself was accepted each time since"
+)
+
 EARLY_MAX: Final = 100
 """Outcomes of reviews that are remembered although nobody is known to wait for them."""
 
@@ -92,6 +100,7 @@ class Outbox:
         self._recent = Recent()
         self._bucket = pacing.Bucket(1.0, 0)
         self._doubts = 0
+        self._doubted: dict[str, int] = {}  # by chat: refusals of the account since the platform took something there
         self._plain = False  # markup was refused, and the same went through without; found out anew after a restart
         self._reviews: dict[str, str] = {}
         self._early: dict[str, Review] = {}
@@ -346,6 +355,7 @@ class Outbox:
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)
         self._doubts = 0
+        self._doubted.pop(chat, None)
         self._recent.taken(chat, unit.now)
         if state == "sending-bare" and self._platform.markup:
             self._plain = True
@@ -398,7 +408,7 @@ class Outbox:
         probing = self._holds_ticket(self.circuit_address, address)
         self._recent.refused(chat, unit.now, bare=bare)
         evidence = self._evidence(chat, data, unit.now, size=size, bare=bare, probing=probing)
-        reading = self._read(result, evidence, token=data.token > 0)
+        reading = self._blame_chat(chat, self._read(result, evidence, token=data.token > 0))
         if reading.then == "taken" and data.unclear:
             repeated = delivery.PartAccepted(confirmed=False, repeated=True, trace=result.trace, code=result.code)
             self._taken(unit, address, chat, repeated, cause)
@@ -612,6 +622,13 @@ class Outbox:
         """Tell whether the platform's policy forbids to send a part of unknown outcome once more."""
         allowed = {"never": 0, "once": 1, "always": self._policies.retry.attempts}[resends]
         return unknowns + 1 > allowed
+
+    def _blame_chat(self, chat: str, reading: Reading) -> Reading:
+        """Read a refusal of the account once more: one that is accepted again each time is not what is refused."""
+        if reading.then != "credentials":
+            return reading
+        doubts = self._doubted[chat] = self._doubted.get(chat, 0) + 1
+        return reading if doubts <= DOUBTS_MAX else Reading("circuit", CHAT_ALONE, WRITE)
 
     def _exhausted(self, data: delivery.Delivery, now: int) -> bool:
         if data.failing_since is None:
