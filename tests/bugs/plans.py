@@ -23,7 +23,7 @@ from tests.bugs.finding import HOURS, SEEDS_MAX
 from tests.bugs.table import BUGS, BY_NAME
 
 FOLDER: Final = Path(__file__).parent / "plans"
-RUNS_MAX: Final = 250
+RUNS_MAX: Final = 600
 
 
 def path_of(bug: Bug) -> Path:

@@ -5,7 +5,7 @@ from multiprocessing import get_context
 from typing import Final
 
 from tests.bugs.bug import Bug
-from tests.bugs.finding import SEEDS_MAX, Found, find
+from tests.bugs.finding import SECONDS_MAX, SEEDS_MAX, Found, find
 from tests.bugs.table import BUGS, BY_NAME
 from tests.figures.registry import Figure, Measured
 
@@ -36,7 +36,7 @@ def bugs() -> Measured:
 
 
 def _note(bug: Bug, found: list[Found]) -> str:
-    by = "; ".join(f"{one.engine} after {one.after}, {one.seconds:.1f} s: {one.said}" for one in found)
+    by = "; ".join(f"{one.engine}, {one.after}, {one.seconds:.1f} s: {one.said}" for one in found)
     proof = " Refused when it is defined." if bug.refusal else ""
     return (
         f"{bug.name} ({bug.incident}): {bug.says}.{proof} {bug.guarantee} by {by}" if by else f"{bug.name}: NOT FOUND"
@@ -48,7 +48,7 @@ FIGURES: Final = (
         issue="proof",
         number=3,
         title="seeded bugs",
-        bar=f"each found by simulation within {SEEDS_MAX} seeds and 20 s, or by exploration within 20 s, and its guarantee named",
+        bar=f"the five incidents and ten more, each found within {SEEDS_MAX} seeds or {SECONDS_MAX:.0f} s, its guarantee named",
         measure=bugs,
         within=600,
         alone=True,
