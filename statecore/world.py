@@ -90,6 +90,8 @@ class RealWorld:
 class VirtualWorld:
     """A world for tests and simulations: trio's clock (a virtual one, as a rule), a seed, and clocks that can be bent.
 
+    One that was made before trio runs begins when it is first asked in there. Outside of trio only `forward` moves its time.
+
     Args:
         seed: decides chance and ids.
         origin: what `now` and `wall` are when the world begins, in ns.
@@ -97,13 +99,18 @@ class VirtualWorld:
 
     def __init__(self, seed: int = 0, origin: int = 1_790_000_000 * SECONDS) -> None:
         self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
-        self._trio_origin = trio.current_time()
+        self._trio_origin = _trio_now()
         self._origin = origin
         self._wall = origin
         self._asleep = 0
 
     def _elapsed(self) -> int:
-        return round((trio.current_time() - self._trio_origin) * SECONDS)
+        now = _trio_now()
+        if now is None:
+            return 0
+        if self._trio_origin is None:
+            self._trio_origin = now
+        return round((now - self._trio_origin) * SECONDS)
 
     def now(self) -> int:
         """Return the time for decisions, in ns."""
@@ -137,6 +144,10 @@ class VirtualWorld:
     def new_id(self) -> str:
         """Return an id that sorts after those of earlier milliseconds."""
         return f"{self.now() // 1_000_000:011x}{self._random.getrandbits(48):012x}"
+
+
+def _trio_now() -> float | None:
+    return trio.current_time() if trio.lowlevel.in_trio_run() else None
 
 
 def here() -> tuple[int, str]:

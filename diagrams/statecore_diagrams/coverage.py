@@ -158,14 +158,24 @@ class Coverage:
         self.strangers.update(other.strangers)
         self.pruned = self.pruned or other.pruned
 
-    def save(self, path: str | Path) -> None:
-        """Write what was counted to a file, for another process to `load`."""
+    def plain(self) -> dict[str, Any]:
+        """Return what was counted as json can write it, for another process to `add`."""
         counted = {
             name: [[*_columns(transition), count] for transition, count in counts.items()]
             for name, counts in self._counts.items()
             if counts
         }
-        Path(path).write_text(json.dumps({"statecore-coverage": 1, "machines": counted}, ensure_ascii=False), "utf-8")
+        return {"statecore-coverage": 1, "machines": counted}
+
+    def add(self, counted: Mapping[str, Any]) -> None:
+        """Add what another one's `plain` returned."""
+        rows = [(name, *row) for name, rows in counted["machines"].items() for row in rows]
+        for name, event, source, target, outcome, guards, count in rows:
+            self.row(name, event, source, target, outcome, guards, int(count))
+
+    def save(self, path: str | Path) -> None:
+        """Write what was counted to a file, for another process to `load`."""
+        Path(path).write_text(json.dumps(self.plain(), ensure_ascii=False), "utf-8")
 
     def load(self, path: str | Path) -> None:
         """Add what was saved.
@@ -174,10 +184,7 @@ class Coverage:
             NotCoverage: the file is something else.
         """
         try:
-            held = json.loads(Path(path).read_text("utf-8"))
-            rows = [(name, *row) for name, rows in held["machines"].items() for row in rows]
-            for name, event, source, target, outcome, guards, count in rows:
-                self.row(name, event, source, target, outcome, guards, int(count))
+            self.add(json.loads(Path(path).read_text("utf-8")))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotCoverage(f"{path} holds no saved coverage: {type(error).__name__}: {error}") from error
 

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transitions import MachineError
 
-from statecore.events import Broken, Elapsed, Event, name_of
+from statecore.events import BUILT_IN, Broken, Elapsed, Event, name_of
 from statecore.machine import Machine, Row, Snapshot
 from statecore.machines import MACHINES
-from tests.statecore.strategies import BEGAN, happenings, histories, often, seldom
+from tests.statecore.strategies import BEGAN, happenings, histories, often, seldom, snapshots
 
 every_machine = pytest.mark.parametrize("machine", MACHINES.values(), ids=list(MACHINES))
 
@@ -75,7 +75,7 @@ def test_every_event_in_every_state_goes_where_the_library_goes(machine: Machine
     """
     Diagrams are drawn from the library's machine; they are worth something only if it is the one that runs.
     """
-    remembered = data.draw(histories(machine))[-1].after.data
+    remembered = data.draw(snapshots(machine)).data
     events = [data.draw(drawn) for drawn in happenings(machine).values()]
     with original(machine) as library:
         for state in machine.states:
@@ -100,6 +100,8 @@ def test_a_whole_life_goes_where_the_library_goes(machine: Machine, data: st.Dat
     moments = data.draw(histories(machine))
     with original(machine) as library:
         for before, event, _, (after, _, verdict) in moments:
+            if isinstance(event, BUILT_IN):  # the library has never heard of them
+                continue
             there, row = library.trigger(before, event)
 
             assert (after.state, verdict.kind) == (there, kind_of(row))

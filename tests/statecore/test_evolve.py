@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from statecore import evolve as evolving
 from statecore.evolve import evolve
 from statecore.machines import MACHINES
-from tests.statecore.strategies import AWKWARD, instances, seldom
+from tests.statecore.strategies import AWKWARD, seldom, values
 
 
 @attrs.frozen
@@ -71,7 +71,7 @@ def test_it_is_the_general_way_for_all_that_our_machines_remember(machine: Any, 
     """
     A fast copy that mixes two fields up would be a very quiet disaster.
     """
-    value, other = (data.draw(instances(machine.remembers, AWKWARD)) for _ in range(2))
+    value, other = (data.draw(values(machine.remembers, AWKWARD)) for _ in range(2))
     names = data.draw(st.sets(st.sampled_from([field.name for field in attrs.fields(machine.remembers)])))
     changes = {name: getattr(other, name) for name in names}
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from statecore import codec
 from statecore.structuring import structure_of
-from tests.statecore.strategies import AWKWARD, instances, often, seldom
+from tests.statecore.strategies import AWKWARD, often, seldom, values
 from tests.statecore.test_codec import SHIPPED
 
 
@@ -73,7 +73,7 @@ def test_every_type_of_the_shipped_machines_is_read_the_quick_way(kind: type, da
     """
     Declining is silent, and takes three times as long.
     """
-    value = data.draw(instances(kind, AWKWARD))
+    value = data.draw(values(kind, AWKWARD))
 
     assert structure_of(kind)(orjson.loads(codec.dumps(value))) == value
 

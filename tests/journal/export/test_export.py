@@ -24,7 +24,7 @@ from statecore_journal import diverges, fold, open_reader, prune
 from statecore_journal.export import Cut, How, export, lines, write_lines
 from tests.journal.desk import LAMPS, START, Hand, Pressed, files, opened, record, rows
 from tests.journal.test_fold import Nothing, units
-from tests.statecore.strategies import histories, instances, seldom
+from tests.statecore.strategies import histories, seldom, values
 
 ALL = {**MACHINES, **LAMPS}
 PACKAGES = ("statecore", "statecore_adapters")
@@ -105,7 +105,7 @@ def canaries(kind: type[Event]) -> st.SearchStrategy[Event]:
     text = st.tuples(words, st.sampled_from([CANARY, "Qxyzzq77", "123456789012", "早早早"])).map(
         lambda drawn: drawn[0].replace("{}", drawn[1])
     )
-    return instances(kind, {str: text, int: st.integers(0, 3), bool: st.booleans(), float: st.just(1.0)})
+    return values(kind, {str: text, int: st.integers(0, 3), bool: st.booleans(), float: st.just(1.0)})
 
 
 @pytest.mark.parametrize("name", MACHINES)
