@@ -21,7 +21,7 @@ from statecore.policies import Backoff, backoff
 from statecore.simulation.clockwork import ProcessWorld
 from statecore.simulation.disk import Job, Lease, Writer
 from statecore.simulation.driver import Driver
-from statecore.simulation.truth import Told
+from statecore.simulation.truth import Left, Told
 from statecore.system import Unit
 from statecore.units import MILLISECONDS, SECONDS
 
@@ -429,6 +429,9 @@ class Supervisor:
 
     def _finish(self) -> None:
         self.over = True
+        asked = self.process.stopping or bool(self.stops)
+        left = Left(at=self.process.host.loop.now, process=self.process.name, asked=asked)
+        self.process.simulation.truth.platforms[self.account].left.append(left)
         self.process.over()
 
 

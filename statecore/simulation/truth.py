@@ -122,6 +122,21 @@ class Taken:
     seq: int
 
 
+@attrs.frozen(kw_only=True)
+class Left:
+    """A process is done with an account for good.
+
+    Args:
+        at: when, in ns from the beginning.
+        process: which.
+        asked: whether somebody had told it to stop, or to let the account go.
+    """
+
+    at: int
+    process: str
+    asked: bool
+
+
 @attrs.define
 class Platform:
     """What one account's platform saw.
@@ -132,6 +147,7 @@ class Platform:
         acknowledged: what the gateway said it has.
         told: what programs were told.
         taken: who drove the account.
+        left: who is done with it for good.
         receiving: processes that had an attempt to receive under way at once, at most.
     """
 
@@ -140,6 +156,7 @@ class Platform:
     acknowledged: list[Acknowledged] = attrs.field(factory=list)
     told: list[Told] = attrs.field(factory=list)
     taken: list[Taken] = attrs.field(factory=list)
+    left: list[Left] = attrs.field(factory=list)
     receiving: int = 0
 
 
