@@ -5,8 +5,7 @@ at any moment.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from statecore.events import Broken
 from statecore.machines.circuit import Tripped
@@ -17,7 +16,7 @@ from statecore.machines.session import Greeted
 from statecore.platform import Polling
 from statecore.policies import Backoff, Handling, Retry, Sessions
 from statecore.simulation.guarantees import UP, Check, Found, Record, Row, Violation
-from statecore.units import DAYS, MINUTES, SECONDS, parse_duration
+from statecore.units import DAYS, MINUTES, SECONDS
 
 DIALS_PER_MINUTE: Final = 20
 """Dials of one account in a minute that nobody asked for: a backoff leads to some eight at first, and to two later on."""
@@ -88,8 +87,7 @@ def g6_never_left_alone(record: Record) -> Found:
 
 def g7_handed_over(record: Record) -> Found:
     """A message is handed over so many times and no more, whatever becomes of its handler."""
-    most = {account.name: int(account.settings.get("handling", {}).get("attempts", Handling().attempts))
-            for account in record.plan.accounts}  # fmt: skip
+    most = {one.name: Handling(**one.settings.get("handling", {})).attempts for one in record.plan.accounts}
     times: Counter[str] = Counter()
     for row in record.rows:
         if type(row.event) is Retried and row.outcome == "moved":
@@ -121,6 +119,8 @@ def g7_backoff_kept(record: Record) -> Found:
         if up is None or row.outcome != "moved":
             continue
         event, address = row.event, row.address
+        if row.target in up and type(event) in (Lost, Broken):
+            continue  # a token could not be renewed; the account is still connected
         if type(event) is Lost:
             held = row.at - since.get(address, row.at)
             if event.failures == 1 and counted.get(address) and held < steady:
@@ -139,12 +139,13 @@ def g7_backoff_kept(record: Record) -> Found:
 
 def g7_sessions_bounded(record: Record) -> Found:
     """No more sessions are begun than the platform's budget allows."""
-    budget = Sessions()
+    budgets = {account.name: Sessions(**account.settings.get("sessions", {})) for account in record.plan.accounts}
     begun: dict[str, list[Row]] = {}
     for row in record.rows:
         if type(row.event) is Greeted and row.target == "identifying":
             begun.setdefault(row.address, []).append(row)
     for address, rows in begun.items():
+        budget = budgets[address.partition("/")[2]]
         tokens, since = float(budget.burst), rows[0].at
         for before, row in zip((None, *rows), rows, strict=False):
             tokens = min(float(budget.burst), tokens + (row.at - since) * budget.per_day / DAYS) - 1
@@ -158,7 +159,7 @@ def g7_sessions_bounded(record: Record) -> Found:
 
 def g8_passing_causes_kill_nothing(record: Record) -> Found:
     """What time can cure makes a message dead only when it was given the time."""
-    ages = {account.name: _age(account.settings) for account in record.plan.accounts}
+    ages = {account.name: Retry(**account.settings.get("retry", {})).age for account in record.plan.accounts}
     since: dict[str, int] = {}
     for row in record.rows:
         kind = type(row.event)
@@ -170,13 +171,8 @@ def g8_passing_causes_kill_nothing(record: Record) -> Found:
                 yield Violation("G8", said, row.seq)
         elif kind is PartRefused and row.event.then == "retry":  # type: ignore[attr-defined]
             since.setdefault(row.address, row.at)
-        elif kind in (PartAccepted, PartPending, Revived):
+        elif kind in (PartAccepted, PartPending, Revived) and row.outcome == "moved":
             since.pop(row.address, None)
-
-
-def _age(settings: Mapping[str, Any]) -> int:
-    said = settings.get("retry", {}).get("age")
-    return Retry().age if said is None else parse_duration(said)
 
 
 CHECKS: Final[tuple[Check, ...]] = (
