@@ -1,9 +1,11 @@
 """Making a plan that fails smaller: what is left out was not needed for the failure.
 
 Occurrences are left out by delta debugging (Zeller and Hildebrandt, 2002), then accounts, then the time after the failure; what
-remains is made simpler. A plan counts as failing like the first if the same guarantee does not hold.
+remains is made simpler. A plan counts as failing like the first if the same guarantee does not hold, and the sentence that says so
+is the same but for names and numbers: a plan in which no process ever starts loses messages too.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -56,14 +58,28 @@ class _Search:
         return True
 
 
-def failing(guarantee: str, runner: Callable[[Plan], Sequence[Violation]] | None = None) -> Fails:
-    """Return a function that tells how a plan fails in a guarantee, if it does."""
+def failing(
+    guarantee: str, runner: Callable[[Plan], Sequence[Violation]] | None = None, *, like: Violation | None = None
+) -> Fails:
+    """Return a function that tells how a plan fails in a guarantee, if it does.
+
+    Args:
+        guarantee: "G1" to "G10".
+        runner: runs a plan; the plain simulation by default.
+        like: only in what is the same sentence but for names and numbers.
+    """
     violations = runner if runner is not None else lambda plan: run(plan).violations
 
     def fails(plan: Plan) -> Violation | None:
-        return next((one for one in violations(plan) if one.guarantee == guarantee), None)
+        alike = (one for one in violations(plan) if like is None or _sentence(one) == _sentence(like))
+        return next((one for one in alike if one.guarantee == guarantee), None)
 
     return fails
+
+
+def _sentence(violation: Violation) -> str:
+    """Return what a violation says, without names and numbers."""
+    return re.sub(r"\S*[\d/@]\S*", "*", violation.said)
 
 
 def shrink(plan: Plan, violation: Violation, *, fails: Fails | None = None, runs_max: int = RUNS_MAX) -> Shrunk:
@@ -72,10 +88,12 @@ def shrink(plan: Plan, violation: Violation, *, fails: Fails | None = None, runs
     Args:
         plan: it.
         violation: what does not hold in it.
-        fails: tells how a plan fails; by default, as the plain simulation finds the same guarantee broken.
+        fails: tells how a plan fails; by default, as the plain simulation finds the same guarantee broken in the same way.
         runs_max: runs it may take.
     """
-    search = _Search(fails if fails is not None else failing(violation.guarantee), plan, violation, runs_max)
+    search = _Search(
+        fails if fails is not None else failing(violation.guarantee, like=violation), plan, violation, runs_max
+    )
     for account in plan.accounts:
         search.accept(_without_account(search.plan, account.name))
     before = None
