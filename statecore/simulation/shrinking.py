@@ -1,8 +1,8 @@
 """Making a plan that fails smaller: what is left out was not needed for the failure.
 
 Occurrences are left out by delta debugging (Zeller and Hildebrandt, 2002), then accounts, then the time after the failure; what
-remains is made simpler. A plan counts as failing like the first if the same guarantee does not hold, and the sentence that says so
-is the same but for names and numbers: a plan in which no process ever starts loses messages too.
+remains is made simpler. A plan counts as failing like the first if the same guarantee does not hold, and the sentence that says
+so is the same but for names and numbers: a plan in which no process ever starts loses messages too.
 """
 
 import re
