@@ -101,7 +101,7 @@ class Bounded:
         (tuple[bool, ...], {(), (True,)}),
         (Colour, set(Colour)),
     ],
-    ids=str,
+    ids=["number", "text", "optional", "tuple", "enum"],
 )
 def test_the_edges_are_among_them(hint: Any, edges: set[Any]) -> None:
     """
