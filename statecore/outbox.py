@@ -232,8 +232,7 @@ class Outbox:
             token=allowed.data.token,
             left=slot.left,
             probe=probe,
-            # A part that may have arrived is recognised by its number. Under another one it is shown once more.
-            doubles=data.unclear and (slot.fresh or self._platform.resends(chat, slot.answers) != "always"),
+            doubles=data.unclear and not self._recognises(chat, slot),
             bare=self._plain if self._platform.markup else allowed.data.token == 0 and not self._platform.answers,
             answers=slot.answers,
             number=slot.number,
@@ -269,6 +268,10 @@ class Outbox:
         if self._platform.answers and self._platform.unasked and allowed.state != "refused":
             return Slot("", 0, left, fresh=False)
         return None
+
+    def _recognises(self, chat: str, slot: "Slot") -> bool:
+        """Tell whether the platform shows a part once that it may have taken; where answers are numbered, under its number."""
+        return self._platform.resends(chat, slot.answers) == "always" and not (self._platform.answers and slot.fresh)
 
     def _answered_by(self, address: str) -> str:
         """Return the platform's id of the message that a delivery answers."""

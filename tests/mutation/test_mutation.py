@@ -24,16 +24,16 @@ def test_a_sample_of_all_mutants_is_noticed(tmp_path: Path) -> None:
     """
     The whole run takes too long for every commit; this one sees that it still works, and that rows are still missed.
     """
-    command = [sys.executable, "-m", "tests.mutation", "--sample", "40", "--seed", "4", "--stages", "1", "--json"]
+    command = [sys.executable, "-m", "tests.mutation", "--sample", "12", "--seed", "4", "--stages", "1", "--json"]
     ran = subprocess.run(
         command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=300
     )
 
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)["mutants"]
-    assert len(found) == 40
+    assert len(found) == 12
     by = [mutant["noticed_by"] or "" for mutant in found]
-    assert sum(name.startswith("tests/") for name in by) > 20
+    assert sum(name.startswith("tests/") for name in by) > 5
     assert any(name.startswith("the definition") for name in by)
 
 

@@ -23,7 +23,7 @@ from statecore_adapters.weixin import Weixin
 from statecore_journal import diverges
 from statecore_journal.whatif import what_if
 
-SEEDS = (1, 2, 3, 6, 22)
+SEEDS = (2, 13, 16)
 MINUTE = 1 / 60
 SAID = ("delivered", "purged")
 """Ends that need no reason: it arrived, or an operator wanted it so."""
@@ -134,7 +134,7 @@ def test_another_seed_makes_another_journal(tmp_path: Path) -> None:
 # ---- two drivers and what-if hold each other honest ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 22])
+@pytest.mark.parametrize("seed", [1, 2, 13])
 def test_what_if_reproduces_every_row(seed: int) -> None:
     """
     The rows hold all that decided: given the recorded outside, the same account makes them again.

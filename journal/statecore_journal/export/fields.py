@@ -134,6 +134,7 @@ REMEMBERED: Final[Mapping[type, Mapping[str, Kind]]] = {
     session.Session: {**_CONNECTION, **_fields(
         "credential doubted misses resumable resumes starts beat_every unacknowledged taken",
         token_at=Kind.TIME, url=Kind.URL, url_until=Kind.TIME, starts_at=Kind.TIME, beat_at=Kind.TIME,
+        awaited_since=Kind.TIME,
     )},
     delivery.Delivery: _fields(
         "parts part token number attempts unclear down_before unknowns interruptions doubled unconfirmed",
