@@ -13,7 +13,7 @@ demo: $(READY)  ## see it work: five incidents against simulated platforms, in a
 	$(BIN)/statecore demo
 
 test: $(READY)  ## run every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: $(READY)  ## ruff, mypy (strict) and the arrows between packages
 	$(BIN)/ruff check .

@@ -164,6 +164,7 @@ class ChatsModel:
         self._tie_moves: dict[Any, list[Step]] = {}
         self._alone: dict[int, Moves] = {}
         self._ends_of: dict[int, list[Step]] = {}
+        self._up_as: dict[tuple[int, int, int], int] = {}  # by identity: the values are kept, and hashing them is slow
         self._looked = False
         self._changed: dict[Any, int] = {}
         self._started_as = _Numbers()
@@ -717,7 +718,12 @@ class ChatsModel:
             tie, circuit, started_number = self._started_as.values[known]
             account = circuit if circuit != shared.account else account
             chats.append(started_number)
-        after_state = self._shared.of(shared._replace(up=True, tie=tie, account=account))
+        key_up = (state & MASK, id(tie), id(account))
+        known_up = self._up_as.get(key_up)
+        if known_up is None:
+            up = shared._replace(up=True, tie=tie, account=account)
+            known_up = self._up_as[key_up] = self._shared.of(up)
+        after_state = known_up
         for index, number in enumerate(chats):
             after_state |= number << BITS * (index + 1)
         return after_state
