@@ -92,6 +92,7 @@ class Run:
         self.pace.run = self
         self.account: Account | None = None
         self.life = 0
+        self.at = 0
         self.tie_state = "closed"
         self.lets_go = True
         self._restored = restored
@@ -132,25 +133,20 @@ class Run:
         still = 0
         while (step := self._next()) is not None:
             at, happen = step
-            still = still + 1 if at <= self._clock.at else 0
+            still = still + 1 if at <= self.at else 0
             if still > STILL_MAX:
                 raise StatecoreError(
                     f"account {self.recording.account} cannot be run again: what is recorded of it does not fit together, so "
                     "that the run comes to no end. See `statecore verify` for the row, and restore a copy of the file"
                 )
-            self._clock.at = max(self._clock.at, at)
+            self._clock.at = self.at = max(self.at, at)
             happen()
         return self
 
     @property
-    def at(self) -> int:
-        """The time of the run, in ns."""
-        return self._clock.at
-
-    @property
     def ended(self) -> int:
         """When the run ended, in ns."""
-        return max(self._clock.at, self.recording.ends)
+        return max(self.at, self.recording.ends)
 
     def _put(self, at: int, seq: int, happen: Callable[[], None], life: int | None = None) -> None:
         due = _Due(happen, self.life if life is None else life)
@@ -176,7 +172,7 @@ class Run:
             self._ends = self.recording.ends + BEYOND
             self._timers = list(self._store.due("", -1, None)[0])
             return self._next()
-        if self._clock.at > self.recording.ends and not self._behind():
+        if self.at > self.recording.ends and not self._behind():
             return None
         return found[0], happen
 
@@ -194,7 +190,7 @@ class Run:
             if _machine(address).due(account.system.snapshot(address)) != due or self.pace.unmet(due):
                 heapq.heappop(self._timers)
                 continue
-            at, seq = self.recording.elapsed.get(due, (on_beat(due, self._clock.at), NEVER))
+            at, seq = self.recording.elapsed.get(due, (on_beat(due, self.at), NEVER))
             return max(at, due), seq
         return None
 
@@ -273,7 +269,7 @@ class Run:
         account = self.account
         if account is None:
             return
-        unit = account.outbox.take_on(Address.parse(address).key, event, self._clock.at)
+        unit = account.outbox.take_on(Address.parse(address).key, event, self.at)
         first = self._write(unit)
         last = unit.entries[-1]
         account.system.hold(address, Instance(last.machine, last.decision.snapshot, self._seq, last.chat, first))
@@ -281,22 +277,22 @@ class Run:
 
     def _elapse(self) -> None:
         account = self._of_run()
-        unit = account.system.begin(self._clock.at)
+        unit = account.system.begin(self.at)
         account.elapse(unit)
         self._commit(unit)
-        while not unit.entries and self._timers and self._timers[0][0] <= self._clock.at:
+        while not unit.entries and self._timers and self._timers[0][0] <= self.at:
             heapq.heappop(self._timers)
 
     def _pump(self) -> None:
         account = self._of_run()
-        unit = account.system.begin(self._clock.at)
+        unit = account.system.begin(self.at)
         account.outbox.pump(unit)
         self.pace.pumped(unit)
         self._commit(unit)
 
     def _hand(self) -> None:
         account = self._of_run()
-        unit = account.system.begin(self._clock.at)
+        unit = account.system.begin(self.at)
         lanes = account.intake.lanes
         chat = next(iter(lanes.in_turn()), None)
         if chat is not None:
@@ -306,7 +302,7 @@ class Run:
 
     def _end(self) -> None:
         account = self._of_run()
-        unit = account.system.begin(self._clock.at)
+        unit = account.system.begin(self.at)
         account.drained(unit)
         self._commit(unit)
 
@@ -381,7 +377,7 @@ class Run:
         entered = account.system.snapshot(address).entered
         key = (address, attempt.entered)
         recorded = self.recording.answers.get(key)
-        if self._clock.at > self.pace.dies:
+        if self.at > self.pace.dies:
             return
         if entered != attempt.entered and (modelled or recorded is None or recorded.effect is not None):
             return  # it was cancelled when the state was left
@@ -412,7 +408,7 @@ class Run:
         account = self.account
         if account is None or account.system.snapshot(key[0]).entered != key[1]:
             return
-        unit = account.system.begin(self._clock.at)
+        unit = account.system.begin(self.at)
         account.intake.handled(unit, key[0], error)
         self._commit(unit)
 
