@@ -203,7 +203,7 @@ def objection(kind: type, within: tuple[type, ...] = ()) -> str | None:
                 return f"{kind.__name__}.{field.name}: {why}"
         with (
             attrs.validators.disabled()
-        ):  # what a field may hold is the class's business; here it is only whether it survives
+        ):  # a class says itself what a field may hold; this is about whether it survives
             sample = _sample(kind)
             hash_before = repr(sample)
             back = loads(dumps(sample), kind)

@@ -64,6 +64,9 @@ from statecore.world import World
 
 log = logging.getLogger("statecore")
 
+WAITS_FOR_CREDENTIALS: Final = frozenset({"token-stale", "tripped"})
+"""States of a tie that other credentials end."""
+
 JOURNAL_RETRY: Final = 1 * SECONDS
 """How often a commit that failed is tried again while the journal is locked or its disk is full."""
 
@@ -211,7 +214,7 @@ class Driver:
     def look_for_credentials(self) -> None:
         """End the wait for new credentials if there are some."""
         state = self.account.system.snapshot(self.account.address).state
-        if state in ("token-stale", "tripped") and self._client is not None and self._renewed(self._client):
+        if state in WAITS_FOR_CREDENTIALS and self._client is not None and self._renewed(self._client):
             self.post(lambda: self.account.happened(CredentialsChanged()))
 
     def _renewed(self, client: Client | SessionClient) -> bool:
@@ -242,9 +245,7 @@ class Driver:
             NotAccepted: the platform cannot take such a text.
             JournalError: it could not be recorded, so it was not accepted.
         """
-        if (
-            self._unwritten is not None
-        ):  # what was decided before waits to be written, and stands before it in the journal
+        if self._unwritten is not None:  # what was decided before must stand before it in the journal
             raise type(self._unwritten)(str(self._unwritten))
         unit = self.account.outbox.accept(
             id_, chat, text, reply_to=reply_to, key=key, expires_at=expires_at, origin=origin, now=self._world.now()
@@ -407,7 +408,7 @@ class Driver:
             if self.account.committed(unit, first):
                 self.wake()
             if unit.entries:
-                self._budgets.charge(self._payer(unit), len(unit.entries), unit.now)
+                self._budgets.charge(payer(self.account, unit), len(unit.entries), unit.now)
             self._hooks.moved(unit, first)
             for entry in unit.entries:
                 if entry.machine.name == "delivery" and entry.decision.snapshot.state in SETTLED:
@@ -427,11 +428,6 @@ class Driver:
             recorded.event.set()
             self._awaited.discard(recorded)
         self._recording.clear()
-
-    def _payer(self, unit: Unit) -> str:
-        """Return whose budget a unit is taken from. The connection brought every message, so it pays for its handling."""
-        first = unit.entries[0]
-        return self.account.address if first.machine.name == "inbound" else first.address
 
     async def _append(self, units: list[Unit]) -> list[int]:
         while True:
@@ -553,6 +549,12 @@ class Driver:
             answers=effect.answers,
             number=effect.number,
         )
+
+
+def payer(account: Account, unit: Unit) -> str:
+    """Return whose budget a unit is taken from. The connection brought every message, so it pays for its handling."""
+    first = unit.entries[0]
+    return account.address if first.machine.name == "inbound" else first.address
 
 
 def key_of(address: str, part: int) -> str:

@@ -12,7 +12,6 @@ from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import process_time
 from typing import Any, Final
 
 import attrs
@@ -23,6 +22,7 @@ from statecore.simulation.discrete import Outcome, run
 from statecore.simulation.drawing import draw
 from statecore.simulation.guarantees import Violation
 from statecore.simulation.plan import AMBUSHES, FAULTS, Plan, PlanError
+from statecore.world import cpu_seconds
 
 PROCESS_FAULTS: Final = (
     "process-starts", "process-crashes", "process-stops", "process-freezes", "power-fails", "host-suspends", "wall-steps",
@@ -87,12 +87,12 @@ def run_at(speed: str, plan: Plan) -> tuple[Outcome, str]:
 
 def summarise(plan: Plan, *, twice: bool = False, speed: str = "fast") -> Summary:
     """Run a plan, once or twice."""
-    began = process_time()
+    began = cpu_seconds()
     if twice or speed != "fast":
         outcome, digest = run_at(speed, plan)
     else:
         outcome, digest = run(plan), ""
-    seconds = process_time() - began
+    seconds = cpu_seconds() - began
     differs = run_at(speed, plan)[1] != digest if twice else None
     return Summary(
         plan.seed, plan.hours, len(outcome.rows), outcome.steps, seconds, tuple(outcome.violations), differs,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from statecore import driver as drivers
 from statecore.account import Account, Command
-from statecore.driver import FROZEN, IDLE_FLOOR, JOURNAL_RETRY, POSTED_AT_ONCE, on_beat
+from statecore.driver import FROZEN, IDLE_FLOOR, JOURNAL_RETRY, POSTED_AT_ONCE, WAITS_FOR_CREDENTIALS, on_beat, payer
 from statecore.errors import JournalBusy, JournalError, JournalFull, NotAccepted
 from statecore.governor import Budgets, Governor
 from statecore.machines.connection import CredentialsChanged, Started
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from statecore.simulation.process import Process
 
 CLOSED: Final = "closed"
-WAITS_FOR_CREDENTIALS: Final = frozenset({"token-stale", "tripped"})
 
 
 class Attempt:
@@ -342,7 +341,7 @@ class Driver:
             if account.committed(unit, first):
                 self._woken = True
             if unit.entries:
-                self._budgets.charge(self._payer(unit), len(unit.entries), unit.now)
+                self._budgets.charge(payer(account, unit), len(unit.entries), unit.now)
         for unit, first in zip(units, placed, strict=True):
             self._commands.difference_update(unit.done)
             if self.attempts:
@@ -368,10 +367,6 @@ class Driver:
             for then in recording:
                 del self._awaited[then]
                 then(True)
-
-    def _payer(self, unit: Unit) -> str:
-        first = unit.entries[0]
-        return self.account.address if first.machine.name == "inbound" else first.address
 
     # ---- attempts ----------------------------------------------------------------------------------------------------
 

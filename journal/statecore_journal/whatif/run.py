@@ -49,17 +49,6 @@ class Model(Protocol):
         """Return how a handler ends that is given a message: what goes wrong or None, and after how long, in ns."""
 
 
-class _Clock:
-    """The world of a run: its time. Chance follows from what it is drawn for, and ids are recorded."""
-
-    def __init__(self) -> None:
-        self.at = 0
-
-    def now(self) -> int:
-        """Return the time, in ns."""
-        return self.at
-
-
 @attrs.define(order=False)
 class _Due:
     """Something that happens at a moment."""
@@ -99,7 +88,6 @@ class Run:
         self._renewed_before = renewed_before
         self._renewal = 0
         self._model = model
-        self._clock = _Clock()
         self._store = MemoryStore()
         self._seq = 0
         self._agenda: list[tuple[int, int, int, _Due]] = []
@@ -139,9 +127,13 @@ class Run:
                     f"account {self.recording.account} cannot be run again: what is recorded of it does not fit together, so "
                     "that the run comes to no end. See `statecore verify` for the row, and restore a copy of the file"
                 )
-            self._clock.at = self.at = max(self.at, at)
+            self.at = max(self.at, at)
             happen()
         return self
+
+    def now(self) -> int:
+        """Return the time, in ns. It is all that a run's account asks its world: chance follows from it, and ids are recorded."""
+        return self.at
 
     @property
     def ended(self) -> int:
@@ -234,9 +226,9 @@ class Run:
         self.life += 1
         self.pace.begin_life()
         self._timers.clear()
-        clock: Any = self._clock
+        world: Any = self
         store: Any = self._store
-        account = Account(self.recording.account, restored.platform, restored.policies, store, clock)
+        account = Account(self.recording.account, restored.platform, restored.policies, store, world)
         for half in (account.outbox, account.intake):
             old = half.lanes
             half.lanes = PacedLanes(old.account, old.machine, old.store, old.state_of, OrderedDict())
