@@ -289,7 +289,7 @@ def g3_nothing_lost(record: Record) -> Found:
         (account, send.key)
         for account, platform in record.truth.platforms.items()
         for send in platform.sends
-        if send.said in ("taken", "review") or send.shown
+        if send.said in ("taken", "review", "claimed") or send.shown
     }
     for address, held in record.of("delivery"):
         known = record.accepted.get(address)

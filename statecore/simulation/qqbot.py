@@ -62,6 +62,9 @@ ANSWERS: Final = 5
 ANSWERED_WITHIN: Final = {"c2c": 60 * MINUTES, "group": 5 * MINUTES}
 GUILD_WITHIN: Final = 5 * MINUTES
 
+TAKEN_BEFORE: Final = "code=40054005"
+"""Refuses an answer whose number was taken before."""
+
 UNSENT: Final = frozenset({"resolve", "connect", "tls"})
 NO_SOCKET: Final = Ended(code="no socket", error="there is no connection", then="resume")
 NO_TOKEN: Final = Ended(code="no token", error="there is no access token yet", then="token")
@@ -459,11 +462,11 @@ class QQServer(Server):
                     refused = Unauthorised(code=spell.code, message="", action="if it stays, look", credential=number)
                     return "unauthorised", False, refused, spell.code, spell.index
                 hint = 60 * SECONDS if spell.code == "code=100001" else None
-                return "refused", False, Refusal(code=spell.code, hint=hint), spell.code, spell.index
+                return _refused(spell.code), False, Refusal(code=spell.code, hint=hint), spell.code, spell.index
             if self.markdown and not part.bare and spells.hit("markup"):
                 return "refused", False, Refusal(code="code=50056"), "code=50056", -1
         if (code := self._not_answerable(part)) is not None:
-            return "refused", False, Refusal(code=code), code, -1
+            return _refused(code), False, Refusal(code=code), code, -1
         return self._show(part)
 
     def _not_answerable(self, part: Outgoing) -> str | None:
@@ -478,7 +481,7 @@ class QQServer(Server):
             return "code=304027"
         if scene in ANSWERED_WITHIN:
             if (part.chat, part.answers, part.number) in self._numbers:
-                return "code=40054005"
+                return TAKEN_BEFORE
             if self._answers.get(part.answers, 0) >= ANSWERS:
                 return "code=22009"
         return None
@@ -654,6 +657,10 @@ def closed(code: int) -> Ended:
     from statecore_adapters.qqbot.codes import closed as read
 
     return read(code)
+
+
+def _refused(code: str) -> Said:
+    return "claimed" if code == TAKEN_BEFORE else "refused"
 
 
 def _failed(lost: Unanswered) -> Failure:

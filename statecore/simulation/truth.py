@@ -10,7 +10,7 @@ from typing import Literal
 
 import attrs
 
-Said = Literal["taken", "review", "refused", "nothing", "unauthorised"]
+Said = Literal["taken", "review", "claimed", "refused", "nothing", "unauthorised"]
 
 
 @attrs.frozen(kw_only=True)
@@ -23,7 +23,8 @@ class Send:
         key: its idempotency key.
         chat: where to.
         text: what.
-        said: what the platform did with it. "nothing": it may have taken it all the same; see *shown*.
+        said: what the platform did with it. "claimed": it refused it as one that it took before, rightly or not. "nothing": it
+            may have taken it all the same; see *shown*.
         shown: whether the chat's user sees it, and did not before.
         seq: position of the last row that was durable when the request left.
         process: which process sent it.

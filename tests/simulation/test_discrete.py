@@ -24,7 +24,7 @@ from statecore_diagrams.coverage import Coverage
 WX, QQ = ACCOUNTS
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [*range(23), 68])  # 68: a platform that claims to have taken what it never saw
 def test_every_guarantee_holds_over_half_an_hour_of_faults(seed: int) -> None:
     """Safety at every moment, and everything settles once the faults are over."""
     outcome = run(draw(seed, 0.5))

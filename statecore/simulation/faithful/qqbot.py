@@ -82,6 +82,8 @@ class QQSide:
             return "nothing", f"http={status}"
         if status == 401:
             return "unauthorised", str(record.err_code)
+        if record.err_code == 40054005:
+            return "claimed", str(record.err_code)
         if record.err_code or status >= 300:
             return "refused", str(record.err_code or f"http={record.status}")
         return "taken", ""
