@@ -27,7 +27,7 @@ Card = tuple[Ambush, ...]
 CODES: Final[Mapping[str, tuple[str, ...]]] = {
     "connection": ("foreign", "unauthorised", "unreadable"),
     "session": ("foreign", "unauthorised", "unreadable", "op9", "4004", "4914", "4006", "again", "message"),
-    "delivery": ("foreign", "unauthorised", "outdated", "passing"),
+    "delivery": ("foreign", "unauthorised", "outdated", "passing", "unsent"),
 }
 """What an attempt of each machine is made to come to. "again": that its token is refused, if it was refused before."""
 
@@ -128,6 +128,10 @@ def _chains() -> Iterator[Card]:
         Ambush("delivery", "sending", "answer", "unauthorised", 1),
         Ambush("delivery", "sending-bare", "answer", "unauthorised", 1),
     )
+    unsent = Ambush("delivery", "sending-bare", "answer", "unsent")
+    yield (unsent, *[unsent._replace(value=1)] * 9)
+    purge = Ambush("delivery", "pacing", "purge")
+    yield (purge, *[purge._replace(value=1)] * 14)
 
 
 def _others() -> Iterator[Card]:

@@ -21,7 +21,7 @@ from statecore.errors import JournalError
 from statecore.machine import Verdict
 from statecore.machines import MACHINES
 from statecore.machines.delivery import SENDING
-from statecore.platform import Batch, Ended, Failure, Invalid, Refusal, Unauthorised
+from statecore.platform import Batch, Ended, Failure, Invalid, Refusal, Unauthorised, Unsent
 from statecore.recorded import Restored, configured, recorded
 from statecore.simulation import disk as disks
 from statecore.simulation.clockwork import Circle, Host, Loop
@@ -300,7 +300,7 @@ class Simulation:
     # ---- ambushes ----------------------------------------------------------------------------------------------------
 
     def _ambush(self, one: Occurrence) -> None:
-        if one.fields["value"] == 1 and one.fields["does"] in OVERRIDES:
+        if one.fields["value"] == 1 and one.fields["does"] in CHAINED:
             self._follow.setdefault(_card_of(one), []).append(one)
         else:
             self._lay(one)
@@ -396,8 +396,9 @@ class Simulation:
     def _process_freezes(self, one: Occurrence) -> None:
         process = self.processes.get(one.target)
         if process is not None and process.alive:
-            process.frozen_until = self.loop.now + one.fields["length"]
-            self.frozen_at[one.target] = self.loop.now
+            if process.frozen_until <= self.loop.now:
+                self.frozen_at[one.target] = self.loop.now
+            process.frozen_until = max(process.frozen_until, self.loop.now + one.fields["length"])
 
     def _power_fails(self, one: Occurrence) -> None:
         running = self._running()
@@ -449,6 +450,9 @@ class Simulation:
 OVERRIDES: Final = ("answer", "raise", "hang")
 """What an ambush may do to an attempt."""
 
+CHAINED: Final = (*OVERRIDES, "purge")
+"""What may wait until another has sprung."""
+
 
 def _card_of(one: Occurrence) -> tuple[str, int]:
     """Tell which ambushes belong together: those laid in the same millisecond."""
@@ -489,6 +493,8 @@ def adverse(effect: Any, code: str) -> Any:
         action = "check the address" if code == "foreign" else ""
         return Failure(stage="answer", error="what answers is not the platform", reachable=True, action=action)
     if Refusal in kinds:
+        if code == "unsent":
+            return Unsent(stage="connect", error="nobody listens there")
         return Refusal(code={"foreign": "http 400", "passing": "http 408"}.get(code, "ret=-2"))
     return ""
 

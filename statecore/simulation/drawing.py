@@ -50,6 +50,10 @@ BAD_FOR: Final[Mapping[str, frozenset[str]]] = {
 """Faults that a platform cannot have."""
 
 
+IMPATIENT: Final[Mapping[str, Any]] = {"attempts": 1, "age": "1s", "interruptions": 1}
+"""Settings of retries with which a second failure is the last."""
+
+
 @attrs.define
 class _Draft:
     """A plan that is being drawn."""
@@ -71,6 +75,12 @@ class _Draft:
 
     def account(self) -> PlannedAccount:
         return self.random.choice(self.accounts)
+
+    def impatient(self, name: str) -> None:
+        self.accounts = tuple(
+            attrs.evolve(one, settings={**one.settings, "retry": IMPATIENT}) if one.name == name else one
+            for one in self.accounts
+        )
 
 
 def draw(seed: int, hours: float = 1.0, accounts: Sequence[PlannedAccount] = ACCOUNTS) -> Plan:
@@ -97,7 +107,7 @@ def draw(seed: int, hours: float = 1.0, accounts: Sequence[PlannedAccount] = ACC
     _ambushes(draft, seed)
     _calm(draft)
     found = tuple(sorted(draft.found, key=_when))
-    return Plan(seed, length, draft.calm_from, accounts, found)
+    return Plan(seed, length, draft.calm_from, tuple(draft.accounts), found)
 
 
 def _when(one: Occurrence) -> int:
@@ -111,9 +121,7 @@ def _varied(chance: random.Random, account: PlannedAccount) -> PlannedAccount:
         if chance.random() < 0.3:
             settings["sessions"] = {"address_lasts": "1m"}
     if chance.random() < 0.4:
-        settings["retry"] = chance.choice(
-            ({"attempts": 3, "age": "60s"}, {"attempts": 1, "age": "1s", "interruptions": 1}, {"interruptions": 1})
-        )
+        settings["retry"] = chance.choice(({"attempts": 3, "age": "60s"}, IMPATIENT, {"interruptions": 1}))
     if chance.random() < 0.2:
         settings["handling"] = {"attempts": 2}
     return attrs.evolve(account, settings=settings)
@@ -271,14 +279,17 @@ def _set_the_scene(draft: _Draft, account: PlannedAccount, card: Card, at: int) 
         for number in range(6):
             sent = at + number * (until - at) // 6
             draft.add(sent, "user-writes", account.name, chat=chat, text=f"scene {at} {number}")
-            _program_sends(draft, sent + 2 * SECONDS, account, chat, 200_000 + at // SECONDS + number)
+            several = 0.99 if any(one.state == "pacing" for one in card) else None  # it is what parts are told apart by
+            _program_sends(draft, sent + 2 * SECONDS, account, chat, 200_000 + at // SECONDS + number, several)
     if "circuit" in machines:
         code = "ret=-12" if account.platform == "weixin" else "code=100001"
         half = {**every, "until": (at + until) // 2}
         draft.add(at, "platform", account.name, **half, fault="refuses", chat="", code=code)
+    if any(one.code == "unsent" for one in card):
+        draft.impatient(account.name)
     if any((one.machine, one.does) == ("connection", "step") for one in card):
         draft.add(at, "platform", account.name, **every, fault="empties", chat="", code="")
-    if any((one.machine, one.does) == ("delivery", "purge") for one in card):
+    if any((one.machine, one.does) == ("delivery", "purge") and one.state != "pacing" for one in card):
         draft.add(at, "disk", **every, fault="slow", delay=1 * SECONDS)
 
 

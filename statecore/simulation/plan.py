@@ -89,7 +89,8 @@ login          there are other credentials.
 answer         its attempt comes to what *code* says; see `statecore.simulation.cards.CODES`.
 raise, hang    its attempt raises, or never ends.
 
-An answer, a raise or a hang with a *value* of 1 waits until another ambush that was laid in the same millisecond has sprung.
+An answer, a raise, a hang or a purge with a *value* of 1 waits until another ambush that was laid in the same millisecond has
+sprung.
 """
 # fmt: on
 

@@ -86,7 +86,9 @@ class Process:
             return
         if self.frozen_until or self.host.asleep_until:
             until = max(self.frozen_until, self.host.asleep_until)
-            if until > self.host.loop.now:
+            if (
+                until > self.host.loop.now or self.host.asleep_until
+            ):  # at that very moment: after the clocks were put right
                 self.host.loop.at(until, self._dispatch, do, args)
                 return
         do(*args)

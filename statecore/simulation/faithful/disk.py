@@ -63,8 +63,8 @@ class Disk:
         """Count that something was really met."""
         self.seen[what] = self.seen.get(what, 0) + 1
 
-    def fault(self, path: Path) -> tuple[float, Exception | None]:
-        """Return how many seconds a write takes, and what it fails with."""
+    def fault(self, name: str) -> tuple[float, Exception | None]:
+        """Return how many seconds a write takes, and what it fails with; without the folder, which no other run would share."""
         now, late = trio.current_time(), 0.0
         for spell in self.spells:
             if not spell.begins <= now < spell.ends or self.chance.random() >= spell.share:
@@ -74,11 +74,11 @@ class Disk:
                 case "slow":
                     late += spell.delay * self.chance.random()
                 case "full":
-                    return late, JournalFull(f"{path}: the disk is full")
+                    return late, JournalFull(f"{name}: the disk is full")
                 case "busy":
-                    return late, JournalBusy(f"{path} is locked by another process")
+                    return late, JournalBusy(f"{name} is locked by another process")
                 case _:
-                    return late, JournalError(f"{path}: disk I/O error")
+                    return late, JournalError(f"{name}: disk I/O error")
         return late, None
 
 
@@ -144,7 +144,7 @@ class WiredJournal:
     async def _write(self, write: Callable[[], Awaitable[T]], silent: Callable[[], Awaitable[Any]] | None = None) -> T:
         self._process.check()
         await trio.lowlevel.checkpoint_if_cancelled()
-        late, error = self._disk.fault(self.path)
+        late, error = self._disk.fault(self.path.name)
         with trio.CancelScope(shield=True):  # what was handed over is written, whoever waits for it
             async with self._order:
                 if late:

@@ -316,8 +316,8 @@ class Street:
         booted.process.freeze()
         self._excused.add(booted.process.name)
         await trio.sleep(length_s)
-        if self._awake.is_set():
-            booted.process.thaw()
+        await self._up()
+        booted.process.thaw()
 
     async def _suspend(self, length: int) -> None:
         if not self._awake.is_set():
