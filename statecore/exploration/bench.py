@@ -316,6 +316,7 @@ class Bench:
         self.tie_machine = scene.machines[scene.platform.tie]
         self.tie_address = f"{scene.platform.tie}/{NAME}"
         self.account_address = f"circuit/{NAME}"
+        self._first_cores: dict[int, Core] = {}
 
     # ---- where it begins ---------------------------------------------------------------------------------------------
 
@@ -329,8 +330,12 @@ class Bench:
 
     def first_core(self, chat: int) -> Core:
         """Return a chat before anything has happened."""
-        window = self.place("window", self.scene.machines["window"].start())
-        return Core(window, self.first_circuit(), False, (), (None,) * self.scene.deliveries[chat])
+        known = self._first_cores.get(chat)
+        if known is None:
+            window = self.place("window", self.scene.machines["window"].start())
+            nothing = (None,) * self.scene.deliveries[chat]
+            known = self._first_cores[chat] = Core(window, self.first_circuit(), False, (), nothing)
+        return known
 
     def place(self, machine: str, snapshot: Snapshot) -> Place:
         """Take the times out of an instance."""

@@ -31,6 +31,9 @@ from statecore.system import NO_LANE
 BITS: Final = 20
 MASK: Final = (1 << BITS) - 1
 
+CRASH: Final = (Act("crash"),)
+START: Final = (Act("start"),)
+
 STRAYS_MAX: Final = 2
 """Old requests of one message that the network may hold at once."""
 
@@ -120,6 +123,22 @@ Moves: TypeAlias = tuple[tuple[Act, ...], tuple[int, ...]]
 """What may happen, and by how much the state changes with each."""
 
 
+class Narrow(NamedTuple):
+    """What may happen to a chat.
+
+    Args:
+        moves: whatever the others are.
+        wide: what depends on them.
+        begun: number of what all share after a process has begun, as far as this chat is concerned; 0 where one is up.
+        by: by how much the beginning of a process changes the chat, or its end by a crash where one is up.
+    """
+
+    moves: Moves
+    wide: list[Option]
+    begun: int
+    by: int
+
+
 def _grouped(moves: Sequence[tuple[Act, int]]) -> Moves:
     return tuple(act for act, _ in moves), tuple(by for _, by in moves)
 
@@ -154,21 +173,20 @@ class ChatsModel:
         self.scene = scene
         self.bench = Bench(scene)
         self.count = len(scene.deliveries)
+        self._indexes = range(self.count)
         self._shared = _Numbers()
         self._chats = [_Numbers() for _ in range(self.count)]
         self._views = _Numbers()
         self._view_of: list[list[int]] = [[] for _ in range(self.count)]
         self._decisions: dict[Any, Decision | None] = {}
-        self._narrow_moves: dict[int, tuple[Moves, list[Option]]] = {}
+        self._narrow_moves: dict[int, Narrow] = {}
         self._wide_moves: dict[Any, list[Step]] = {}
-        self._tie_moves: dict[Any, list[Step]] = {}
-        self._alone: dict[int, Moves] = {}
-        self._ends_of: dict[int, list[Step]] = {}
-        self._up_as: dict[tuple[int, int, int], int] = {}  # by identity: the values are kept, and hashing them is slow
+        self._tie_moves: dict[Any, tuple[list[Step], list[Step]]] = {}
+        self._alone: dict[int, tuple[Moves, list[Step]]] = {}
+        self._edges: dict[int, tuple[tuple[Act, ...], int]] = {}
         self._looked = False
         self._changed: dict[Any, int] = {}
-        self._started_as = _Numbers()
-        self._begun_as: dict[int, int] = {}
+        self._begun_as = _Numbers()
         self._ended_as: dict[int, int] = {}
         self.wrongs: set[str] = set()
         self._wrong: list[dict[int, str]] = [{} for _ in range(self.count)]
@@ -212,24 +230,28 @@ class ChatsModel:
     def differences(self, state: int) -> list[Moves]:
         """Return the same as differences of states, in groups that were worked out before."""
         shared = state & MASK
-        narrow = self._narrow_moves
         found: list[Moves] = []
-        rest = state >> BITS
-        for chat in range(self.count):
-            number = rest & MASK
-            rest >>= BITS
-            key = shared | number << BITS | chat << 2 * BITS
-            known = narrow.get(key)
+        rest, edge, changed = state >> BITS, 0, 0
+        for index in self._indexes:
+            key = shared | (rest & MASK) << BITS | index << 2 * BITS
+            known = self._narrow_moves.get(key)
             if known is None:
-                known = narrow[key] = self._narrow(shared, chat, number)
-            found.append(known[0])
-            if known[1]:
-                found.append(self._with_others(state, key, chat, known[1]))
+                known = self._narrow_moves[key] = self._narrow(shared, index, rest & MASK)
+            moves, wide, begun, by = known
+            rest >>= BITS
+            edge = edge << BITS | begun
+            changed += by
+            found.append(moves)
+            if wide:
+                found.append(self._with_others(state, key, index, wide))
         alone = self._alone.get(shared)
-        found.append(self._together(state, shared) if alone is None else alone)
-        steps = self._ends_of.get(shared)
-        if steps:
-            found.append(self._beginning_and_end(state, steps))
+        moves, closing = self._together(state, shared) if alone is None else alone
+        found.append(moves)
+        act, by = self._edges.get(edge << BITS | shared) or self._edge(shared, edge)
+        if act:
+            found.append((act, (by + changed,)))
+        if closing:
+            found.append(_grouped([(step.act, self._ended(self._with_views(state, step)) - state) for step in closing]))
         return found
 
     # ---- packing -----------------------------------------------------------------------------------------------------
@@ -302,8 +324,8 @@ class ChatsModel:
 
     # ---- one chat ----------------------------------------------------------------------------------------------------
 
-    def _narrow(self, shared_number: int, index: int, number: int) -> tuple[Moves, list[Option]]:
-        """Work out what may happen to a chat, whatever the others are; and what depends on them."""
+    def _narrow(self, shared_number: int, index: int, number: int) -> Narrow:
+        """Work out what may happen to a chat, whatever the others are."""
         shared: Shared = self._shared.values[shared_number]
         chat: Chat = self._chats[index].values[number]
         moves: list[tuple[Act, int]] = []
@@ -318,7 +340,10 @@ class ChatsModel:
                     wide.append(option)
                     continue
             moves.append((option.act, self._by(shared_number, number, index, option, decision)))
-        return _grouped(moves), wide
+        if not shared.up:
+            begun, by = self._begun(shared, index, number)
+            return Narrow(_grouped(moves), wide, begun, by)
+        return Narrow(_grouped(moves), wide, 0, self._forgets(index, number) if shared.budgets.crashes else 0)
 
     def _with_others(self, state: int, key: int, index: int, options: list[Option]) -> Moves:
         """Return what may happen to a chat that depends on the others."""
@@ -598,38 +623,58 @@ class ChatsModel:
 
     # ---- what happens to all -----------------------------------------------------------------------------------------
 
-    def _together(self, state: int, shared_number: int) -> Moves:
-        """Return what may happen to the tie and the account."""
+    def _together(self, state: int, shared_number: int) -> tuple[Moves, list[Step]]:
+        """Return what may happen to the tie and the account; and apart from that, with what the process ends in order."""
         views = self._views_in(state)
         key = (shared_number, *views)
         known = self._tie_moves.get(key)
         if known is None:
-            shared: Shared = self._shared.values[shared_number]
-            seen = [self._views.values[view] for view in views]
-            self._looked = False
-            steps = [
-                Step(act, self._shared.of(after) - shared_number, tuple(changed.items()))
-                for act, after, changed in self._of_tie(shared, seen)
-            ]
-            known = self._tie_moves[key] = steps
-            self._ends_of[shared_number] = [step for step in steps if self._is_end(shared, shared_number, step)]
-            if not self._looked:
-                rest = [(step.act, step.by) for step in steps if not self._is_end(shared, shared_number, step)]
-                self._alone[shared_number] = _grouped(rest)
-        ends = self._ends_of[shared_number]
-        return _grouped([(step.act, self._with_views(state, step) - state) for step in known if step not in ends])
+            known = self._tie_moves[key] = self._work_together(shared_number, views)
+        steps, closing = known
+        return _grouped([(step.act, self._with_views(state, step) - state) for step in steps]), closing
 
-    def _is_end(self, shared: Shared, shared_number: int, step: Step) -> bool:
-        """Tell whether a process begins or ends with a step."""
-        after: Shared = self._shared.values[shared_number + step.by]
-        return after.up != shared.up
+    def _work_together(self, shared_number: int, views: Sequence[int]) -> tuple[list[Step], list[Step]]:
+        shared: Shared = self._shared.values[shared_number]
+        self._looked = False
+        steps, closing = [], []
+        for act, after, changed in self._of_tie(shared, [self._views.values[view] for view in views]):
+            step = Step(act, self._shared.of(after) - shared_number, tuple(changed.items()))
+            if after.up == shared.up:
+                steps.append(step)
+            elif (act,) not in (CRASH, START):
+                closing.append(step)
+        if not self._looked:
+            self._alone[shared_number] = _grouped([(step.act, step.by) for step in steps]), closing
+        return steps, closing
 
-    def _beginning_and_end(self, state: int, steps: list[Step]) -> Moves:
-        found = []
-        for step in steps:
-            after = self._started(state) if step.act.kind == "start" else self._ended(self._with_views(state, step))
-            found.append((step.act, after - state))
-        return _grouped(found)
+    def _edge(self, shared_number: int, begun: int) -> tuple[tuple[Act, ...], int]:
+        """Return how a process begins, or ends by a crash, and by how much that changes what all share."""
+        shared: Shared = self._shared.values[shared_number]
+        found: tuple[tuple[Act, ...], int] = (), 0
+        if not shared.up:
+            found = START, self._shared.of(self._up(shared, begun)) - shared_number
+        elif shared.budgets.crashes:
+            down = shared._replace(up=False, probes=0, budgets=_spent(shared.budgets, "crashes"))
+            found = CRASH, self._shared.of(down) - shared_number
+        self._edges[begun << BITS | shared_number] = found
+        return found
+
+    def _up(self, shared: Shared, begun: int) -> Shared:
+        """Return what all share after a process took the account. What it finds in one chat does not concern another."""
+        account, tie = shared.account, shared.tie
+        for index in reversed(self._indexes):
+            tie, circuit = self._begun_as.values[begun >> BITS * index & MASK]
+            account = circuit if circuit != shared.account else account
+        return shared._replace(up=True, tie=tie, account=account)
+
+    def _begun(self, shared: Shared, index: int, number: int) -> tuple[int, int]:
+        """Return what all share after a process began, as a number, as far as a chat knows; and by how much that changes."""
+        chat: Chat = self._chats[index].values[number]
+        decision = self._decide(Act("start"), shared, index, chat.core, None)
+        assert decision is not None
+        after, started = self._after(shared, index, chat, Option(Act("start"), "", chat.nets), decision)
+        by = self._number(index, started) - number
+        return self._begun_as.of((after.tie, after.account)), by << BITS * (index + 1)
 
     def _of_tie(self, shared: Shared, views: Iterable[View]) -> Iterable[tuple[Act, Shared, dict[int, View]]]:
         budgets = shared.budgets
@@ -687,46 +732,19 @@ class ChatsModel:
 
     def _ended(self, state: int) -> int:
         """Return the state after the process has ended: what was in its memory is gone."""
-        for index in range(self.count):
-            number = (state >> BITS * (index + 1)) & MASK
-            key = number | index << BITS
-            known = self._ended_as.get(key)
-            if known is None:
-                chat: Chat = self._chats[index].values[number]
-                nets = tuple(_given_up(net) if net.phase else net for net in chat.nets)
-                ended = Chat(chat.core._replace(ready=False), nets, chat.wrong)
-                known = self._ended_as[key] = self._number(index, self._tidy(ended))
-            state += (known - number) << BITS * (index + 1)
-        return state
+        return state + sum(self._forgets(index, (state >> BITS * (index + 1)) & MASK) for index in self._indexes)
 
-    def _started(self, state: int) -> int:
-        """Return the state after a process took the account. What it finds in one chat does not concern another."""
-        shared: Shared = self._shared.values[state & MASK]
-        account, tie, chats = shared.account, shared.tie, []
-        for index in range(self.count):
-            number = (state >> BITS * (index + 1)) & MASK
-            key = number | index << BITS | (state & MASK) << 2 * BITS
-            known = self._begun_as.get(key)
-            if known is None:
-                chat: Chat = self._chats[index].values[number]
-                decision = self._decide(Act("start"), shared, index, chat.core, None)
-                assert decision is not None
-                option = Option(Act("start"), "", chat.nets)
-                after, started = self._after(shared, index, chat, option, decision)
-                pair = (after.tie, after.account, self._number(index, started))
-                known = self._begun_as[key] = self._started_as.of(pair)
-            tie, circuit, started_number = self._started_as.values[known]
-            account = circuit if circuit != shared.account else account
-            chats.append(started_number)
-        key_up = (state & MASK, id(tie), id(account))
-        known_up = self._up_as.get(key_up)
-        if known_up is None:
-            up = shared._replace(up=True, tie=tie, account=account)
-            known_up = self._up_as[key_up] = self._shared.of(up)
-        after_state = known_up
-        for index, number in enumerate(chats):
-            after_state |= number << BITS * (index + 1)
-        return after_state
+    def _forgets(self, index: int, number: int) -> int:
+        """Return by how much the end of the process changes a chat."""
+        key = number | index << BITS
+        known = self._ended_as.get(key)
+        if known is None:
+            chat: Chat = self._chats[index].values[number]
+            nets = tuple(_given_up(net) if net.phase else net for net in chat.nets)
+            ended = Chat(chat.core._replace(ready=False), nets, chat.wrong)
+            by = self._number(index, self._tidy(ended)) - number
+            known = self._ended_as[key] = by << BITS * (index + 1)
+        return known
 
 
 def _has_settled(core: Core) -> bool:
