@@ -37,7 +37,7 @@ def _machine(name: str, *scenarios: str) -> Subject:
 
 
 def _policy(name: str, *scenarios: str) -> Subject:
-    near = (f"{UNIT}/test_policies.py", f"{UNIT}/test_documented_settings.py")
+    near = (f"{UNIT}/test_policies.py", f"{UNIT}/test_documented_settings.py", f"{UNIT}/test_unsaid.py")
     far = (f"{UNIT}/test_settings.py", f"{UNIT}/test_ties.py", *(f"tests/scenarios/test_{one}.py" for one in scenarios))
     return Subject(f"policies.{name}", f"statecore/policies/{name}.py", near, far=far)
 
