@@ -18,9 +18,11 @@ from typing import Literal, Protocol
 
 import attrs
 
+from statecore.errors import ConfigError
 from statecore.policies import Backoff, Circuit, Handling, Pacing, Retry, Sessions, Window
 from statecore.reading import Evidence, Reading
 from statecore.settings import duration
+from statecore.units import show_duration
 
 Stage = Literal["resolve", "connect", "tls", "send", "receive", "answer", "silence"]
 """How far a request got. Up to "tls" not a byte of it left."""
@@ -363,11 +365,19 @@ class Polling:
         period: the shortest time from one empty poll to the next. A platform that holds its polls never notices it.
         period_max: what that grows to for a peer that goes on answering at once.
         gap: the pause after a poll that the platform held.
+
+    None can be above a minute: between two polls of a connection that stands, its machine waits no longer.
     """
 
-    period: int = duration("1s", low="100ms", high="1h")
-    period_max: int = duration("5s", low="100ms", high="1h")
-    gap: int = duration("100ms", low="50ms", high="1h")
+    period: int = duration("1s", low="100ms", high="1m")
+    period_max: int = duration("5s", low="100ms", high="1m")
+    gap: int = duration("100ms", low="50ms", high="1m")
+
+    def __attrs_post_init__(self) -> None:
+        if self.period_max < self.period:
+            raise ConfigError(
+                "period_max", f"{show_duration(self.period_max)} is below the period, {show_duration(self.period)}"
+            )
 
 
 @attrs.frozen

@@ -181,7 +181,3 @@ def _duration_text(ns: int) -> str:
     if ns % SECONDS == 0:
         return f"{ns // SECONDS}s"
     return f"{ns / MILLISECONDS:.6f}".rstrip("0").rstrip(".") + "ms"
-
-
-SHORTEST_WAIT = 50 * MILLISECONDS
-"""No configured wait between two attempts may be shorter. At this floor a retry costs well under 1 % of a core."""

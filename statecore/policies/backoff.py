@@ -55,7 +55,7 @@ def delay(policy: Backoff, failures: int, draw: float, hint: int | None = None) 
     """
     exponent = min(max(failures, 1), EXPONENT_MAX)
     ceiling = min(policy.cap, policy.floor * policy.factor**exponent)
-    wait = round(policy.floor + draw * max(0.0, ceiling - policy.floor))
+    wait = round(policy.floor + draw * (ceiling - policy.floor))
     return max(wait, asked(hint))
 
 

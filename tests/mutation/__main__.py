@@ -1,19 +1,21 @@
 """Break the shipped machines and policies, one row or constant at a time, and show which test notices.
 
-    python -m tests.mutation                        everything; half an hour, alone on a machine
+    python -m tests.mutation                        everything; a quarter of an hour of one processor, shared by all
     python -m tests.mutation --machine delivery     one machine's table
     python -m tests.mutation --module policies.circuit
     python -m tests.mutation --sample 40            a few of all of them, to see that this still works
     python -m tests.mutation --json
 
 A line for each row of a table, and for each function of a module: how many mutants, and the first test that notices.
-What no test notices is told on lines of its own. The exit status is 1 if that is a row of a table, or if what is listed
-as equivalent is not.
+What no test notices is told on lines of its own, and the exit status is 1 then; so it is if what is listed as equivalent
+is not.
 """
 
 import argparse
+import functools
 import importlib
 import json
+import multiprocessing
 import os
 import random  # noqa: TID251 - which sample is tried is given by its seed
 import sys
@@ -73,9 +75,9 @@ def main() -> int:
     _preload()
     trial.prepare()
     began, results = monotonic(), []
-    for number, (subject, mutant) in enumerate(jobs, 1):
-        results.append(_try(subject, mutant, options.stages))
-        _progress(number, len(jobs), results)
+    for result in _all(jobs, options.stages, options.jobs):
+        results.append(result)
+        _progress(len(results), len(jobs), results)
     stale = [] if options.sample or options.only else _stale(jobs, results)
     if options.json:
         print(json.dumps({"mutants": [_as_json(result) for result in results], "stale": stale}, indent=2))
@@ -83,7 +85,7 @@ def main() -> int:
         _tell(results, monotonic() - began)
         for pattern in stale:
             print(f"listed as equivalent, and not: {pattern}")
-    return 1 if stale or any(result.survived and result.mutant.kind == "row" for result in results) else 0
+    return 1 if stale or any(result.survived for result in results) else 0
 
 
 def _options() -> argparse.Namespace:
@@ -106,6 +108,7 @@ def _options() -> argparse.Namespace:
         choices=(1, 2, 3),
         help="1: its own examples; 2: its properties too; 3: scenarios too",
     )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="how many at once")
     parser.add_argument("--list", action="store_true", help="name the mutants, and try none")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser.parse_args()
@@ -130,22 +133,39 @@ def _preload() -> None:
 # ---- trying ----------------------------------------------------------------------------------------------------------
 
 
-def _try(subject: subjects.Subject, mutant: Mutant, stages: int) -> Result:
+_JOBS: Final[list[tuple[subjects.Subject, Mutant]]] = []
+"""What is tried. A mutant is made of functions, which cannot be sent to another process, so forked ones find them here."""
+
+
+def _all(jobs: Sequence[tuple[subjects.Subject, Mutant]], stages: int, at_once: int) -> Iterator[Result]:
+    """Try mutants in so many processes."""
+    _JOBS[:] = jobs
+    with multiprocessing.get_context("fork").Pool(at_once) as pool:
+        found = pool.imap(functools.partial(_noticed_of, stages), range(len(jobs)))
+        for (_, mutant), noticed in zip(jobs, found, strict=True):
+            yield Result(mutant, noticed, EQUIVALENTS.get(mutant.name, ""))
+
+
+def _noticed_of(stages: int, number: int) -> trial.Noticed:
+    return _noticed(*_JOBS[number], stages)
+
+
+def _noticed(subject: subjects.Subject, mutant: Mutant, stages: int) -> trial.Noticed:
     change = _change(mutant)
+    figure = isinstance(mutant, source.SourceMutant) and not mutant.function
     asked: Sequence[tuple[Sequence[str], bool]] = [
-        (subject.near, False),
+        (subject.near[::-1] if figure else subject.near, False),
         ((*subject.near, *subject.drawn), True),
         *(((one,), False) for one in subject.far),
     ]
     asked = asked[: len(asked) if stages > 2 else stages]
     total = trial.Noticed("", 0, 0.0)
-    equivalent = EQUIVALENTS.get(mutant.name, "")
-    for tests, drawn in asked[:1] if equivalent else asked:
+    for tests, drawn in asked[:1] if mutant.name in EQUIVALENTS else asked:
         noticed = trial.run(subject.name, change, tests, drawn=drawn)
         total = trial.Noticed(noticed.by, total.tests + noticed.tests, total.seconds + noticed.seconds)
         if noticed.by:
             break
-    return Result(mutant, total, equivalent)
+    return total
 
 
 def _change(mutant: Mutant) -> Callable[[], Any]:

@@ -1,7 +1,8 @@
 """Mutants of a module: one number, one comparison or one connective of its source made wrong.
 
-The changed source is compiled and put in the module's place before anything imports it, so whatever is computed from it,
-defaults of classes included, is computed from the mutant.
+A change within a function is made by giving the function other code, wherever it is held already. Any other is compiled
+and put in the module's place before anything imports it, so whatever is computed from it, defaults of classes included, is
+computed from the mutant. That takes as long as all tests of a policy, so it is done only where it must be.
 """
 
 import ast
@@ -10,11 +11,12 @@ import functools
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
 import attrs
@@ -47,12 +49,14 @@ class SourceMutant:
         place: the class or function it is in, and the expression.
         change: what stands there instead.
         make: compiles the module with the change.
+        function: the qualified name of the function that it is in the body of; empty for none.
     """
 
     subject: str
     place: str
     change: str
     make: Callable[[], CodeType] = attrs.field(repr=False)
+    function: str = ""
     kind: str = "source"
 
     @property
@@ -61,12 +65,15 @@ class SourceMutant:
         return f"{self.subject}: {self.place}: {self.change}"
 
     def put(self, packages: Sequence[str]) -> None:
-        """Have everything imported anew, with the change in it.
+        """Make the change: in the function it is in, or else by having everything imported anew.
 
         Args:
             packages: the top names of what is imported anew.
         """
         name = self.subject.removesuffix(".py").replace("/", ".")
+        if self.function and (function := _function(importlib.import_module(name), self.function)) is not None:
+            function.__code__ = _code(self.make(), self.function)
+            return
         for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] in packages]:
             del sys.modules[loaded]
         sys.meta_path.insert(0, _Instead(name, self.make(), ROOT / self.subject))
@@ -89,6 +96,7 @@ class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 def of(subject: str) -> list[SourceMutant]:
     """Return every mutant of a module."""
     tree = ast.parse((ROOT / subject).read_text())
+    early = _called_early(tree)
     found: list[SourceMutant] = []
     seen: dict[str, int] = {}
     for where, path, node in _walk(tree, "", ()):
@@ -98,7 +106,7 @@ def of(subject: str) -> list[SourceMutant]:
             seen[key] = seen.get(key, 0) + 1
             again = f" ({seen[key]})" if seen[key] > 1 else ""
             make = functools.partial(_compiled, subject, tree, path, new)
-            found.append(SourceMutant(subject, place, change + again, make))
+            found.append(SourceMutant(subject, place, change + again, make, _around(tree, path, early)))
     return found
 
 
@@ -138,6 +146,55 @@ def _shown(tree: ast.Module, path: Path_) -> str:
         if isinstance(node, ast.stmt):
             return ast.unparse(node).partition("\n")[0][:100]
     return ""
+
+
+def _called_early(tree: ast.Module) -> set[str]:
+    """Return the names of what is called while the module is imported: what it gave then, others hold already."""
+    todo: list[ast.AST] = [tree]
+    called: set[str] = set()
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            called.add(node.func.id)
+        if not isinstance(node, ast.FunctionDef):
+            todo += ast.iter_child_nodes(node)
+    return called
+
+
+def _around(tree: ast.Module, path: Path_, early: Container[str]) -> str:
+    """Return the name of the outermost function whose body an expression is in, unless it is one of those called *early*."""
+    names: list[str] = []
+    node: Any = tree
+    for field, index in path:
+        if isinstance(node, ast.FunctionDef):
+            return ".".join([*names, node.name]) if field == "body" and node.name not in early else ""
+        if isinstance(node, ast.ClassDef):
+            names.append(node.name)
+        node = getattr(node, field)
+        node = node if index is None else node[index]
+    return ""
+
+
+def _function(module: ModuleType, name: str) -> FunctionType | None:
+    """Return the function itself, under what its decorators made of it; None if they made too much of it."""
+    *owners, last = name.split(".")
+    held: Any = module
+    for owner in owners:
+        held = getattr(held, owner)
+    held = vars(held)[last]
+    held = held.fget if isinstance(held, property) else inspect.unwrap(getattr(held, "__func__", held))
+    return held if isinstance(held, FunctionType) and held.__qualname__ == name else None
+
+
+def _code(code: CodeType, name: str) -> CodeType:
+    """Return the code of one function of a module."""
+    todo = [code]
+    while todo:
+        code = todo.pop()
+        if code.co_qualname == name:
+            return code
+        todo += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    raise LookupError(name)
 
 
 def _compiled(subject: str, tree: ast.Module, path: Path_, new: ast.AST) -> CodeType:

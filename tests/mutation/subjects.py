@@ -18,7 +18,7 @@ class Subject:
     Args:
         name: what it is called on the command line.
         module: its source, from the root of the tree.
-        near: test files about it alone.
+        near: test files about it alone; those about its figures, which a mutant outside of functions is one of, last.
         drawn: test files with properties of all subjects of its kind.
         far: test files in which it takes part, the likely ones first.
     """
@@ -31,14 +31,14 @@ class Subject:
 
 
 def _machine(name: str, *scenarios: str) -> Subject:
-    near = (f"{UNIT}/test_machines_{name}.py",)
+    near = (f"{UNIT}/test_machines_{name}.py", f"{UNIT}/test_unsaid.py")
     far = tuple(f"tests/scenarios/test_{one}.py" for one in scenarios)
     return Subject(name, f"statecore/machines/{name}.py", near, (f"{UNIT}/test_machines.py",), far)
 
 
 def _policy(name: str, *scenarios: str) -> Subject:
-    near = (f"{UNIT}/test_policies.py", f"{UNIT}/test_settings.py")
-    far = (f"{UNIT}/test_ties.py", *(f"tests/scenarios/test_{one}.py" for one in scenarios))
+    near = (f"{UNIT}/test_policies.py", f"{UNIT}/test_documented_settings.py", f"{UNIT}/test_unsaid.py")
+    far = (f"{UNIT}/test_settings.py", f"{UNIT}/test_ties.py", *(f"tests/scenarios/test_{one}.py" for one in scenarios))
     return Subject(f"policies.{name}", f"statecore/policies/{name}.py", near, far=far)
 
 
@@ -62,7 +62,7 @@ MODULES: Final = (
     Subject(
         "reading",
         "statecore/reading.py",
-        ("tests/adapters/test_weixin_reading.py", "tests/adapters/test_qqbot_reading.py"),
+        ("tests/adapters/test_weixin_reading.py", "tests/adapters/test_qqbot_reading.py", f"{UNIT}/test_unsaid.py"),
     ),
     Subject("lanes", "statecore/lanes.py", (f"{UNIT}/test_lanes.py",), far=("tests/scenarios/test_blocked_lanes.py",)),
     Subject(

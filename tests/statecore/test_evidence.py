@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statecore.evidence import KEPT, Recent
+from statecore.evidence import Recent
 from statecore.units import MINUTES, SECONDS
 from tests.statecore.strategies import often
 
@@ -169,13 +169,28 @@ def test_evidence_is_what_a_plain_reading_of_the_answers_says(answers: list[tupl
 
 def test_what_is_remembered_is_bounded() -> None:
     """
-    A flood of answers must not fill the memory.
+    A flood of answers must not fill the memory: 1024 of each, which is more than three a second for as long as is looked at.
     """
     recent = Recent()
-    for at in range(3 * KEPT):
+    for at in range(3000):
         recent.asked(at)
         recent.taken("ann", at)
         recent.refused("ann", at, bare=True)
 
-    assert len(recent._requests) == len(recent._answers) == KEPT
-    assert recent.last_minutes(3 * KEPT) == KEPT
+    assert len(recent._requests) == len(recent._answers) == 1024
+    assert recent.last_minutes(3000) == 1024
+
+
+def test_chats_whose_answers_were_lost_are_counted_while_that_is_evidence() -> None:
+    """
+    Several at once are a fault of the account; one a week is a fault of the way.
+    """
+    recent = Recent()
+
+    assert recent.lost("ann", NOW, 60 * SECONDS) == 1
+    assert recent.lost("ann", NOW, 60 * SECONDS) == 1
+    assert recent.lost("bob", NOW + 60 * SECONDS, 60 * SECONDS) == 2
+    assert recent.lost("cyd", NOW + 60 * SECONDS + 1, 60 * SECONDS) == 2
+
+    recent.taken("ann", NOW + 61 * SECONDS)
+    assert recent.lost("ann", NOW + 61 * SECONDS, 60 * SECONDS) == 1

@@ -100,6 +100,7 @@ def test_an_older_one_goes_before_a_newer_one_that_is_there_already() -> None:
 
     assert it.add("ann", "delivery/wx/2", 2, "queued") is True
     assert it.add("ann", "delivery/wx/1", 1, "queued") is True
+    assert it.add("ann", "delivery/wx/1", 1, "sending") is False  # it is there, and what it is doing is known
     assert it.add("ann", "delivery/wx/3", 3, "queued") is False
     assert it.head("ann") == Head("delivery/wx/1", 1, "queued")
 

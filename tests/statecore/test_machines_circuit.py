@@ -183,11 +183,11 @@ def test_a_trip_that_is_no_throttling_forgets_no_throttling() -> None:
     """
     The account that spoke too fast a minute ago must not be let loose because its password was refused since.
     """
-    slow = live(attrs.evolve(TRIPPED, level=4.0))
+    slow = live(attrs.evolve(TRIPPED, level=1.5))
     again = live(Reset(by="operator"), attrs.evolve(TRIPPED, level=1.0), snapshot=slow, now=NOW + 1 * SECONDS)
 
-    assert (slow.data.level, slow.data.throttled_at) == (4.0, NOW)
-    assert (again.data.level, again.data.throttled_at) == (4.0, NOW)
+    assert (slow.data.level, slow.data.throttled_at) == (1.5, NOW)
+    assert (again.data.level, again.data.throttled_at) == (1.5, NOW)
 
 
 def test_a_message_of_a_chat_that_is_not_refused_is_no_transition_of_its_circuit() -> None:

@@ -250,6 +250,16 @@ def test_what_is_not_the_platform_waits_for_a_person(place: str) -> None:
     assert tripped.data.probe_at == NOW + 60 * SECONDS
 
 
+def test_what_waits_for_a_person_counts_its_probes_until_it_was_ready() -> None:
+    """
+    Each probe waits longer than the one before; and an hour that went well is no part of the next row.
+    """
+    first = live(REJECTED, snapshot=live(LOST, "retry_at", Ready(), snapshot=CONNECTED))
+    third = live("probe_at", REJECTED, "probe_at", REJECTED, snapshot=first)
+
+    assert (first.data.failures, third.data.failures) == (1, 3)
+
+
 def test_what_waits_for_a_person_never_probes_faster_than_its_floor() -> None:
     """
     Whatever an adapter chooses.
@@ -402,6 +412,7 @@ def test_time_that_the_account_was_down_is_added_up() -> None:
     again = live(LOST, "retry_at", 2 * SECONDS, Ready(), snapshot=up, now=NOW + 1 * HOURS)
 
     assert up.data.down_total == 4 * SECONDS
+    assert live(MESSAGES, MESSAGES, snapshot=up).data.down_total == 4 * SECONDS
     assert again.data.down_total == 4 * SECONDS + 8 * SECONDS + 2 * SECONDS
 
 

@@ -381,6 +381,21 @@ def test_only_a_refusal_that_says_the_number_is_worthless_takes_it_away(then: Th
 
     assert (refused.state, refused.data.answers, refused.data.number) == (state, "", 0)
     assert refused.data.reason == f"ret=-2: no: read as {then}"
+    assert refused.data.doubled == ()
+
+
+@pytest.mark.parametrize(("lost_before", "named_before"), [(False, ()), (True, ()), (True, (0,))])
+def test_a_part_that_gets_another_number_is_named_if_it_may_have_arrived_under_the_old_one(
+    lost_before: bool, named_before: tuple[int, ...]
+) -> None:
+    """
+    It would be shown twice; and whoever is told of parts that arrived once stops looking.
+    """
+    sending = live(NUMBERED, snapshot=QUEUED)
+    sending = sending._replace(data=attrs.evolve(sending.data, doubled=named_before))
+    refused = live(attrs.evolve(refusal("slot"), unclear=lost_before), snapshot=sending)
+
+    assert refused.data.doubled == ((0,) if lost_before else ())
 
 
 @pytest.mark.parametrize("answer", [WENT, PENDING])
@@ -565,6 +580,9 @@ def test_a_person_may_have_the_dead_tried_again_from_the_first_part_that_is_miss
 
     assert (revived.state, revived.data.part, revived.data.unclear) == ("queued", 1, True)
     assert (revived.data.attempts, revived.data.unknowns, revived.data.reason) == (0, 0, "")
+
+    cut_off = live(CUT_OFF, "resend_at", TURN, refusal("dead"), snapshot=SENDING)
+    assert (cut_off.data.interruptions, live(Revived(), snapshot=cut_off).data.interruptions) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,9 @@ def test_an_address_where_no_socket_opens_is_asked_for_again() -> None:
     assert live("retry_at", snapshot=twice).state == "looking-up"
     assert live("retry_at", OPENED, snapshot=once).data.misses == 0
 
+    anew = live("retry_at", FOUND, LOST, snapshot=twice)
+    assert live("retry_at", snapshot=anew).state == "dialling"  # what was asked for has its own two chances
+
 
 @pytest.mark.parametrize("place", [place for place in CONNECTING if place != "dialling"])
 def test_a_step_that_fails_waits_as_long_as_was_chosen_and_goes_on_from_what_is_known(place: str) -> None:
@@ -240,6 +243,7 @@ def test_where_the_platform_allows_no_session_it_is_waited_for_and_said() -> Non
         assert (at.state, at.data.retry_at, at.data.starts) == ("reconnecting", NOW + wait, None)
         assert at.data.reason == "the sessions that may be begun are used up; the next is due later"
         assert live("retry_at", snapshot=at).state == "dialling"
+    assert live(STARTED, TOKEN, evolve(FOUND, wait=1)).state == "reconnecting"  # the least wait is one
 
 
 def test_what_a_person_had_to_do_before_is_not_asked_of_them_while_a_session_is_waited_for() -> None:
@@ -274,6 +278,9 @@ def test_a_session_that_may_be_resumed_needs_no_leave_to_begin_one() -> None:
 
     assert live(evolve(FOUND, wait=9 * MINUTES), snapshot=looking).state == "dialling"
 
+    hopeless = looking._replace(data=evolve(looking.data, resumes=RESUMES_MAX))
+    assert live(evolve(FOUND, wait=9 * MINUTES), snapshot=hopeless).state == "reconnecting"
+
 
 def test_resuming_is_given_up_after_a_few_attempts_that_came_to_nothing() -> None:
     """
@@ -299,6 +306,7 @@ def test_attempts_to_resume_are_counted_anew_once_a_session_has_held() -> None:
 
     assert (resumed.data.resumes, dropped.data.resumes, held.data.resumes) == (1, 1, 0)
     assert live(READY, snapshot=live(HELLO, Asked(), snapshot=BACK)).data.resumes == 0
+    assert live("beat_at", ACK, snapshot=resumed).data.resumes == 0
 
 
 def test_a_first_failure_is_no_proof_that_a_session_has_held() -> None:
@@ -334,7 +342,7 @@ def _kept(at: Snapshot) -> Snapshot:
     return at._replace(data=evolve(at.data, token_at=at.data.retry_at + DAYS, url_until=at.data.retry_at + DAYS))
 
 
-@pytest.mark.parametrize(("offline", "state"), [(4 * MINUTES, "resuming"), (6 * MINUTES, "identifying")])
+@pytest.mark.parametrize(("offline", "state"), [(5 * MINUTES, "resuming"), (5 * MINUTES + 1, "identifying")])
 def test_a_session_outlives_its_process_for_a_while(offline: int, state: str) -> None:
     """
     A restart loses nothing; a weekend does, and asking for it would only cost an attempt.
@@ -401,6 +409,7 @@ def test_a_heartbeat_that_was_acknowledged_late_was_acknowledged() -> None:
     asked = live("beat_at", MESSAGES, NOTE, snapshot=CONNECTED)
     acknowledged = live(ACK, snapshot=asked)
 
+    assert acknowledged.data.taken == asked.data.taken + 1
     assert (asked.data.unacknowledged, acknowledged.data.unacknowledged) == (True, False)
     assert live("beat_at", snapshot=acknowledged).state == "beating"
 
@@ -414,7 +423,9 @@ def test_nobody_who_leaves_a_heartbeat_unacknowledged_is_there() -> None:
     sent = NOW + BEAT
 
     assert dead.state == "reconnecting"
-    assert dead.data.retry_at <= sent + 2 * EVERY + ZOMBIE_WAIT
+    assert sent + EVERY // 2 < dead.data.retry_at - ZOMBIE_WAIT < sent + EVERY
+    assert 500 * MILLISECONDS <= ZOMBIE_WAIT <= 1 * SECONDS  # no storm, and it has taken long enough already
+    assert dead.data.failures == 1
     assert (dead.data.resumable, dead.data.ready_since, dead.data.reachable) == (True, None, False)
     assert "nobody acknowledges" in dead.data.reason
     assert live("retry_at", OPENED, HELLO, snapshot=dead).state == "resuming"
@@ -531,6 +542,7 @@ def test_a_renewal_that_fails_is_tried_again_soon_and_ends_nothing(failed: Any) 
     at = live(failed, snapshot=PLACES["renewing"])
 
     assert (at.state, at.data.token_at, at.data.ready_since) == ("connected", NOW + 5 * SECONDS, NOW)
+    assert at.data.beat_at == NOW + EVERY // 2  # the time that it took was taken from the heartbeat's
 
 
 @pytest.mark.parametrize("place", ["beating", *CONNECTING])
@@ -588,6 +600,9 @@ def test_a_platform_that_welcomes_the_token_has_not_refused_it() -> None:
     welcomed = live(LOST, "retry_at", OPENED, HELLO, Asked(), RESUMED, snapshot=PLACES["reauthorising"])
 
     assert live(DOUBTED, snapshot=welcomed).state == "reauthorising"
+
+    probed = live("probe_at", TOKEN, FOUND, OPENED, HELLO, Asked(), snapshot=PLACES["token-stale"])
+    assert (probed.data.stale_probes, live(READY, snapshot=probed).data.stale_probes) == (1, 0)
 
 
 def test_a_renewal_does_not_take_an_acknowledgement_that_is_on_its_way_for_missing() -> None:
@@ -689,6 +704,7 @@ def test_a_new_process_begins_afresh_wherever_the_last_one_was_cut_off(place: st
     assert (begun.data.starts, begun.data.starts_at) == (was.starts, was.starts_at)
     assert (begun.data.credential, begun.data.resumable) == (was.credential, was.resumable)
     assert (begun.data.failures, begun.data.resumes, begun.data.taken, begun.data.token_at) == (0, 0, 0, None)
+    assert (begun.data.stale_probes, begun.data.misses) == (0, 0)
 
 
 @pytest.mark.parametrize("place", [*CONNECTING, *UP, *WAITING])

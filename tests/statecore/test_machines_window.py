@@ -10,7 +10,7 @@ from statecore.events import Elapsed
 from statecore.machine import Snapshot
 from statecore.machines.window import CLOSED, OPENINGS_MAX, Heard, Refunded, Shut, Spent, TokenForgotten, Window, window
 from statecore.policies.window import Opening
-from statecore.units import DAYS, HOURS, SECONDS
+from statecore.units import DAYS, HOURS, MINUTES, SECONDS
 from tests.statecore.strategies import Moment, histories, often
 
 NOW = 1_790_000_000 * SECONDS
@@ -95,6 +95,7 @@ def test_a_request_the_platform_certainly_did_not_take_is_given_back() -> None:
 
     assert (spent.state, spent.data.spent, spent.data.reason) == ("open", 1, "")
     assert live(BACK, BACK, snapshot=spent).data.spent == 0
+    assert live(BACK, snapshot=spent).data.openings[0].numbered == 0  # to give back is to give no number
 
 
 def test_it_lapses_when_the_user_has_not_written_for_too_long() -> None:
@@ -172,11 +173,21 @@ def test_what_may_not_be_answered_any_more_is_forgotten_with_the_next_message() 
 
 def test_only_so_many_messages_are_remembered() -> None:
     """
-    Whoever writes a hundred lines in a minute is not answered a hundred times four.
+    Whoever writes a hundred lines in a minute is not answered a hundred times four; sixteen times is a conversation. Every
+    journal was written with this number, and another would read it otherwise.
     """
-    many = live(*(wrote(f"their-{number}") for number in range(OPENINGS_MAX + 5)))
+    many = live(*(wrote(f"their-{number}") for number in range(21)))
 
-    assert list(counts(many)) == [f"their-{number}" for number in range(5, OPENINGS_MAX + 5)]
+    assert list(counts(many)) == [f"their-{number}" for number in range(5, 21)]
+
+
+def test_the_user_last_wrote_when_the_newest_message_came() -> None:
+    """
+    How long ago that was is the evidence by which a refusal is read.
+    """
+    at = live(wrote("their-3"), snapshot=live(wrote("their-2"), snapshot=TWO, now=NOW + MINUTES), now=NOW + 2 * MINUTES)
+
+    assert (PLACES["unseen"].data.heard_at, at.data.heard_at) == (None, NOW + 2 * MINUTES)
 
 
 def test_a_message_that_lapses_before_an_older_one_does_not_shorten_that() -> None:

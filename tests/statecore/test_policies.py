@@ -110,12 +110,29 @@ def test_a_backoff_comes_as_near_to_its_cap_as_chance_allows(policy: Backoff) ->
     assert backoff.delay(policy, 10**6, math.nextafter(1, 0)) == pytest.approx(policy.cap, rel=1e-9)
 
 
+@pytest.mark.parametrize("factor", [1.1, 10])
+def test_the_shortest_floor_grows_to_the_longest_cap_by_any_factor(factor: float) -> None:
+    """
+    The growth of a wait is bounded so that it stays a number; no setting may be what that bound cuts off.
+    """
+    policy = made(Backoff, floor="50ms", cap="24h", factor=factor)
+    patient = made(Circuit, cooldown="50ms", cap="7d", factor=factor)
+
+    assert backoff.delay(policy, 10**6, math.nextafter(1, 0)) == 24 * HOURS
+    assert circuit.wait(patient, patient.cooldown, 10**6, 0.0) == 7 * DAYS
+
+
 def test_callers_that_failed_together_come_back_apart() -> None:
     """
     Full jitter: the whole range between floor and ceiling is used.
     """
     policy = made(Backoff, floor="1s", cap="60s", factor=2)
 
+    assert [backoff.delay(policy, failures, 0.5) for failures in (0, 1, 2)] == [
+        1.5 * SECONDS,
+        1.5 * SECONDS,
+        2.5 * SECONDS,
+    ]
     assert backoff.delay(policy, 3, 0.0) == 1 * SECONDS
     assert backoff.delay(policy, 3, 0.5) == 4.5 * SECONDS
     assert backoff.delay(policy, 3, math.nextafter(1, 0)) == 8 * SECONDS
@@ -199,6 +216,17 @@ def test_chance_only_ever_lengthens_a_wait_and_not_by_much(
     assert least <= wait <= least * (1 + policy.jitter) + 1
 
 
+def test_a_circuit_waits_its_first_wait_first_and_then_ever_longer() -> None:
+    """
+    The numbers as a person reads them; half of the chance is half of the jitter.
+    """
+    policy = made(Circuit, factor=2, jitter=0.1, cap="30m")
+    waits = [circuit.wait(policy, 2 * SECONDS, failures, 0.0) for failures in (0, 1, 2, 3, 99)]
+
+    assert waits == [2 * SECONDS, 2 * SECONDS, 4 * SECONDS, 8 * SECONDS, 30 * MINUTES]
+    assert circuit.wait(policy, 2 * SECONDS, 1, 0.5) == 2.1 * SECONDS
+
+
 def test_an_outage_of_a_day_costs_a_few_probes_an_hour_at_most() -> None:
     """
     The sum that the guarantee speaks of, with the settings as they are.
@@ -266,8 +294,19 @@ def test_a_rounding_error_is_no_reason_to_wait() -> None:
     """
     slow = made(Pacing, per_second=0.001)
 
-    assert pacing.ready_at(slow, Bucket(1 - 1e-10, 7), 1.0, 7) == 7
-    assert pacing.ready_at(slow, Bucket(1 - 1e-6, 7), 1.0, 7) > 7
+    assert pacing.ready_at(slow, Bucket(1 - 0.9e-9, 7), 1.0, 7) == 7
+    assert pacing.ready_at(slow, Bucket(1 - 1.1e-9, 7), 1.0, 7) > 7
+
+
+def test_a_rounding_error_is_no_reason_to_begin_a_session_later() -> None:
+    """
+    Whoever waited as long as they were told would be told to wait again, for less than a millisecond.
+    """
+    slow = made(Sessions, per_day=1, apart="1s")
+    earned = SECONDS / DAYS
+
+    assert starts.wait(slow, 1 - earned - 0.9e-9, 0, 1 * SECONDS) == 0
+    assert starts.wait(slow, 1 - earned - 1.1e-9, 0, 1 * SECONDS) > 0
 
 
 @often
@@ -335,7 +374,7 @@ def test_who_was_never_throttled_is_not_stretched() -> None:
 
     assert pacing.stretch(policy, 4.0, None, 5) == 1.0
     assert pacing.stretch(policy, 1.0, 3, 5) == 1.0
-    assert pacing.stretch(policy, 4.0, 5, 5) == 4.0
+    assert [pacing.stretch(policy, level, 5, 5) for level in (0.5, 1.5, 4.0, 9.0)] == [1.0, 1.5, 4.0, 8.0]
     assert pacing.slower(policy, 1.0) == 2.0
     assert pacing.slower(policy, 7.0) == 8.0
 
@@ -391,7 +430,7 @@ def test_the_message_that_is_meant_is_answered_or_else_the_newest_that_may_be() 
     policy = Window(messages=4)
     old = window.Opening(message="old", closes_at=100, numbered=4, spent=4)
     meant = window.Opening(message="meant", closes_at=200, spent=1)
-    newest = window.Opening(message="newest", closes_at=300)
+    newest = window.Opening(message="newest", closes_at=300, spent=3)
     openings = (old, meant, newest)
 
     assert window.choose(policy, openings, "meant", 150) == meant
@@ -399,7 +438,7 @@ def test_the_message_that_is_meant_is_answered_or_else_the_newest_that_may_be() 
     assert window.choose(policy, openings, "old", 50) == newest
     assert window.choose(policy, openings, "", 50) == newest
     assert window.choose(policy, openings, "meant", 300) is None
-    assert [window.left_in_all(policy, openings, at) for at in (50, 250, 350)] == [7, 4, 0]
+    assert [window.left_in_all(policy, openings, at) for at in (50, 250, 350)] == [4, 1, 0]
 
 
 @st.composite
@@ -532,9 +571,9 @@ def test_a_servers_hint_is_heeded_when_it_is_longer_and_never_for_days(hint: int
     assert backoff.delay(Backoff(), 1, 0.0, hint) == wait
 
 
-@pytest.mark.parametrize("hint", [None, 0, -5])
-def test_no_hint_is_no_time_at_all(hint: int | None) -> None:
+@pytest.mark.parametrize(("hint", "asked"), [(None, 0), (-5, 0), (0, 0), (1, 1)])
+def test_no_hint_is_no_time_at_all(hint: int | None, asked: int) -> None:
     """
     Whoever compares it with a wait of their own gets their own.
     """
-    assert backoff.asked(hint) == 0
+    assert backoff.asked(hint) == asked
