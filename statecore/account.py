@@ -90,6 +90,9 @@ class Account:
         policies: the numbers it goes by.
         store: the journal, for reading.
         world: time, chance, ids.
+
+    Attributes:
+        address: of the connection or session.
     """
 
     def __init__(self, name: str, platform: Platform, policies: Policies, store: AccountStore, world: World) -> None:
@@ -101,11 +104,7 @@ class Account:
         self.intake = Intake(self.system, policies, store, self._chance, self.outbox)
         self._policies = policies
         self._store = store
-
-    @property
-    def address(self) -> str:
-        """Address of the connection."""
-        return self.outbox.connection_address
+        self.address = self.outbox.connection_address
 
     @property
     def draining(self) -> bool:
