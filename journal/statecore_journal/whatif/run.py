@@ -85,13 +85,8 @@ class Run:
         self._counter = itertools.count()
         self._timers: list[tuple[int, str]] = []
         self._modelled = False
-        self._known = {(row.address, row.after.version) for row in recording.rows}
         self._ends = recording.ends
         self._live: set[str] = set()
-        self._left = len(_live_at_end(recording))
-        self._last_start = max(
-            (row.seq for row in recording.rows if isinstance(row.event, connection.Started)), default=0
-        )
         for address, (snapshot, seq, chat, order) in recording.initial.items():
             machine = _machine(address)
             live = machine.name in IN_LANES and snapshot.state not in NO_LANE
@@ -248,11 +243,11 @@ class Run:
 
     def _behind(self) -> bool:
         """Tell whether more is under way than was when the record ends."""
-        return len(self._live) > self._left
+        return len(self._live) > self.recording.waiting
 
     def _is_last(self, item: Outside) -> bool:
         """Tell whether no process came after the one that was stopped."""
-        return item.seq > self._last_start
+        return item.seq > self.recording.last_start
 
     def _is_held(self, address: str) -> bool:
         """Tell whether a receipt outlived the driver, because its handler did."""
@@ -389,8 +384,9 @@ class Run:
     def _ask_handler(self, key: Key, now: int) -> None:
         answer = self.recording.handled.get(key)
         if answer is None:
-            if self._model is not None and key not in self._known:
-                error, took = self._model.handles(key[0])
+            address, version = key
+            if self._model is not None and (address, version - 1) not in self.recording.following:
+                error, took = self._model.handles(address)
                 took = min(took, NEVER - now)
                 self._put(now + took, NEVER, lambda: self._handled(key, error), life=-1)
             return
@@ -410,10 +406,3 @@ class Run:
 
 def _machine(address: str) -> Machine:
     return MACHINES[address.partition("/")[0]]
-
-
-def _live_at_end(recording: Recording) -> set[str]:
-    """Return the deliveries that were in their lanes when the record ends."""
-    last = {address: snapshot.state for address, (snapshot, *_) in recording.initial.items()}
-    last |= {row.address: row.after.state for row in recording.rows}
-    return {address for address, state in last.items() if address.startswith("delivery/") and state not in NO_LANE}
