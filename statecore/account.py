@@ -311,14 +311,14 @@ class Account:
         """Note that a unit is in the journal, its first entry at position *first*; return whether a message joined a lane."""
         self.system.committed(unit, first)
         joined = False
-        for index, entry in enumerate(unit.entries):
-            if entry.order != LAST or not entry.live:
+        for seq, (address, machine, _, _, _, _, chat, order, live, _) in enumerate(unit.entries, start=first):
+            if order != LAST or not live:
                 continue
-            state = self.system.state_in_lane(entry.address)
+            state = self.system.state_in_lane(address)
             if state is None:
                 continue  # it was decided meanwhile that it leaves again
             joined = True
-            lanes = self.outbox.lanes if entry.machine.name == "delivery" else self.intake.lanes
-            if lanes.add(entry.chat, entry.address, first + index, state) and state in ("queued", "waiting"):
-                lanes.offer(entry.chat)
+            lanes = self.outbox.lanes if machine.name == "delivery" else self.intake.lanes
+            if lanes.add(chat, address, seq, state) and state in ("queued", "waiting"):
+                lanes.offer(chat)
         return joined

@@ -309,20 +309,17 @@ class Following(Pace):
 
     def wrote(self, unit: Unit, first: int, *, modelled: bool) -> None:  # noqa: ARG002
         """Note which rows on record these are, and the first that differs."""
-        for entry in unit.entries:
-            snapshot = entry.decision.snapshot
-            row = self.recording.following.get((entry.address, snapshot.version - 1))
+        for address, _, source, event, (snapshot, _, _), _, _, _, _, _ in unit.entries:
+            row = self.recording.following.get((address, snapshot.version - 1))
             if row is None:
                 self._strayed = min(self._strayed, unit.now)
                 continue
-            self._moved.add(row.seq)
+            seq, at, _, recorded, _, before, after, _, _, _ = row
+            self._moved.add(seq)
             if not (  # asking whether events differ asks whether they are equal, and takes twice as long
-                row.at == unit.now
-                and row.event == entry.event
-                and row.after.state == snapshot.state
-                and row.before.state == entry.source
+                at == unit.now and recorded == event and after.state == snapshot.state and before.state == source
             ):
-                self._strayed = min(self._strayed, row.at, unit.now)
+                self._strayed = min(self._strayed, at, unit.now)
 
     def _turn_at(self, account: Account, free: int) -> Moment:
         row = self._first_recorded(account.outbox.lanes)

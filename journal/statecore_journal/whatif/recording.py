@@ -318,4 +318,4 @@ SORTED: Final = (
 
 def _answer(row: Row, key: Key, asked: Mapping[Key, int], effect: Any, state: str, result: Any) -> Answer:
     held = getattr(row.event, "held", None)
-    return Answer(row.at, row.seq, asked.get(key, row.at), effect, state, result, held)
+    return _new(Answer, (row.at, row.seq, asked.get(key, row.at), effect, state, result, held))

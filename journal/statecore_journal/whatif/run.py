@@ -321,8 +321,9 @@ class Run:
         first = self._write(unit)
         account.committed(unit, first)
         snapshot = account.system.snapshot
-        self.tie_state = snapshot(account.address).state
-        self.lets_go = account.draining
+        state = snapshot(account.address).state
+        if state != self.tie_state:
+            self.tie_state, self.lets_go = state, account.draining
         for request in unit.requests:
             if snapshot(request.address).entered == request.attempt.entered:
                 self._ask(request, unit.now, first + request.entry)
