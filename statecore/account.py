@@ -90,6 +90,9 @@ class Account:
         policies: the numbers it goes by.
         store: the journal, for reading.
         world: time, chance, ids.
+
+    Attributes:
+        address: of the connection or session.
     """
 
     def __init__(self, name: str, platform: Platform, policies: Policies, store: AccountStore, world: World) -> None:
@@ -101,11 +104,7 @@ class Account:
         self.intake = Intake(self.system, policies, store, self._chance, self.outbox)
         self._policies = policies
         self._store = store
-
-    @property
-    def address(self) -> str:
-        """Address of the connection."""
-        return self.outbox.connection_address
+        self.address = self.outbox.connection_address
 
     @property
     def draining(self) -> bool:
@@ -312,14 +311,14 @@ class Account:
         """Note that a unit is in the journal, its first entry at position *first*; return whether a message joined a lane."""
         self.system.committed(unit, first)
         joined = False
-        for index, entry in enumerate(unit.entries):
-            if entry.order != LAST or not entry.live:
+        for seq, (address, machine, _, _, _, _, chat, order, live, _) in enumerate(unit.entries, start=first):
+            if order != LAST or not live:
                 continue
-            state = self.system.state_in_lane(entry.address)
+            state = self.system.state_in_lane(address)
             if state is None:
                 continue  # it was decided meanwhile that it leaves again
             joined = True
-            lanes = self.outbox.lanes if entry.machine.name == "delivery" else self.intake.lanes
-            if lanes.add(entry.chat, entry.address, first + index, state) and state in ("queued", "waiting"):
-                lanes.offer(entry.chat)
+            lanes = self.outbox.lanes if machine.name == "delivery" else self.intake.lanes
+            if lanes.add(chat, address, seq, state) and state in ("queued", "waiting"):
+                lanes.offer(chat)
         return joined

@@ -74,7 +74,7 @@ class Lanes:
     def update(self, chat: str, address: str, state: str) -> None:
         """Note the state of the first of a lane."""
         head = self._heads.get(chat)
-        if head is not None and head.address == address:
+        if head is not None and head.address == address and head.state != state:
             self._heads[chat] = Head(address, head.order, state)
 
     def leave(self, chat: str, address: str) -> Head | None:
@@ -86,8 +86,10 @@ class Lanes:
         while following is not None:
             state = self.state_of(following.address)
             if state is not None:
-                self._heads[chat] = following._replace(state=state)
-                return self._heads[chat]
+                if state != following.state:
+                    following = Head(following.address, following.order, state)
+                self._heads[chat] = following
+                return following
             following = self.store.following(self.account, self.machine, chat, following.order)
         del self._heads[chat]
         self.withdraw(chat)

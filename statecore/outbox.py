@@ -1,8 +1,6 @@
 """What leaves an account: whose turn it is, and what an answer of the platform means for everyone concerned. Pure."""
 
-from typing import Final, Protocol, TypeVar
-
-import attrs
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from statecore.chance import Chance
 from statecore.events import Broken, Elapsed
@@ -43,8 +41,7 @@ by the end of a process."""
 T = TypeVar("T")
 
 
-@attrs.frozen
-class Slot:
+class Slot(NamedTuple):
     """What the next request to a chat would be.
 
     Args:
@@ -214,17 +211,21 @@ class Outbox:
 
     def _turn(self, unit: Unit, chat: str, account: Snapshot) -> None:
         head = self.lanes.head(chat)
-        if head is None or self._system.snapshot(head.address).state != "queued":
+        if head is None:
             return
-        own = self._system.snapshot(self.circuit_of(chat))
-        allowed = self._system.snapshot(self.window_of(chat))
-        data = self._system.snapshot(head.address).data
-        slot = self._slot(head.address, data, chat, allowed, unit.now)
+        address = head.address
+        instance = self._system.instance(address)
+        state, data, _, _ = instance.snapshot
+        if state != "queued":
+            return
+        circuit_address, window_address = self.circuit_of(chat), self.window_of(chat)
+        own = self._system.snapshot(circuit_address)
+        allowed = self._system.snapshot(window_address)
+        slot = self._slot(address, data, chat, allowed, unit.now)
         held = self._obstacle(own, allowed, slot, unit.now)
-        cause = self._system.instance(head.address).seq
         if held is not None:
-            self._system.feed(unit, head.address, held, cause=cause)
-            self.lanes.update(chat, head.address, self._system.snapshot(head.address).state)
+            self._system.feed(unit, address, held, cause=instance.seq)
+            self.lanes.update(chat, address, self._system.snapshot(address).state)
             return
         assert slot is not None, "without one it is held"
         probe = "account" if account.state == "half-open" else "chat" if own.state == "half-open" else ""
@@ -237,35 +238,35 @@ class Outbox:
             answers=slot.answers,
             number=slot.number,
         )
-        self._system.feed(unit, head.address, turned, cause=cause)
+        self._system.feed(unit, address, turned, cause=instance.seq)
         turn = -len(unit.entries)
         if slot.fresh:
-            spent = window.Spent(delivery=head.address, left=slot.left, message=slot.answers, number=slot.number)
-            self._system.feed(unit, self.window_of(chat), spent, cause=turn, chat=chat)
-        ticket = circuit.ProbeSent(delivery=head.address, within=PROBE_WITHIN)
-        if account.state == "half-open":
-            self._system.feed(unit, self.circuit_address, ticket, cause=turn)
-        if own.state == "half-open":
-            self._system.feed(unit, self.circuit_of(chat), ticket, cause=turn)
+            spent = window.Spent(delivery=address, left=slot.left, message=slot.answers, number=slot.number)
+            self._system.feed(unit, window_address, spent, cause=turn, chat=chat)
+        if probe:
+            ticket = circuit.ProbeSent(delivery=address, within=PROBE_WITHIN)
+            if account.state == "half-open":
+                self._system.feed(unit, self.circuit_address, ticket, cause=turn)
+            if own.state == "half-open":
+                self._system.feed(unit, circuit_address, ticket, cause=turn)
         self._spend(unit.now)
-        self.in_flight.add(head.address)
-        self.lanes.update(chat, head.address, "sending")
+        self.in_flight.add(address)
+        self.lanes.update(chat, address, "sending")
 
     def _slot(self, address: str, data: delivery.Delivery, chat: str, allowed: Snapshot, now: int) -> "Slot | None":
         """Find what the next request would be an answer to; None if the platform allows none."""
-        policy = self._policies.window_of(chat)
-        openings = allowed.data.openings
+        policy, answers = self._policies.window_of(chat), self._platform.answers
+        state, openings = allowed.state, allowed.data.openings
         left = allowance.left_in_all(policy, openings, now)
         if data.number:
             return Slot(data.answers, data.number, left, fresh=False)  # what was given once is kept
-        if allowed.state == "unseen" and not self._platform.answers:
+        if state == "unseen" and not answers:
             return Slot("", 0, policy.messages - allowed.data.unheard - 1)
-        wanted = self._answered_by(address) if self._platform.answers else ""
-        opening = None if allowed.state in window.CLOSED else allowance.choose(policy, openings, wanted, now)
+        wanted = self._answered_by(address) if answers else ""
+        opening = None if state in window.CLOSED else allowance.choose(policy, openings, wanted, now)
         if opening is not None:
-            number = opening.numbered + 1 if self._platform.answers else 0
-            return Slot(opening.message, number, left - 1)
-        if self._platform.answers and self._platform.unasked and allowed.state != "refused":
+            return Slot(opening.message, opening.numbered + 1 if answers else 0, left - 1)
+        if answers and self._platform.unasked and state != "refused":
             return Slot("", 0, left, fresh=False)
         return None
 

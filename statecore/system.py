@@ -43,7 +43,7 @@ class Address(NamedTuple):
         """
         machine, _, rest = text.partition("/")
         account, _, key = rest.partition("/")
-        return cls(machine, account, key)
+        return _new(cls, (machine, account, key))
 
     def __str__(self) -> str:
         return "/".join(part for part in self if part)
@@ -236,8 +236,10 @@ class System:
 
     def snapshot(self, address: str) -> Snapshot:
         """Return where an instance is."""
-        held = self._instances.get(address)
-        return (self.instance(address) if held is None else held).snapshot
+        try:
+            return self._instances[address].snapshot
+        except KeyError:
+            return self.instance(address).snapshot
 
     def state_in_lane(self, address: str) -> str | None:
         """Return the state of a message that is in its lane, or None if it is in none."""
@@ -293,8 +295,9 @@ class System:
 
     def _apply(self, unit: Unit, address: str, event: Event, cause: int, chat: str) -> Decision:
         held = self.instance(address)
-        machine, source = held.machine, held.snapshot[0]
-        decision = machine.step(held.snapshot, event, unit.now)
+        machine, before = held.machine, held.snapshot
+        source = before[0]
+        decision = machine.step(before, event, unit.now)
         snapshot, effects, _ = decision
         if chat and not held.chat:
             held.chat = chat
@@ -314,7 +317,7 @@ class System:
         entries.append(_new(Entry, (address, machine, source, event, decision, cause, held.chat, order, live, due)))
         for effect in effects:
             if isinstance(effect, Attempt):
-                unit.requests.append(Request(address, effect, len(entries) - 1))
+                unit.requests.append(_new(Request, (address, effect, len(entries) - 1)))
         return decision
 
     def committed(self, unit: Unit, first: int) -> None:
@@ -324,16 +327,17 @@ class System:
             unit: the unit.
             first: position of its first entry.
         """
-        for index, entry in enumerate(unit.entries):
-            held = self._instances.get(entry.address)
+        instances = self._instances
+        for seq, (address, machine, _, _, _, _, _, order, _, _) in enumerate(unit.entries, start=first):
+            held = instances.get(address)
             if held is None:
                 continue
-            held.seq = first + index
+            held.seq = seq
             held.pending -= 1
-            if entry.order == LAST:
-                held.order = first + index
-            if not held.pending and held.snapshot.state in held.machine.final:
-                del self._instances[entry.address]
+            if order == LAST:
+                held.order = seq
+            if not held.pending and held.snapshot[0] in machine.final:
+                del instances[address]
         while len(self._instances) > CACHED_MAX:
             address, held = next(iter(self._instances.items()))
             if held.pending or held.machine.effect(held.snapshot.state):

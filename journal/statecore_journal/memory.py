@@ -1,6 +1,6 @@
 """A journal's projection in memory: what an account reads while deciding, of a run that nobody wants to keep."""
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +44,9 @@ class MemoryStore:
         if held is None:
             held = self._held[address] = _Held(snapshot, seq, chat, order, False, due)
         else:
-            held.snapshot, held.seq, held.due = snapshot, seq, due
+            held.snapshot = snapshot
+            held.seq = seq
+            held.due = due
         if held.live == live:
             return
         lane = self._lanes.setdefault((address.partition("/")[0], chat), [])
@@ -62,14 +64,14 @@ class MemoryStore:
 
     def append(self, unit: Unit, first: int) -> None:
         """Take a unit in, its first entry at position *first*."""
-        for seq, entry in enumerate(unit.entries, start=first):
-            order = seq if entry.order == LAST else entry.order
-            if order == PLACED:
-                order = self._held[entry.address].order
-            snapshot = entry.decision.snapshot
-            self.put(entry.address, snapshot, seq, chat=entry.chat, order=order, live=entry.live, due=entry.due)
-            if snapshot.version == 1:
-                self.begin(entry.address, entry.event, unit.now)
+        seq = first
+        for address, _, _, event, decision, _, chat, place, live, due in unit.entries:
+            order = seq if place == LAST else self._held[address].order if place == PLACED else place
+            snapshot = decision[0]
+            self.put(address, snapshot, seq, chat=chat, order=order, live=live, due=due)
+            if snapshot[2] == 1:
+                self.begin(address, event, unit.now)
+            seq += 1
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 
@@ -95,7 +97,7 @@ class MemoryStore:
     def following(self, _account: str, machine: str, chat: str, after: int) -> Head | None:
         """Return the first of a lane whose place is after *after*."""
         lane = self._lanes.get((machine, chat), [])
-        place = bisect_right(lane, after, key=_order)
+        place = bisect_left(lane, (after + 1, ""))  # no address comes before the empty one
         return self._head(lane[place]) if place < len(lane) else None
 
     def _head(self, place: tuple[int, str]) -> Head:
@@ -119,7 +121,3 @@ class MemoryStore:
     def first_event(self, address: str, _kind: type[Any]) -> Any:
         """Return the first event that happened to an instance."""
         return self._firsts[address]
-
-
-def _order(place: tuple[int, str]) -> int:
-    return place[0]

@@ -59,10 +59,13 @@ def choose(policy: Window, openings: Sequence[Opening], wanted: str, now: int) -
         now: ns.
     """
     usable = [opening for opening in openings if left(policy, opening, now) > 0]
-    meant = (opening for opening in usable if wanted and opening.message == wanted)
-    return next(meant, usable[-1] if usable else None)
+    if wanted:
+        for opening in usable:
+            if opening.message == wanted:
+                return opening
+    return usable[-1] if usable else None
 
 
 def left_in_all(policy: Window, openings: Sequence[Opening], now: int) -> int:
     """Return how many messages all openings of a chat still allow."""
-    return sum(left(policy, opening, now) for opening in openings)
+    return sum([left(policy, opening, now) for opening in openings])

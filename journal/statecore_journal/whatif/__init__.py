@@ -207,7 +207,7 @@ def what_if(
         StatecoreError: see `subjects`.
     """
     wanted = split_changes(changes)
-    with subjects(path, sorted(wanted) or None, platforms) as found:
+    with no_collection(), subjects(path, sorted(wanted) or None, platforms) as found:
         return [one.ask(wanted.get(one.recording.account, {}), assume) for one in found]
 
 

@@ -46,6 +46,11 @@ CARRIED: Final = "left-out"
 FRAMES: Final = ("greeting", "identifying", "resuming", "proving", "connected", "beating", "lingering")
 """States of a session in which what fails is the socket."""
 
+NOTED: Final = (
+    inbound.Received, window.Heard, inbound.Repeated, session.Noted, delivery.Reviewed, window.TokenForgotten, connection.Doubted,
+)  # fmt: skip
+"""Events that tell what another row was the answer to."""
+
 
 class Answers:
     """Turns the outcomes among rows back into results; needs to be shown all rows first."""
@@ -58,6 +63,8 @@ class Answers:
 
     def note(self, row: "Row") -> None:
         """Take note of a row."""
+        if not isinstance(row.event, NOTED):
+            return
         if row.cause is not None:
             self._children.setdefault(row.cause, []).append(row)
         match row.event:

@@ -1,9 +1,12 @@
 """One transition of a run, whether it is on record or was made anew."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from statecore import codec
 from statecore_journal.whatif.recording import Row
+
+_new: Final = tuple.__new__
+"""See `statecore.machine`: building a NamedTuple by its class costs twice as much."""
 
 
 class Happened(NamedTuple):
@@ -47,8 +50,8 @@ def written(happened: Happened) -> str:
 
 def as_happened(row: Row) -> Happened:
     """Return a recorded row as a transition of a run."""
-    outcome = row.outcome.partition(":")[0] if row.outcome else "moved"
-    return Happened(
-        row.at, row.address, row.after.version, row.name, row.event, row.before.state, row.after.state, outcome, False,
-        row.seq, row.cause,
-    )  # fmt: skip
+    seq, at, address, event, name, before, after, said, _, cause = row
+    outcome = said.partition(":")[0] if said else "moved"
+    return _new(Happened, (
+        at, address, after.version, name, event, before.state, after.state, outcome, False, seq, cause,
+    ))  # fmt: skip

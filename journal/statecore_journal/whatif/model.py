@@ -152,15 +152,17 @@ def facts(recording: Recording, *, worst: bool = False) -> Facts:
             "credentials",
         )
 
+    scopes: dict[tuple[str, bool], list[Answer]] = {}
+    for answer, chat in sends:
+        scopes.setdefault((chat, answer.effect.bare), []).append(answer)
     by_chat = {
         (chat, bare): spans.of(
-            [a for a, to in sends if to == chat and a.effect.bare == bare],
+            answers,
             lambda a: not isinstance(a.result, Taken) and not account_is_to_blame(a),
             heals=heard.get(chat, []),
             by_word=lambda a: readings.get(a.seq) in ("bare", "window", "slot"),
         )
-        for chat in {chat for _, chat in sends}
-        for bare in (False, True)
+        for (chat, bare), answers in scopes.items()
     }
     return Facts(
         account=spans.of([a for a, _ in sends], account_is_to_blame),
@@ -200,24 +202,20 @@ def _hung(recording: Recording, chats: Mapping[str, str]) -> dict[tuple[str, boo
     """Return when what was sent to a chat was never answered."""
     found: dict[tuple[str, bool], list[Span]] = {}
     for row in recording.rows:
-        key = (row.address, row.after.version)
-        if (
-            row.after.state in delivery.SENDING
-            and row.after.entered == row.after.version
-            and key not in recording.answers
-        ):
-            ends = recording.left.get(key, recording.ends)
+        state, _, version, entered = row.after
+        if state in delivery.SENDING and entered == version and (row.address, version) not in recording.answers:
+            ends = recording.left.get((row.address, version), recording.ends)
             span = Span(row.at - SLACK, ends, None, 0)
-            found.setdefault((chats.get(row.address, ""), row.after.state == "sending-bare"), []).append(span)
+            found.setdefault((chats.get(row.address, ""), state == "sending-bare"), []).append(span)
     return found
 
 
 def _deaf(recording: Recording) -> tuple[Span, ...]:
     found: list[Span] = []
     for row in recording.rows:
-        key = (row.address, row.after.version)
-        if row.after.state == "beating" and row.after.entered == row.after.version and key not in recording.answers:
-            left = recording.left.get(key)
+        state, _, version, entered = row.after
+        if state == "beating" and entered == version and (row.address, version) not in recording.answers:
+            left = recording.left.get((row.address, version))
             if left is not None and left - row.at > SLACK:
                 found.append(Span(row.at - SLACK, left, None, 0))
     return tuple(found)

@@ -72,9 +72,10 @@ def parting(one: Iterable[Happened], other: Iterable[Happened]) -> Parting | Non
     before = {(step.address, step.version): step for step in one}
     first: Parting | None = None
     for found in other:
-        key = found.address, found.version
-        was = before.pop(key, None)
-        if (was is None or not was.is_like(found)) and (first is None or _moment(was, found) < first.at):
+        was = before.pop((found.address, found.version), None)
+        if first is not None and found.at >= first.at and (was is None or was.at >= first.at):
+            continue  # behind where they part, nearly all is another
+        if was is None or not was.is_like(found):
             first = Parting(_moment(was, found), was, found)
     missing = min(before.values(), key=_when, default=None)
     if missing is not None and (first is None or missing.at < first.at):
@@ -109,28 +110,28 @@ def outcome(steps: Sequence[Happened], began: int, ends: int) -> Outcome:
     first_trouble: int | None = None
     last_trouble = began
     down_since: int | None = began
-    for step in steps:
-        machine = step.address.partition("/")[0]
+    for at, address, _, name, event, source, target, _, _, _, _ in steps:
+        machine = address.partition("/")[0]
         if machine == "delivery":
-            if step.name == "Accepted":
-                accepted[step.address] = step.at
-            elif step.name == "Turn":
-                requests += step.target in delivery.SENDING
-                if getattr(step.event, "doubles", False):
-                    doubled.add(step.address)
-            elif step.name in REFUSED:
-                refused += step.name == "PartRefused"
-                first_trouble, last_trouble = (first_trouble or step.at), step.at
-            if step.target in delivery.SETTLED and step.source not in delivery.SETTLED:
-                over[step.address] = step.at, step.target
+            if name == "Accepted":
+                accepted[address] = at
+            elif name == "Turn":
+                requests += target in delivery.SENDING
+                if getattr(event, "doubles", False):
+                    doubled.add(address)
+            elif name in REFUSED:
+                refused += name == "PartRefused"
+                first_trouble, last_trouble = (first_trouble or at), at
+            if target in delivery.SETTLED and source not in delivery.SETTLED:
+                over[address] = at, target
         elif machine in ("connection", "session"):
-            if step.name in ("Lost", "TokenRefused", "Rejected", "Broken"):
-                first_trouble, last_trouble = (first_trouble or step.at), step.at
-            if step.target in UP and down_since is not None:
-                down += step.at - down_since
+            if name in ("Lost", "TokenRefused", "Rejected", "Broken"):
+                first_trouble, last_trouble = (first_trouble or at), at
+            if target in UP and down_since is not None:
+                down += at - down_since
                 down_since = None
-            elif step.target not in UP and down_since is None:
-                down_since = step.at
+            elif target not in UP and down_since is None:
+                down_since = at
     down += ends - down_since if down_since is not None else 0
     delays = [
         at - accepted[address] for address, (at, state) in over.items() if state == "delivered" and address in accepted

@@ -22,6 +22,9 @@ from statecore_journal.whatif.recording import Key, Recording, Row
 
 NEVER: Final = 2**63 - 1
 
+_new: Final = tuple.__new__
+"""See `statecore.machine`: building a NamedTuple by its class costs twice as much."""
+
 Moment = tuple[int, int]
 """(when in ns, its position on record or `NEVER`)."""
 
@@ -233,7 +236,7 @@ class Following(Pace):
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording, Latencies())
         self._strayed = NEVER
-        self._moved: set[Key] = set()
+        self._moved: set[int] = set()  # positions of the rows that happened again
         self._turns = _turns(recording.rows)
         self._lives = _lives(recording.rows)
         self._frees: set[tuple[Key | None, int]] = set()
@@ -247,9 +250,8 @@ class Following(Pace):
         """Note the first row on record that did not happen; at the end of the run."""
         rows = self.recording.rows
         if len(self._moved) < len(rows):
-            missing = next((row for row in rows if (row.address, row.before.version) not in self._moved), None)
-            if missing is not None:
-                self._strayed = min(self._strayed, missing.at)
+            missing = next(row for row in rows if row.seq not in self._moved)
+            self._strayed = min(self._strayed, missing.at)
 
     def over(self, moment: Moment) -> bool:
         """Tell whether the process had gone when something was due, and note it."""
@@ -307,19 +309,17 @@ class Following(Pace):
 
     def wrote(self, unit: Unit, first: int, *, modelled: bool) -> None:  # noqa: ARG002
         """Note which rows on record these are, and the first that differs."""
-        for entry in unit.entries:
-            snapshot = entry.decision.snapshot
-            key = (entry.address, snapshot.version - 1)
-            self._moved.add(key)
-            row = self.recording.following.get(key)
-            if (
-                row is None
-                or row.at != unit.now
-                or row.event != entry.event
-                or row.after.state != snapshot.state
-                or row.before.state != entry.source
+        for address, _, source, event, (snapshot, _, _), _, _, _, _, _ in unit.entries:
+            row = self.recording.following.get((address, snapshot.version - 1))
+            if row is None:
+                self._strayed = min(self._strayed, unit.now)
+                continue
+            seq, at, _, recorded, _, before, after, _, _, _ = row
+            self._moved.add(seq)
+            if not (  # asking whether events differ asks whether they are equal, and takes twice as long
+                at == unit.now and recorded == event and after.state == snapshot.state and before.state == source
             ):
-                self._strayed = min(self._strayed, unit.now if row is None else min(row.at, unit.now))
+                self._strayed = min(self._strayed, at, unit.now)
 
     def _turn_at(self, account: Account, free: int) -> Moment:
         row = self._first_recorded(account.outbox.lanes)
@@ -349,16 +349,18 @@ class Following(Pace):
     def _first_recorded(self, lanes: Lanes) -> Row | None:
         """Return what comes first on record of those whose turn it could be."""
         rows = self._turns[lanes.machine]
-        while rows and (rows[-1].address, rows[-1].before.version) in self._moved:
+        moved = self._moved
+        while rows and rows[-1].seq in moved:
             rows.pop()
         if not rows:
             return None
         row = rows[-1]
-        held = self._account().system.instance(row.address)
+        address = row.address
+        held = self._account().system.instance(address)
         if held.chat not in lanes.ready or held.snapshot.version != row.before.version:
             return None
         head = lanes.head(held.chat)
-        return row if head is not None and head.address == row.address else None
+        return row if head is not None and head.address == address else None
 
     def _probes(self) -> bool:
         """Tell whether the next one out probes for the account, so that it may be any."""
@@ -420,30 +422,34 @@ class Free(Pace):
         if account is None or self.run.lets_go or not account.intake.lanes.ready:
             return None
         lanes = account.intake.lanes
-        found = [
-            (max(self.run.at, at), self._position(self.head_key(lanes, chat)))
-            for chat in lanes.ready
-            if (at := self._handed_at(lanes, chat)) is not None
-        ]
-        return min(found, default=None)
+        found: Moment | None = None
+        for chat in lanes.ready:
+            key = self.head_key(lanes, chat)
+            at = self._handed_at(lanes, chat, key)
+            if at is not None:
+                moment = max(self.run.at, at), self._position(key)
+                found = moment if found is None else min(found, moment)
+        return found
 
     def in_turn(self, lanes: Lanes) -> Iterable[str]:
         """Return the chats of lanes whose turn it could be now."""
         if lanes.machine == "delivery":
             return lanes.ready
-        return [chat for chat in lanes.ready if (at := self._handed_at(lanes, chat)) is not None and at <= self.run.at]
+        found = ((chat, self._handed_at(lanes, chat, self.head_key(lanes, chat))) for chat in lanes.ready)
+        return [chat for chat, at in found if at is not None and at <= self.run.at]
 
     def wrote(self, unit: Unit, first: int, *, modelled: bool) -> None:
         """Keep the transitions."""
-        for seq, entry in enumerate(unit.entries, start=first):
-            decision, cause = entry.decision, entry.cause
+        now = unit.now
+        for seq, (address, _, source, event, decision, cause, _, _, _, _) in enumerate(unit.entries, start=first):
+            (state, _, version, _), _, (kind, _, _) = decision
+            by = cause if cause > 0 else first - cause - 1 if cause else None
             self.happened.append(
-                Happened(
-                    unit.now, entry.address, decision.snapshot.version, name_of(entry.event), entry.event, entry.source,
-                    decision.snapshot.state, decision.outcome.kind, modelled, seq,
-                    cause if cause > 0 else first - cause - 1 if cause else None,
+                _new(
+                    Happened,
+                    (now, address, version, name_of(event), event, source, state, kind, modelled, seq, by),
                 )
-            )  # fmt: skip
+            )
 
     def _turn_at(self, account: Account, free: int) -> Moment:
         chat = account.outbox.next_chat(self.run.at)
@@ -461,9 +467,8 @@ class Free(Pace):
         self._delayed.add(key)
         return self.run.at + self.latencies.offers[key], self._position(key)
 
-    def _handed_at(self, lanes: Lanes, chat: str) -> int | None:
+    def _handed_at(self, lanes: Lanes, chat: str, key: Key | None) -> int | None:
         """Return when the first of a lane finds a handler; None if nobody comes."""
-        key = self.head_key(lanes, chat)
         if key is None or not self.latencies.hands:
             return None
         since = self.since(lanes, chat)

@@ -15,7 +15,7 @@ from statecore.errors import CodecError, JournalCorrupt, StatecoreError
 from statecore.events import Broken, Elapsed, Event, Governed, Late, Outcome
 from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound
-from statecore.system import Address
+from statecore.system import NO_LANE, Address
 from statecore_journal.fold import CHECKPOINTS, Replay
 from statecore_journal.reader import instances_of
 from statecore_journal.whatif.answers import Answers
@@ -111,6 +111,8 @@ class Recording:
         left: when the states that awaited them were left, in ns.
         elapsed: when timers were met, and position of the row: by deadline.
         following: what happened next to an instance, by its version.
+        waiting: how many deliveries are in their lanes when the journal ends.
+        last_start: position of the last start.
         ends: when the journal ends, in ns.
         parted: when this code first moves an instance elsewhere than is recorded, in ns; None if it never does.
     """
@@ -127,6 +129,8 @@ class Recording:
     left: dict[Key, int] = attrs.field(factory=dict)
     elapsed: dict[int, tuple[int, int]] = attrs.field(factory=dict)
     following: dict[Key, Row] = attrs.field(factory=dict)
+    waiting: int = 0
+    last_start: int = 0
     ends: int = 0
     parted: int | None = None
 
@@ -161,33 +165,37 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
         snapshots[address], seqs[address] = snapshot, seq
     started = False
     answers = Answers()
-    asked = recording.asked
+    asked, left = recording.asked, recording.left
     places = {address: (chat, order) for address, chat, order in source.execute(_CHATS, (account,))}
     for row in _rows(source, recording, replays, snapshots):
-        if isinstance(row.event, connection.Started) and not started:
+        seq, at, address, event, _, before, after, _, _, _ = row
+        kind = type(event)
+        if kind is connection.Started:
+            recording.last_start = seq
+        if kind is connection.Started and not started:
             started = True
-            recording.machine = Address.parse(row.address).machine
+            recording.machine = Address.parse(address).machine
             recording.initial = {
-                address: (snapshot, seqs[address], *places.get(address, ("", 0)))
-                for address, snapshot in snapshots.items()
-                if address != row.address or row.before.version
+                held: (snapshot, seqs[held], *places.get(held, ("", 0)))
+                for held, snapshot in snapshots.items()
+                if held != address or before.version
             }
-            recording.initial |= (
-                {row.address: (row.before, seqs.get(row.address, 0), "", 0)} if row.before.version else {}
-            )
-        if row.before.version == 0 and not started:
-            recording.firsts[row.address] = (row.at, row.event)
-        seqs[row.address] = row.seq
-        if row.after.entered == row.after.version:
-            asked[(row.address, row.after.version)] = row.at
-            recording.left[(row.address, row.before.entered)] = row.at
+            recording.initial |= {address: (before, seqs.get(address, 0), "", 0)} if before.version else {}
+        if before.version == 0 and not started:
+            recording.firsts[address] = (at, event)
+        seqs[address] = seq
+        if after.entered == after.version:
+            asked[(address, after.version)] = at
+            left[(address, before.entered)] = at
         if started:
             recording.rows.append(row)
-            recording.following[(row.address, row.before.version)] = row
+            recording.following[(address, before.version)] = row
             answers.note(row)
     if started:
         _sort(recording, answers, replays)
         recording.ends = recording.rows[-1].at
+        lanes = (held for address, held in snapshots.items() if address.startswith("delivery/"))
+        recording.waiting = sum(held.state not in NO_LANE for held in lanes)
     return recording
 
 
@@ -208,15 +216,20 @@ def _rows(
     condition, values, _ = instances_of(None, recording.account)
     sql = f"select {_COLUMNS} from events not indexed where {condition} order by seq"  # noqa: S608 - values are bound
     pruned = {address: snapshot.version for address, snapshot in snapshots.items()}
+    found: dict[str, Replay | None] = {}
     clock = 0
     for seq, at, address, version, name, was, then, outcome, data, schema, cause in source.execute(sql, values):
-        replay = replays.get(address.partition("/")[0])
-        if replay is None or version <= pruned.get(address, 0) > 0:
+        try:
+            replay = found[address]
+        except KeyError:
+            replay = found[address] = replays.get(address.partition("/")[0])
+        if replay is None or (pruned and version <= pruned.get(address, 0) > 0):
             continue  # the checkpoint holds it
         before = snapshots.get(address) or replay.machine.start()
-        _follows(seq, at, address, version, before.version, clock)
+        if version != before.version + 1 or at < clock:
+            raise _unfit(seq, at, address, version, before.version, clock)
         clock = at
-        if replay.kind(name) is None and outcome is not None and outcome.startswith("refused"):
+        if outcome is not None and outcome.startswith("refused") and replay.kind(name) is None:
             snapshots[address] = before._replace(version=version)  # it was no event of the machine then either
             continue
         try:
@@ -227,21 +240,24 @@ def _rows(
             raise CodecError(f"row {seq}: {error}. `statecore verify` says what to do") from error
         if (was, then) != (before.state, after.state):
             _part(recording, replay.machine, seq, at, was, then)
-        yield Row(seq, at, address, event, name, before, after, outcome, data, cause)
+        yield _new(Row, (seq, at, address, event, name, before, after, outcome, data, cause))
 
 
-def _follows(seq: int, at: int, address: str, version: int, before: int, clock: int) -> None:
-    """See to it that a row follows those before it."""
+_new: Final = tuple.__new__
+"""See `statecore.machine`: building a NamedTuple by its class costs twice as much."""
+
+
+def _unfit(seq: int, at: int, address: str, version: int, before: int, clock: int) -> JournalCorrupt:
+    """Say why a row does not follow those before it."""
     if version != before + 1:
-        raise JournalCorrupt(
+        return JournalCorrupt(
             f"row {seq}: version {version} of {address} follows version {before}; rows are missing, so the account cannot be "
             "run again. Restore a copy of the file, or run what is whole: see statecore export --since"
         )
-    if at < clock:
-        raise JournalCorrupt(
-            f"row {seq}: it is from before the row before it ({at} ns after {clock} ns), so the account cannot be run again. "
-            "Restore a copy of the file"
-        )
+    return JournalCorrupt(
+        f"row {seq}: it is from before the row before it ({at} ns after {clock} ns), so the account cannot be run again. "
+        "Restore a copy of the file"
+    )
 
 
 def _part(recording: Recording, machine: Machine, seq: int, at: int, *states: str) -> None:
@@ -260,7 +276,10 @@ def _sort(recording: Recording, answers: "Answers", replays: Mapping[str, Replay
     """Tell what came from outside."""
     asked = recording.asked
     for row in recording.rows:
-        event, machine = row.event, row.address.partition("/")[0]
+        event = row.event
+        if not isinstance(event, SORTED):
+            continue
+        machine = row.address.partition("/")[0]
         key = (row.address, row.before.entered)
         match event:
             case Elapsed():
@@ -291,7 +310,12 @@ OUTSIDE: Final = (
     connection.Woke, delivery.Accepted, delivery.Revived, delivery.Purged, inbound.Retried, inbound.Discarded,
 )  # fmt: skip
 
+SORTED: Final = (
+    Outcome, delivery.Accepted, Elapsed, inbound.Handled, inbound.HandlerFailed, Late, circuit.Reset, Governed, *OUTSIDE,
+)  # fmt: skip
+"""All that `_sort` looks at, the most frequent first; half of the rows is something else."""
+
 
 def _answer(row: Row, key: Key, asked: Mapping[Key, int], effect: Any, state: str, result: Any) -> Answer:
     held = getattr(row.event, "held", None)
-    return Answer(row.at, row.seq, asked.get(key, row.at), effect, state, result, held)
+    return _new(Answer, (row.at, row.seq, asked.get(key, row.at), effect, state, result, held))

@@ -12,8 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-import attrs
-
 from statecore.account import Account, Command
 from statecore.driver import on_beat
 from statecore.errors import StatecoreError
@@ -49,14 +47,6 @@ class Model(Protocol):
         """Return how a handler ends that is given a message: what goes wrong or None, and after how long, in ns."""
 
 
-@attrs.define(order=False)
-class _Due:
-    """Something that happens at a moment."""
-
-    happen: Callable[[], None]
-    life: int
-
-
 class Run:
     """One run of an account.
 
@@ -90,17 +80,13 @@ class Run:
         self._model = model
         self._store = MemoryStore()
         self._seq = 0
-        self._agenda: list[tuple[int, int, int, _Due]] = []
+        self._agenda: list[tuple[int, int, int, int, Callable[[], None]]] = []  # when, place, order, life, what
+        self._told = 0  # how much of what came from outside has happened
         self._counter = itertools.count()
         self._timers: list[tuple[int, str]] = []
         self._modelled = False
-        self._known = {(row.address, row.after.version) for row in recording.rows}
         self._ends = recording.ends
         self._live: set[str] = set()
-        self._left = len(_live_at_end(recording))
-        self._last_start = max(
-            (row.seq for row in recording.rows if isinstance(row.event, connection.Started)), default=0
-        )
         for address, (snapshot, seq, chat, order) in recording.initial.items():
             machine = _machine(address)
             live = machine.name in IN_LANES and snapshot.state not in NO_LANE
@@ -116,8 +102,6 @@ class Run:
 
     def run(self) -> "Run":
         """Run to the end of the record."""
-        for item in self.recording.outside:
-            self._put(item.at, item.seq, lambda item=item: self._outside(item), life=-1)  # type: ignore[misc]
         still = 0
         while (step := self._next()) is not None:
             at, happen = step
@@ -129,7 +113,14 @@ class Run:
                 )
             self.at = max(self.at, at)
             happen()
+        self._let_go()
         return self
+
+    def _let_go(self) -> None:
+        """Undo what holds its parts in circles, so that they are freed when nobody needs them, and not only by a collection."""
+        self.account = None
+        self._agenda.clear()
+        del self.pace.run
 
     def now(self) -> int:
         """Return the time, in ns. It is all that a run's account asks its world: chance follows from it, and ids are recorded."""
@@ -141,22 +132,27 @@ class Run:
         return max(self.at, self.recording.ends)
 
     def _put(self, at: int, seq: int, happen: Callable[[], None], life: int | None = None) -> None:
-        due = _Due(happen, self.life if life is None else life)
-        heapq.heappush(self._agenda, (at, seq, next(self._counter), due))
+        heapq.heappush(self._agenda, (at, seq, next(self._counter), self.life if life is None else life, happen))
 
     def _next(self) -> tuple[int, Callable[[], None]] | None:
         """Choose what happens next: (when, what)."""
-        while self._agenda and self._agenda[0][3].life not in (-1, self.life):
-            heapq.heappop(self._agenda)
-        found: Moment | None = self._agenda[0][:2] if self._agenda else None
-        happen = self._pop
+        agenda, outside, pace = self._agenda, self.recording.outside, self.pace
+        while agenda and agenda[0][3] not in (-1, self.life):
+            heapq.heappop(agenda)
+        found: Moment | None = None
+        happen = self._outside
+        if self._told < len(outside):
+            item = outside[self._told]
+            found = item.at, item.seq
+        if agenda and (found is None or agenda[0] < found):
+            found, happen = agenda[0][:2], self._pop
         for own, step in (
             (self._timer(), self._elapse),
-            (self.pace.turn(), self._pump),
-            (self.pace.handing(), self._hand),
-            (self.pace.drain(), self._end),
+            (pace.turn(), self._pump),
+            (pace.handing(), self._hand),
+            (pace.drain(), self._end),
         ):
-            if own is not None and not self.pace.over(own) and (found is None or own < found):
+            if own is not None and not pace.over(own) and (found is None or own < found):
                 found, happen = own, step
         if found is None or found[0] > self._ends:
             if not self._behind() or not self.pace.goes_beyond():
@@ -169,7 +165,7 @@ class Run:
         return found[0], happen
 
     def _pop(self) -> None:
-        heapq.heappop(self._agenda)[3].happen()
+        heapq.heappop(self._agenda)[4]()
 
     # ---- what is due -------------------------------------------------------------------------------------------------
 
@@ -188,7 +184,9 @@ class Run:
 
     # ---- what happens ------------------------------------------------------------------------------------------------
 
-    def _outside(self, item: Outside) -> None:
+    def _outside(self) -> None:
+        item = self.recording.outside[self._told]
+        self._told += 1
         event = item.event
         if isinstance(event, connection.Started):
             self._start(event)
@@ -245,11 +243,11 @@ class Run:
 
     def _behind(self) -> bool:
         """Tell whether more is under way than was when the record ends."""
-        return len(self._live) > self._left
+        return len(self._live) > self.recording.waiting
 
     def _is_last(self, item: Outside) -> bool:
         """Tell whether no process came after the one that was stopped."""
-        return item.seq > self._last_start
+        return item.seq > self.recording.last_start
 
     def _is_held(self, address: str) -> bool:
         """Tell whether a receipt outlived the driver, because its handler did."""
@@ -309,11 +307,11 @@ class Run:
         self._seq += len(unit.entries)
         self._store.append(unit, first)
         self.pace.wrote(unit, first, modelled=self._modelled)
-        for entry in unit.entries:
-            if entry.due is not None:
-                heapq.heappush(self._timers, (entry.due, entry.address))
-            if entry.machine.name == "delivery":
-                (self._live.add if entry.live else self._live.discard)(entry.address)
+        for address, machine, _, _, _, _, _, _, live, due in unit.entries:
+            if due is not None:
+                heapq.heappush(self._timers, (due, address))
+            if machine is delivery.delivery:
+                (self._live.add if live else self._live.discard)(address)
         return first
 
     def _commit(self, unit: Unit) -> None:
@@ -322,13 +320,15 @@ class Run:
         account = self._of_run()
         first = self._write(unit)
         account.committed(unit, first)
-        self.tie_state = account.system.snapshot(account.address).state
-        self.lets_go = account.draining
+        snapshot = account.system.snapshot
+        state = snapshot(account.address).state
+        if state != self.tie_state:
+            self.tie_state, self.lets_go = state, account.draining
         for request in unit.requests:
-            if account.system.snapshot(request.address).entered == request.attempt.entered:
+            if snapshot(request.address).entered == request.attempt.entered:
                 self._ask(request, unit.now, first + request.entry)
         for entry in unit.entries:
-            if isinstance(entry.event, inbound.Handed):
+            if type(entry.event) is inbound.Handed:
                 self._ask_handler((entry.address, entry.decision.snapshot.entered), unit.now)
 
     # ---- attempts ----------------------------------------------------------------------------------------------------
@@ -366,13 +366,12 @@ class Run:
         if account is None or self.tie_state == "closed":
             return
         address, attempt, _ = request
-        entered = account.system.snapshot(address).entered
-        key = (address, attempt.entered)
-        recorded = self.recording.answers.get(key)
         if self.at > self.pace.dies:
             return
-        if entered != attempt.entered and (modelled or recorded is None or recorded.effect is not None):
-            return  # it was cancelled when the state was left
+        if account.system.snapshot(address).entered != attempt.entered:
+            recorded = self.recording.answers.get((address, attempt.entered))
+            if modelled or recorded is None or recorded.effect is not None:
+                return  # it was cancelled when the state was left
         size = 0
         if isinstance(attempt.effect, SendPart):
             accepted: delivery.Accepted = self._store.first_event(address, delivery.Accepted)
@@ -386,8 +385,9 @@ class Run:
     def _ask_handler(self, key: Key, now: int) -> None:
         answer = self.recording.handled.get(key)
         if answer is None:
-            if self._model is not None and key not in self._known:
-                error, took = self._model.handles(key[0])
+            address, version = key
+            if self._model is not None and (address, version - 1) not in self.recording.following:
+                error, took = self._model.handles(address)
                 took = min(took, NEVER - now)
                 self._put(now + took, NEVER, lambda: self._handled(key, error), life=-1)
             return
@@ -407,10 +407,3 @@ class Run:
 
 def _machine(address: str) -> Machine:
     return MACHINES[address.partition("/")[0]]
-
-
-def _live_at_end(recording: Recording) -> set[str]:
-    """Return the deliveries that were in their lanes when the record ends."""
-    last = {address: snapshot.state for address, (snapshot, *_) in recording.initial.items()}
-    last |= {row.address: row.after.state for row in recording.rows}
-    return {address for address, state in last.items() if address.startswith("delivery/") and state not in NO_LANE}
