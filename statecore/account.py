@@ -279,7 +279,7 @@ class Account:
         """Carry out what another process asked for. "send" is not among them: it is accepted like any other message.
 
         "retry" and "purge" take the address of a dead delivery or a quarantined receipt; "credentials" says that there
-        are new ones; "resume" ends a wait for a person, and closes a chat's circuit if one is given.
+        are new ones; "resume" ends what the account waits for, its circuit too, or closes the circuit of the chat it names.
         """
         unit = self.system.begin(self._chance.now())
         unit.done.append(command.id)
@@ -297,12 +297,12 @@ class Account:
             self._moved(unit, command.target)
         elif command.kind == "credentials":
             self.system.feed(unit, self.address, connection.CredentialsChanged())
+        elif command.kind == "resume" and not command.target:
+            self.system.feed(unit, self.address, connection.Resumed())
+            self.outbox.resume(unit)
         elif command.kind == "resume":
-            address = self.outbox.circuit_of(command.target) if command.target else self.address
-            event: Event = circuit.Reset(by="operator") if command.target else connection.Resumed()
-            self.system.feed(unit, address, event)
-            if command.target:
-                self.outbox.release(unit, command.target, "operator", -1)
+            self.system.feed(unit, self.outbox.circuit_of(command.target), circuit.Reset(by="operator"))
+            self.outbox.release(unit, command.target, "operator", -1)
         return unit
 
     # ---- after the commit --------------------------------------------------------------------------------------------

@@ -552,6 +552,10 @@ class Reader:
             self._unreadable.append(f"the first event of {address} cannot be read: {error}")
             return []
 
+    def has_chat(self, account: str, chat: str) -> bool:
+        """Tell whether anything of an account belongs to a chat."""
+        return bool(self._all("select 1 from instances where account = ? and chat = ? limit 1", account, chat))
+
     def command_result(self, number: int) -> str | None:
         """Return what came of a command, or None while nobody has carried it out."""
         rows = self._all("select done from commands where id = ?", number)

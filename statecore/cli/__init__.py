@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "diagram": ("statecore.cli.diagram", "diagram", "Draw a machine."),
     "coverage": ("statecore.cli.diagram", "coverage", "Show which transitions a journal took, and which never."),
     "timeline": ("statecore.cli.diagram", "timeline", "Draw what happened over time."),
+    "resume": ("statecore.cli.resume", "resume", "Try an account or a chat again now, whatever it waits for."),
     "dead": ("statecore.cli.dead", "dead", "List, show, retry and purge what was given up."),
     "export": ("statecore.cli.export", "export", "Write what happened to a file that can be shown to others."),
     "prune": ("statecore.cli.prune", "prune", "Take out of a journal what is over and old."),

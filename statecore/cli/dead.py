@@ -9,6 +9,7 @@ from statecore.cli.common import (
     JOURNAL,
     LENGTH,
     ago,
+    carried_out,
     check_account,
     clock,
     console,
@@ -157,15 +158,11 @@ def _chosen(journal: str, id_: str | None, all_: bool, account: str | None, olde
 
 def _ask(journal: str, kind: str, addresses: list[str]) -> None:
     """Record the commands; whoever drives the account carries them out."""
-    from statecore_journal import open_reader, submit
+    from statecore_journal import submit
 
     for address in addresses:
         submit(journal, address.split("/")[1], Command(id=0, kind=kind, target=address), wall=wall_now())
     if not addresses:
         click.echo("nothing was given up")
         return
-    with open_reader(journal) as reader:
-        driven = any(account.owner and not account.owner.silent and account.owner.says != "stopped"
-                     for account in reader.status(wall_now()).accounts)  # fmt: skip
-    when = "now" if driven else "when a gateway runs"
-    click.echo(f"asked for {len(addresses)}; carried out {when}")
+    click.echo(f"asked for {len(addresses)}; carried out {carried_out(journal)}")

@@ -77,3 +77,25 @@ def test_a_person_may_end_every_wait(stage: Stage) -> None:
             assert len(stage.server.dialled) == 1
 
     stage.run(main)
+
+
+def test_a_person_who_knows_that_the_platform_is_well_need_not_wait_for_the_next_probe(stage: Stage) -> None:
+    """
+    After a quarter of an hour of refusals the circuit of an account waits for a quarter of an hour more.
+    """
+    stage.server.during(0, 900, refused("fast"))
+    stage.account = Fake(stage.server, Plain(), QUICK)
+
+    async def main() -> None:
+        async with stage.gateway() as gateway:
+            await stage.connected()
+            receipts = [await stage.send(gateway, chat, "hello") for chat in ("ann", "bob")]
+            await trio.sleep(901)
+            await stage.ask(gateway, "resume", "")
+            for receipt in receipts:
+                assert isinstance(await receipt.settled(), Delivered)
+            assert trio.current_time() < 910
+
+    book = stage.run(main)
+
+    assert len(book.events("Reset")) == 1
