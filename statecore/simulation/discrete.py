@@ -24,7 +24,7 @@ from statecore.machines.delivery import SENDING
 from statecore.platform import Batch, Ended, Failure, Invalid, Refusal, Unauthorised, Unsent
 from statecore.recorded import Restored, configured, recorded
 from statecore.simulation import disk as disks
-from statecore.simulation.clockwork import Circle, Host, Loop
+from statecore.simulation.clockwork import Circle, Host, Loop, uncollected
 from statecore.simulation.disk import Disk
 from statecore.simulation.driver import Attempt, Driver
 from statecore.simulation.guarantees import Row, Standing, Violation, check
@@ -39,7 +39,6 @@ from statecore.system import Entry
 from statecore.units import MILLISECONDS
 
 CREDENTIALS: Final = {"token": f"{CANARY}-account", "client_secret": f"{CANARY}-account"}
-NEVER: Final = 1 << 62
 
 
 @attrs.frozen
@@ -398,7 +397,7 @@ class Simulation:
         if process is not None and process.alive:
             if process.frozen_until <= self.loop.now:
                 self.frozen_at[one.target] = self.loop.now
-            process.frozen_until = max(process.frozen_until, self.loop.now + one.fields["length"])
+            process.freeze(self.loop.now + one.fields["length"])
 
     def _power_fails(self, one: Occurrence) -> None:
         running = self._running()
@@ -412,6 +411,8 @@ class Simulation:
         length = one.fields["length"]
         if not self.host.asleep_until:
             self.host.suspend(length)
+            for process in self._running():
+                process.rests = True
             self.loop.at(self.loop.now + length, self._wake, length)
 
     def _wake(self, length: int) -> None:
@@ -428,6 +429,10 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Run the plan to its end, and hold the journal against the truth."""
+        with uncollected():
+            return self._run()
+
+    def _run(self) -> Outcome:
         plan, disk = self.plan, self.disk
         try:
             self.loop.run(plan.length)
