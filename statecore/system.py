@@ -237,7 +237,7 @@ class System:
     def snapshot(self, address: str) -> Snapshot:
         """Return where an instance is."""
         held = self._instances.get(address)
-        return (self.instance(address) if held is None else held).snapshot
+        return self.instance(address).snapshot if held is None else held.snapshot
 
     def state_in_lane(self, address: str) -> str | None:
         """Return the state of a message that is in its lane, or None if it is in none."""
@@ -293,8 +293,9 @@ class System:
 
     def _apply(self, unit: Unit, address: str, event: Event, cause: int, chat: str) -> Decision:
         held = self.instance(address)
-        machine, source = held.machine, held.snapshot[0]
-        decision = machine.step(held.snapshot, event, unit.now)
+        machine, before = held.machine, held.snapshot
+        source = before[0]
+        decision = machine.step(before, event, unit.now)
         snapshot, effects, _ = decision
         if chat and not held.chat:
             held.chat = chat
@@ -312,33 +313,42 @@ class System:
             held.armed = due  # a later deadline is found when this entry comes up; entries must not pile up
         entries = unit.entries
         entries.append(_new(Entry, (address, machine, source, event, decision, cause, held.chat, order, live, due)))
-        for effect in effects:
-            if isinstance(effect, Attempt):
-                unit.requests.append(Request(address, effect, len(entries) - 1))
+        if effects:
+            for effect in effects:
+                if effect.__class__ is Attempt:
+                    unit.requests.append(_new(Request, (address, effect, len(entries) - 1)))
         return decision
 
-    def committed(self, unit: Unit, first: int) -> None:
+    def committed(self, unit: Unit, first: int) -> list[tuple[Entry, int]]:
         """Note that a unit is in the journal.
 
         Args:
             unit: the unit.
             first: position of its first entry.
+
+        Returns:
+            The entries that put a message at the end of a lane, and its place there.
         """
-        for index, entry in enumerate(unit.entries):
-            held = self._instances.get(entry.address)
+        joined: list[tuple[Entry, int]] = []
+        for seq, entry in enumerate(unit.entries, first):
+            address, _, _, _, _, _, _, order, live, _ = entry
+            if order == LAST and live:
+                joined.append((entry, seq))
+            held = self._instances.get(address)
             if held is None:
                 continue
-            held.seq = first + index
+            held.seq = seq
             held.pending -= 1
-            if entry.order == LAST:
-                held.order = first + index
-            if not held.pending and held.snapshot.state in held.machine.final:
-                del self._instances[entry.address]
+            if order == LAST:
+                held.order = seq
+            if not held.pending and held.snapshot[0] in held.machine.final:
+                del self._instances[address]
         while len(self._instances) > CACHED_MAX:
             address, held = next(iter(self._instances.items()))
             if held.pending or held.machine.effect(held.snapshot.state):
                 break
             del self._instances[address]
+        return joined
 
     # ---- timers ------------------------------------------------------------------------------------------------------
 
@@ -383,6 +393,8 @@ class System:
         """Take the timers that are due: at most *most* of (address, event, cause)."""
         while self._horizon is not None and self._horizon <= now:
             self._fetch()
+        if not self._heap or self._heap[0][0] > now:  # as in most turns
+            return []
         found: list[tuple[str, Elapsed, int]] = []
         seen: set[str] = set()
         while self._heap and self._heap[0][0] <= now and len(found) < most:
