@@ -63,13 +63,15 @@ class MemoryStore:
     def append(self, unit: Unit, first: int) -> None:
         """Take a unit in, its first entry at position *first*."""
         for seq, entry in enumerate(unit.entries, start=first):
-            order = seq if entry.order == LAST else entry.order
-            if order == PLACED:
-                order = self._held[entry.address].order
-            snapshot = entry.decision.snapshot
-            self.put(entry.address, snapshot, seq, chat=entry.chat, order=order, live=entry.live, due=entry.due)
-            if snapshot.version == 1:
-                self.begin(entry.address, entry.event, unit.now)
+            address, _, _, event, decision, _, chat, order, live, due = entry
+            snapshot, held = decision[0], self._held.get(address)
+            if held is not None and held.live == live:  # as most are: nothing joins a lane, and nothing leaves one
+                held.snapshot, held.seq, held.due = snapshot, seq, due
+                continue
+            order = seq if order == LAST else held.order if order == PLACED and held is not None else order
+            self.put(address, snapshot, seq, chat=chat, order=order, live=live, due=due)
+            if snapshot[2] == 1:
+                self.begin(address, event, unit.now)
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 
@@ -108,7 +110,7 @@ class MemoryStore:
         found = (
             (held.seq, address)
             for address, held in self._held.items()
-            if address.startswith(prefix) and held.snapshot.state in states
+            if held.snapshot[0] in states and address.startswith(prefix)
         )
         return [address for _, address in sorted(found)]
 
