@@ -8,7 +8,7 @@ that is to happen, one source of chance decides what a plan leaves open, so a pl
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from random import Random  # noqa: TID251 - the one source of chance of a run, from the plan's seed
 from typing import Any, Final
 
@@ -136,9 +136,7 @@ class Simulation:
             self.loop.at(one.at, self._occur, index, one)
 
     def _add(self, name: str, platform: str, settings: Mapping[str, Any]) -> None:
-        from statecore.config import account_classes
-
-        kinds = account_classes()
+        kinds = _account_classes()
         if platform not in kinds or platform not in SERVERS:
             raise PlanError(
                 f"account {name}: there is no simulated platform {platform!r}; there are {', '.join(SERVERS)}"
@@ -450,6 +448,14 @@ class Simulation:
         ]
         steps = self.loop.steps + len(disk.rows)
         return Outcome(plan, disk.rows, disk.verdicts, instances, self.truth, violations, steps, dict(self.met))
+
+
+@cache
+def _account_classes() -> Mapping[str, type[Any]]:
+    """Return the adapters there are. Looking for them takes longer than a minute of a run."""
+    from statecore.config import account_classes
+
+    return account_classes()
 
 
 OVERRIDES: Final = ("answer", "raise", "hang")
