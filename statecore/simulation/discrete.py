@@ -36,7 +36,7 @@ from statecore.simulation.server import CANARY, Server
 from statecore.simulation.truth import Platform, Taken, Truth
 from statecore.simulation.weixin import WeixinServer
 from statecore.system import Entry
-from statecore.units import MILLISECONDS
+from statecore.units import MILLISECONDS, SECONDS
 
 CREDENTIALS: Final = {"token": f"{CANARY}-account", "client_secret": f"{CANARY}-account"}
 
@@ -372,7 +372,11 @@ class Simulation:
         process = self.processes[name] = Process(self, name, replaces=replaces, apart=apart)
         process.start()
 
-    def _back(self, name: str) -> None:
+    def _back(self, name: str, stopping: Process | None = None) -> None:
+        """Start a process again; one that was told to stop when it is gone, however long it takes."""
+        if stopping is not None and stopping.alive:
+            self.loop.at(self.loop.now + 1 * SECONDS, self._back, name, stopping)
+            return
         replaces, apart = self._replaces.get(name, (False, False))
         self._start(name, replaces, apart)
 
@@ -388,7 +392,7 @@ class Simulation:
         if process is not None and process.alive:
             process.call(self.loop.now, process.stop, "signal 15")
             if one.fields["back_after"]:
-                self.loop.at(self.loop.now + one.fields["back_after"], self._back, one.target)
+                self.loop.at(self.loop.now + one.fields["back_after"], self._back, one.target, process)
 
     def _process_freezes(self, one: Occurrence) -> None:
         process = self.processes.get(one.target)

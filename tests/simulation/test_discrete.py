@@ -53,6 +53,16 @@ def test_runs_say_which_faults_they_met_and_where_they_have_been() -> None:
     assert len(found.fill(Coverage()).of("delivery").taken) > 30
 
 
+def test_a_process_that_takes_longer_to_stop_than_it_was_to_be_away_comes_back() -> None:
+    """Whoever starts processes waits for the end of the old one; else nobody would drive the account any more."""
+    away = Occurrence(5 * MINUTES, "process-stops", "p1", {"back_after": 1})
+
+    outcome = run(attrs.evolve(scene(away), calm_from=10 * MINUTES))
+
+    assert [str(one) for one in outcome.violations] == []
+    assert len(outcome.truth.platforms["wx"].taken) == 2
+
+
 # ---- what it finds ---------------------------------------------------------------------------------------------------
 
 
