@@ -20,7 +20,7 @@ from statecore.intake import Intake
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound, window
 from statecore.outbox import Outbox, OutboxStore
 from statecore.platform import Batch, Message, Platform, Policies, Review
-from statecore.system import IN_LANES, LAST, Address, Store, System, Unit
+from statecore.system import IN_LANES, Address, Store, System, Unit
 from statecore.ties import TIES, Crash
 from statecore.units import SECONDS
 from statecore.world import World
@@ -109,7 +109,7 @@ class Account:
     @property
     def draining(self) -> bool:
         """Whether the account is being let go: no new turns, nothing handed over."""
-        return self.system.snapshot(self.address).state in ("draining", "hanging-up", "closed")
+        return self.system.snapshot(self.outbox.connection_address)[0] in ("draining", "hanging-up", "closed")
 
     # ---- beginning and ending ----------------------------------------------------------------------------------------
 
@@ -160,6 +160,29 @@ class Account:
         unit = self.system.begin(self._chance.now())
         self.system.feed(unit, self.address, connection.StopRequested(by=by, wait=wait))
         return unit
+
+    def turn(self, now: int, hungry: Callable[[], int]) -> tuple[Unit, list[str], bool]:
+        """Let happen what comes up by itself: timers, messages handed over, requests whose turn it is, the end of a stop.
+
+        Args:
+            now: ns.
+            hungry: tells how many messages can be handed over.
+
+        Returns:
+            What is to be committed, the receipts of the messages that it hands over, and whether more timers are due.
+        """
+        unit, handed = self.system.begin(now), list[str]()
+        more = self.elapse(unit)
+        if self.draining:
+            self.outbox.next_turn = None
+            self.drained(unit)
+            return unit, handed, more
+        if self.intake.lanes.ready:
+            most = hungry()
+            while len(handed) < most and (address := self.intake.take(unit)) is not None:
+                handed.append(address)
+        self.outbox.pump(unit)
+        return unit, handed, more
 
     def drained(self, unit: Unit) -> None:
         """Go on with the stop if nothing is under way any more."""
@@ -309,16 +332,13 @@ class Account:
 
     def committed(self, unit: Unit, first: int) -> bool:
         """Note that a unit is in the journal, its first entry at position *first*; return whether a message joined a lane."""
-        self.system.committed(unit, first)
         joined = False
-        for seq, (address, machine, _, _, _, _, chat, order, live, _) in enumerate(unit.entries, start=first):
-            if order != LAST or not live:
-                continue
-            state = self.system.state_in_lane(address)
+        for entry, order in self.system.committed(unit, first):
+            state = self.system.state_in_lane(entry.address)
             if state is None:
                 continue  # it was decided meanwhile that it leaves again
             joined = True
-            lanes = self.outbox.lanes if machine.name == "delivery" else self.intake.lanes
-            if lanes.add(chat, address, seq, state) and state in ("queued", "waiting"):
-                lanes.offer(chat)
+            lanes = self.outbox.lanes if entry.machine.name == "delivery" else self.intake.lanes
+            if lanes.add(entry.chat, entry.address, order, state) and state in ("queued", "waiting"):
+                lanes.offer(entry.chat)
         return joined

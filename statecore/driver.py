@@ -386,17 +386,12 @@ class Driver:
             unit = happening()
             if unit is not None and (unit.entries or unit.done):
                 units.append(unit)
-        unit = self.account.system.begin(self._world.now())
-        if self.account.elapse(unit):
+        unit, handed, more = self.account.turn(self._world.now(), self._hooks.hungry)
+        if more:
             self.wake()
-        if not self.account.draining:
-            while self._hooks.hungry() > 0 and (address := self.account.intake.take(unit)) is not None:
-                self._handing.append(address)
-                self._hooks.promise(1)
-            self.account.outbox.pump(unit)
-        else:
-            self.account.outbox.next_turn = None
-        self.account.drained(unit)
+        if handed:
+            self._handing += handed
+            self._hooks.promise(len(handed))
         if unit.entries:
             units.append(unit)
         return units
@@ -584,8 +579,10 @@ def on_beat(due: int, now: int) -> int:
     >>> [on_beat(due * MILLISECONDS, 0) // MILLISECONDS for due in (1_999, 2_001, 7_990, 8_001)]
     [1999, 2250, 8000, 9000]
     """
-    beat = next((beat for beat in BEATS if due - now >= 8 * beat), 1)
-    return due + -due % beat
+    for beat in BEATS:
+        if due - now >= 8 * beat:
+            return due + -due % beat
+    return due
 
 
 def place(error: BaseException) -> str:

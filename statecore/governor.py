@@ -40,8 +40,13 @@ class Budgets:
     _sweep_at: int = KEPT
 
     def _now_left(self, address: str, now: int) -> float:
-        left, at = self._left.get(address, (self.policy.burst, now))
-        return min(self.policy.burst, left + max(0, now - at) / SECONDS * self.policy.rows_per_second)
+        held = self._left.get(address)
+        if held is None:
+            return self.policy.burst
+        left, at = held
+        if now > at:
+            left += (now - at) / SECONDS * self.policy.rows_per_second
+        return min(self.policy.burst, left)
 
     def charge(self, address: str, rows: int, now: int) -> None:
         """Take *rows* from an instance's budget; it may go below zero."""

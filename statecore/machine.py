@@ -558,7 +558,7 @@ def _condition(when: When) -> Callable[[Any], bool]:
 
 def _attempt(effect: Effect, data: Any, entered: int) -> Attempt:
     build = effect.build
-    return Attempt(build() if isinstance(build, type) else build(data), effect.within, entered)
+    return _new(Attempt, (build() if isinstance(build, type) else build(data), effect.within, entered))
 
 
 def _settle(

@@ -315,34 +315,42 @@ class System:
             held.armed = due  # a later deadline is found when this entry comes up; entries must not pile up
         entries = unit.entries
         entries.append(_new(Entry, (address, machine, source, event, decision, cause, held.chat, order, live, due)))
-        for effect in effects:
-            if isinstance(effect, Attempt):
-                unit.requests.append(_new(Request, (address, effect, len(entries) - 1)))
+        if effects:
+            for effect in effects:
+                if effect.__class__ is Attempt:
+                    unit.requests.append(_new(Request, (address, effect, len(entries) - 1)))
         return decision
 
-    def committed(self, unit: Unit, first: int) -> None:
+    def committed(self, unit: Unit, first: int) -> list[tuple[Entry, int]]:
         """Note that a unit is in the journal.
 
         Args:
             unit: the unit.
             first: position of its first entry.
+
+        Returns:
+            The entries that put a message at the end of a lane, and its place there.
         """
-        instances = self._instances
-        for seq, (address, machine, _, _, _, _, _, order, _, _) in enumerate(unit.entries, start=first):
-            held = instances.get(address)
+        joined: list[tuple[Entry, int]] = []
+        for seq, entry in enumerate(unit.entries, first):
+            address, _, _, _, _, _, _, order, live, _ = entry
+            if order == LAST and live:
+                joined.append((entry, seq))
+            held = self._instances.get(address)
             if held is None:
                 continue
             held.seq = seq
             held.pending -= 1
             if order == LAST:
                 held.order = seq
-            if not held.pending and held.snapshot[0] in machine.final:
-                del instances[address]
+            if not held.pending and held.snapshot[0] in held.machine.final:
+                del self._instances[address]
         while len(self._instances) > CACHED_MAX:
             address, held = next(iter(self._instances.items()))
             if held.pending or held.machine.effect(held.snapshot.state):
                 break
             del self._instances[address]
+        return joined
 
     # ---- timers ------------------------------------------------------------------------------------------------------
 
@@ -387,6 +395,8 @@ class System:
         """Take the timers that are due: at most *most* of (address, event, cause)."""
         while self._horizon is not None and self._horizon <= now:
             self._fetch()
+        if not self._heap or self._heap[0][0] > now:  # as in most turns
+            return []
         found: list[tuple[str, Elapsed, int]] = []
         seen: set[str] = set()
         while self._heap and self._heap[0][0] <= now and len(found) < most:

@@ -64,14 +64,16 @@ class MemoryStore:
 
     def append(self, unit: Unit, first: int) -> None:
         """Take a unit in, its first entry at position *first*."""
-        seq = first
-        for address, _, _, event, decision, _, chat, place, live, due in unit.entries:
-            order = seq if place == LAST else self._held[address].order if place == PLACED else place
-            snapshot = decision[0]
+        for seq, entry in enumerate(unit.entries, start=first):
+            address, _, _, event, decision, _, chat, order, live, due = entry
+            snapshot, held = decision[0], self._held.get(address)
+            if held is not None and held.live == live:  # as most are: nothing joins a lane, and nothing leaves one
+                held.snapshot, held.seq, held.due = snapshot, seq, due
+                continue
+            order = seq if order == LAST else held.order if order == PLACED and held is not None else order
             self.put(address, snapshot, seq, chat=chat, order=order, live=live, due=due)
             if snapshot[2] == 1:
                 self.begin(address, event, unit.now)
-            seq += 1
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 
@@ -110,7 +112,7 @@ class MemoryStore:
         found = (
             (held.seq, address)
             for address, held in self._held.items()
-            if address.startswith(prefix) and held.snapshot.state in states
+            if held.snapshot[0] in states and address.startswith(prefix)
         )
         return [address for _, address in sorted(found)]
 

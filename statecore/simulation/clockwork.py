@@ -7,10 +7,12 @@ anybody may set.
 """
 
 import gc
-import heapq
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from heapq import heappop, heappush
 from random import Random  # noqa: TID251 - the one source of chance of a run, from the plan's seed
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from statecore.units import SECONDS
 
@@ -25,6 +27,31 @@ class Circle(Exception):
     """Things kept happening, and no time passed."""
 
 
+class Runner(Protocol):
+    """What things happen in: a process.
+
+    Attributes:
+        rests: whether it may not run now, so that `resume` is called with what was to happen.
+    """
+
+    rests: bool
+
+    def resume(self, do: Callable[..., None], args: tuple[Any, ...]) -> None:
+        """Have something happen when it runs again."""
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Do without the collector of cyclic garbage. What a run makes lives until its end, so looking through it frees nothing."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 class Loop:
     """The agenda.
 
@@ -33,18 +60,26 @@ class Loop:
         steps: how many things were taken off the agenda.
     """
 
-    __slots__ = ("_agenda", "_entered", "now", "steps")
+    __slots__ = ("_agenda", "_entered", "_soon", "now", "steps")
 
     def __init__(self) -> None:
         self.now = 0
         self.steps = 0
         self._entered = 0
-        self._agenda: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._agenda: list[_Entry] = []
+        self._soon: deque[_Entry] = deque()  # what happens at this very moment: most things that are entered do
 
     def at(self, when: int, do: Callable[..., None], *args: Any) -> None:
         """Have something happen, at a time from now on, in ns from the beginning."""
-        self._entered += 1
-        heapq.heappush(self._agenda, (max(self.now, when), self._entered, do, args))
+        self.within(None, when, do, *args)
+
+    def within(self, runner: Runner | None, when: int, do: Callable[..., None], *args: Any) -> None:
+        """Have something happen in a runner, which decides what becomes of it if it rests then."""
+        if when <= self.now:
+            self._soon.append((when, 0, runner, do, args))
+        else:
+            self._entered += 1
+            heappush(self._agenda, (when, self._entered, runner, do, args))
 
     def run(self, until: int) -> None:
         """Let happen what happens until a time, in ns from the beginning.
@@ -52,27 +87,29 @@ class Loop:
         Raises:
             Circle: no time passes any more.
         """
-        agenda, pop, steps, still = self._agenda, heapq.heappop, 0, 0
-        frozen = gc.isenabled()
-        gc.disable()  # what a run makes lives until its end, so looking through it in between frees nothing
-        try:
-            while agenda and agenda[0][0] <= until:
-                when, _, do, args = pop(agenda)
-                if when != self.now:
-                    self.now = when
-                    still = 0
+        agenda, soon = self._agenda, self._soon
+        while soon or (agenda and agenda[0][0] <= until):
+            if not soon:
+                self.now = agenda[0][0]
+            now, still = self.now, 0
+            while agenda and agenda[0][0] <= now:
+                soon.append(heappop(agenda))
+            while soon:
+                _, _, runner, do, args = soon.popleft()
                 still += 1
                 if still > STILL_MAX:
                     raise Circle(
-                        f"{STILL_MAX} things happened at {when / SECONDS:.3f} s, the last of them {do.__qualname__}"
+                        f"{STILL_MAX} things happened at {now / SECONDS:.3f} s, the last of them {do.__qualname__}"
                     )
-                steps += 1
-                do(*args)
-            self.now = until
-        finally:
-            self.steps += steps
-            if frozen:
-                gc.enable()
+                if runner is None or not runner.rests:
+                    do(*args)
+                else:
+                    runner.resume(do, args)
+            self.steps += still
+        self.now = until
+
+
+_Entry = tuple[int, int, Runner | None, Callable[..., None], tuple[Any, ...]]
 
 
 class Host:

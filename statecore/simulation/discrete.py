@@ -8,7 +8,7 @@ that is to happen, one source of chance decides what a plan leaves open, so a pl
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from random import Random  # noqa: TID251 - the one source of chance of a run, from the plan's seed
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from statecore.machines.delivery import SENDING
 from statecore.platform import Batch, Ended, Failure, Invalid, Refusal, Unauthorised, Unsent
 from statecore.recorded import Restored, configured, recorded
 from statecore.simulation import disk as disks
-from statecore.simulation.clockwork import Circle, Host, Loop
+from statecore.simulation.clockwork import Circle, Host, Loop, uncollected
 from statecore.simulation.disk import Disk
 from statecore.simulation.driver import Attempt, Driver
 from statecore.simulation.guarantees import Row, Standing, Violation, check
@@ -36,10 +36,9 @@ from statecore.simulation.server import CANARY, Server
 from statecore.simulation.truth import Platform, Taken, Truth
 from statecore.simulation.weixin import WeixinServer
 from statecore.system import Entry
-from statecore.units import MILLISECONDS
+from statecore.units import MILLISECONDS, SECONDS
 
 CREDENTIALS: Final = {"token": f"{CANARY}-account", "client_secret": f"{CANARY}-account"}
-NEVER: Final = 1 << 62
 
 
 @attrs.frozen
@@ -137,9 +136,7 @@ class Simulation:
             self.loop.at(one.at, self._occur, index, one)
 
     def _add(self, name: str, platform: str, settings: Mapping[str, Any]) -> None:
-        from statecore.config import account_classes
-
-        kinds = account_classes()
+        kinds = _account_classes()
         if platform not in kinds or platform not in SERVERS:
             raise PlanError(
                 f"account {name}: there is no simulated platform {platform!r}; there are {', '.join(SERVERS)}"
@@ -375,7 +372,11 @@ class Simulation:
         process = self.processes[name] = Process(self, name, replaces=replaces, apart=apart)
         process.start()
 
-    def _back(self, name: str) -> None:
+    def _back(self, name: str, stopping: Process | None = None) -> None:
+        """Start a process again; one that was told to stop when it is gone, however long it takes."""
+        if stopping is not None and stopping.alive:
+            self.loop.at(self.loop.now + 1 * SECONDS, self._back, name, stopping)
+            return
         replaces, apart = self._replaces.get(name, (False, False))
         self._start(name, replaces, apart)
 
@@ -391,14 +392,14 @@ class Simulation:
         if process is not None and process.alive:
             process.call(self.loop.now, process.stop, "signal 15")
             if one.fields["back_after"]:
-                self.loop.at(self.loop.now + one.fields["back_after"], self._back, one.target)
+                self.loop.at(self.loop.now + one.fields["back_after"], self._back, one.target, process)
 
     def _process_freezes(self, one: Occurrence) -> None:
         process = self.processes.get(one.target)
         if process is not None and process.alive:
             if process.frozen_until <= self.loop.now:
                 self.frozen_at[one.target] = self.loop.now
-            process.frozen_until = max(process.frozen_until, self.loop.now + one.fields["length"])
+            process.freeze(self.loop.now + one.fields["length"])
 
     def _power_fails(self, one: Occurrence) -> None:
         running = self._running()
@@ -412,6 +413,8 @@ class Simulation:
         length = one.fields["length"]
         if not self.host.asleep_until:
             self.host.suspend(length)
+            for process in self._running():
+                process.rests = True
             self.loop.at(self.loop.now + length, self._wake, length)
 
     def _wake(self, length: int) -> None:
@@ -428,6 +431,10 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Run the plan to its end, and hold the journal against the truth."""
+        with uncollected():
+            return self._run()
+
+    def _run(self) -> Outcome:
         plan, disk = self.plan, self.disk
         try:
             self.loop.run(plan.length)
@@ -445,6 +452,14 @@ class Simulation:
         ]
         steps = self.loop.steps + len(disk.rows)
         return Outcome(plan, disk.rows, disk.verdicts, instances, self.truth, violations, steps, dict(self.met))
+
+
+@cache
+def _account_classes() -> Mapping[str, type[Any]]:
+    """Return the adapters there are. Looking for them takes longer than a minute of a run."""
+    from statecore.config import account_classes
+
+    return account_classes()
 
 
 OVERRIDES: Final = ("answer", "raise", "hang")
@@ -467,7 +482,7 @@ def answered(does: str, code: str, attempt: Attempt) -> None:
         raise RuntimeError("a slip of the adapter")
     result = adverse(attempt.effect, code)
     when = attempt.driver.process.host.loop.now + 10 * MILLISECONDS
-    attempt.answer(when, result)
+    attempt.driver.process.call(when, attempt.driver.client.made_up, attempt, result)
 
 
 def is_ready(code: str, data: Any) -> bool:

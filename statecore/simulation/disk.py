@@ -26,6 +26,10 @@ TORN: Final = 0.3
 """How often a commit that a crash interrupts is durable all the same."""
 
 
+_new: Final = tuple.__new__
+"""See `statecore.machine`: building a NamedTuple by its class costs twice as much."""
+
+
 class Existing(NamedTuple):
     """A unit was dropped: a delivery with its key is there already.
 
@@ -206,17 +210,25 @@ class Disk:
             ledger = self.ledgers[unit.account]
             if job.epoch != ledger.lease.epoch:
                 return Fenced(unit.account, job.epoch, ledger.lease.epoch)
-            seen: dict[str, int] = {}
+            versions = ledger.versions
             for entry in unit.entries:
-                version = entry.decision.snapshot.version
-                if seen.get(entry.address, ledger.versions.get(entry.address, 0)) != version - 1:
-                    return Conflict(f"{entry.address} was moved by another writer")
-                seen[entry.address] = version
-            ledger.versions.update(seen)
+                address, version = entry[0], entry[4][0][2]
+                if versions.get(address, 0) != version - 1:
+                    self._take_back(job)
+                    return Conflict(f"{address} was moved by another writer")
+                versions[address] = version
         return None
 
+    def _take_back(self, job: Job) -> None:
+        """Go by what is durable again, where a job was refused after some of it had been looked at."""
+        for unit in job.units:
+            ledger = self.ledgers[unit.account]
+            for entry in unit.entries:
+                standing = ledger.standing(entry.address)
+                ledger.versions[entry.address] = 0 if standing is None else standing.version
+
     def _place(self, unit: Unit) -> "int | Existing":
-        ledger, rows = self.ledgers[unit.account], self.rows
+        ledger, rows, verdicts = self.ledgers[unit.account], self.rows, self.verdicts
         for command in unit.done:
             self.finish(unit.account, command)
         if unit.key:
@@ -231,17 +243,18 @@ class Disk:
             if self.history is not None:
                 self.history.append((self.host.wall(), unit, unit.account))
         seq, now = first, unit.now
-        for address, _, source, event, decision, cause, *_ in unit.entries:
-            snapshot, _, verdict = decision
+        for address, _, source, event, (snapshot, _, verdict), cause, _, _, _, _ in unit.entries:
             origin = cause if cause > 0 else first - cause - 1 if cause else None
-            rows.append(Row(seq, now, address, snapshot[2], source, snapshot[0], event, verdict[0], origin))
-            self.verdicts.append(verdict)
+            state, _, version, _ = snapshot
+            rows.append(_new(Row, (seq, now, address, version, source, state, event, verdict[0], origin)))
+            verdicts.append(verdict)
             seq += 1
         if self.watched:
             for entry in unit.entries:
                 if (entry.machine.name, entry.decision.snapshot.state) in self.watched:
                     self.entered(unit.account, entry)
-        _keep_secrets(ledger, unit)
+        if unit.secrets or unit.forget:
+            _keep_secrets(ledger, unit)
         return first
 
     # ---- commands ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ waits: a task there, an entry of the agenda here. The other speed runs `statecor
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from statecore import driver as drivers
@@ -103,6 +104,7 @@ class Driver:
         self.name = name
         self.process = process
         self.account = Account(name, decides.platform, decides.policies, store, process.world)
+        self._tie = self.account.address
         self.ledger = ledger
         self.client = client
         self.epoch = epoch
@@ -249,7 +251,8 @@ class Driver:
 
     def _next(self) -> None:
         """Wait for the next happening."""
-        state = self.account.system.snapshot(self.account.address).state
+        system = self.account.system
+        state = system.snapshot(self._tie)[0]
         if state == CLOSED:
             self.end(None)
             return
@@ -261,14 +264,14 @@ class Driver:
             self.process.call(loop.now, self._turn)
             return
         self._busy = False
-        due, turn = self.account.system.next_due(), self.account.outbox.next_turn
+        due, turn = system.next_due(), self.account.outbox.next_turn
         if turn is not None and (due is None or turn < due):
             due = turn
         if due is not None:
             now = self.process.world.now()
-            wait = on_beat(due, now) - now
+            wait, least = on_beat(due, now) - now, 0 if self._moved else IDLE_FLOOR
             self._waiting += 1
-            self.process.call(loop.now + max(0 if self._moved else IDLE_FLOOR, wait), self._timer, self._waiting)
+            self.process.call(loop.now + max(least, wait), self._timer, self._waiting)
 
     def _timer(self, number: int) -> None:
         if not self._busy and number == self._waiting:
@@ -291,21 +294,16 @@ class Driver:
         if self.posted:
             posted, self.posted = self.posted[:POSTED_AT_ONCE], self.posted[POSTED_AT_ONCE:]
             for happening in posted:
-                unit = self._came_of(*happening) if isinstance(happening, tuple) else happening()
+                unit = self._came_of(*happening) if happening.__class__ is tuple else happening()  # type: ignore[operator]
                 if unit is not None and (unit.entries or unit.done):
                     units.append(unit)
-        unit = account.system.begin(self.process.world.now())
-        if account.elapse(unit):
-            self._woken = True
         program = self.process.program
-        if not account.draining:
-            while program.hungry() > 0 and (address := account.intake.take(unit)) is not None:
-                self._handing.append(address)
-                program.promised += 1
-            account.outbox.pump(unit)
-        else:
-            account.outbox.next_turn = None
-        account.drained(unit)
+        unit, handed, more = account.turn(self.process.world.now(), program.hungry)
+        if more:
+            self._woken = True
+        if handed:
+            self._handing += handed
+            program.promised += len(handed)
         if unit.entries:
             units.append(unit)
         return units
@@ -316,26 +314,23 @@ class Driver:
         )
 
     def _append(self, units: list[Unit]) -> None:
-        self.process.writer.submit(
-            Job(units, self.epoch, then=lambda placed, error: self._appended(units, placed, error))
-        )
+        self.process.writer.submit(Job(units, self.epoch, then=partial(self._appended, units)))
 
     def _appended(self, units: list[Unit], placed: list[int], error: JournalError | None) -> None:
         if self.ended:
             return
-        if isinstance(error, JournalBusy | JournalFull):
-            self._unwritten = error
-            self.process.call(self.process.host.loop.now + JOURNAL_RETRY, self._append, units)
-        elif error is not None:
-            self.end(error)
-        else:
+        if error is None:
             self._unwritten = None
             self._committed(units, placed)
             self._next()
+        elif isinstance(error, JournalBusy | JournalFull):
+            self._unwritten = error
+            self.process.call(self.process.host.loop.now + JOURNAL_RETRY, self._append, units)
+        else:
+            self.end(error)
 
     def _committed(self, units: list[Unit], placed: list[int]) -> None:
-        account = self.account
-        system = account.system
+        account, attempts = self.account, self.attempts
         now = self._committed_at = self.process.world.now()
         for unit, first in zip(units, placed, strict=True):
             if account.committed(unit, first):
@@ -343,14 +338,15 @@ class Driver:
             if unit.entries:
                 self._budgets.charge(payer(account, unit), len(unit.entries), unit.now)
         for unit, first in zip(units, placed, strict=True):
-            self._commands.difference_update(unit.done)
-            if self.attempts:
+            if unit.done:
+                self._commands.difference_update(unit.done)
+            if attempts:
                 for entry in unit.entries:
-                    under_way = self.attempts.get(entry.address)
+                    under_way = attempts.get(entry[0])
                     if under_way is not None and entry.decision.snapshot.entered != under_way.entered:
-                        del self.attempts[entry.address]
+                        del attempts[entry[0]]
             for request in unit.requests:
-                if system.snapshot(request.address).entered == request.attempt.entered:
+                if account.system.snapshot(request.address).entered == request.attempt.entered:
                     self._attempt(Attempt(self, request, first + request.entry), now)
         if self._handing or self.recording:
             self._tell_program()

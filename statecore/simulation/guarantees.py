@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import log2
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import attrs
@@ -36,6 +37,9 @@ UP: Final[Mapping[str, frozenset[str]]] = {
     "session": frozenset(session.UP),
 }
 """States in which an account is connected."""
+
+TIED: Final = tuple(f"{machine}/" for machine in UP)
+"""How the addresses begin of what ties accounts to their platforms."""
 
 ROWS_PER_SECOND: Final = 60
 """Rows that an instance may make in one second, without those that carry what the outside sent."""
@@ -85,6 +89,11 @@ class Row(NamedTuple):
     cause: int | None
 
 
+def account_of(row: Row) -> str:
+    """Return the account whose instance a row is of."""
+    return row.address.split("/", 2)[1]
+
+
 class Standing(NamedTuple):
     """One instance as the projection has it.
 
@@ -128,6 +137,12 @@ Found = Iterator[Violation]
 class Record:
     """Rows, instances and truth of one run, sorted once for all checks.
 
+    Attributes:
+        ties: the rows of what ties accounts to their platforms.
+        by_event: the rows of each kind of event.
+        begun: rows that asked for a delivery's requests, by its address.
+        known: the row that took a message in first, by account and id.
+
     Args:
         rows: all rows, in their order.
         instances: the projection at the end.
@@ -151,25 +166,35 @@ class Record:
         self.refused: dict[str, Counter[str]] = defaultdict(Counter)
         self.revived: set[str] = set()
         self.started: dict[str, list[tuple[int, Started]]] = defaultdict(list)
+        self.ties = [row for row in rows if row.address.startswith(TIED)]
+        self.by_event: dict[type[Event], list[Row]] = defaultdict(list)
         for row in rows:
-            self._sort(row)
+            self.by_event[row.event.__class__].append(row)
+            if row.target in SENDING and row.outcome == "moved":
+                self.begun[row.address].append(row.seq)
+        self._sort()
 
-    def _sort(self, row: Row) -> None:
-        event, address = row.event, row.address
-        kind = type(event)
-        if row.target in SENDING and row.outcome == "moved":
-            self.begun[address].append(row.seq)
-        if kind is Accepted and row.version == 1:
-            self.accepted[address] = (row.seq, event)  # type: ignore[assignment]
-        elif kind is Received or kind is Repeated:
-            account = address.split("/", 2)[1]
-            self.known.setdefault((account, event.id), row.seq)  # type: ignore[attr-defined]
-        elif kind is PartRefused:
-            self.refused[address][event.then] += 1  # type: ignore[attr-defined]
-        elif kind is Revived and row.outcome == "moved":
-            self.revived.add(address)
-        elif kind is Started:
-            self.started[address.split("/", 2)[1]].append((row.seq, event))  # type: ignore[arg-type]
+    def _sort(self) -> None:
+        row: Row
+        event: Any
+        for row in self.happened(Accepted):
+            if row.version == 1:
+                self.accepted[row.address] = (row.seq, row.event)  # type: ignore[assignment]
+        for row in self.happened(Received, Repeated):
+            event = row.event
+            self.known.setdefault((account_of(row), event.id), row.seq)
+        for row in self.happened(PartRefused):
+            event = row.event
+            self.refused[row.address][event.then] += 1
+        self.revived.update(row.address for row in self.happened(Revived) if row.outcome == "moved")
+        for row in self.happened(Started):
+            self.started[account_of(row)].append((row.seq, row.event))  # type: ignore[arg-type]
+
+    def happened(self, *kinds: type[Event]) -> Sequence[Row]:
+        """Return the rows of some kinds of events, in their order."""
+        if len(kinds) == 1:
+            return self.by_event.get(kinds[0], ())
+        return sorted((row for kind in kinds for row in self.by_event.get(kind, ())), key=attrgetter("seq"))
 
     def first_of_lane(self, account: str, chat: str) -> str:
         """Return the state of the first delivery of a chat's lane; empty if the lane is."""
@@ -267,20 +292,20 @@ def g1_cursor_with_messages(record: Record) -> Found:
 
 def g2_no_spin(record: Record) -> Found:
     """No instance moves faster than a peer, a timer or a person can pay for."""
-    quick: Counter[tuple[str, int]] = Counter()
-    all_: Counter[tuple[str, int]] = Counter()
-    ties = tuple(f"{name}/" for name in UP)
-    for row in record.rows:
-        if row.event.__class__ not in BROUGHT:
-            quick[row.address, row.at // SECONDS] += 1
-        if row.address.startswith(ties):
-            all_[row.address, row.at // MINUTES] += 1
-    for (address, second), count in quick.items():
-        if count > ROWS_PER_SECOND:
-            yield Violation("G2", f"{address} made {count} rows in second {second}")
-    for (address, minute), count in all_.items():
-        if count > ROWS_PER_MINUTE:
-            yield Violation("G2", f"{address} made {count} rows in minute {minute}")
+    own = [row for kind, rows in record.by_event.items() if kind not in BROUGHT for row in rows]
+    for address, second, count in _crowded(own, SECONDS, ROWS_PER_SECOND):
+        yield Violation("G2", f"{address} made {count} rows in second {second}")
+    for address, minute, count in _crowded(record.ties, MINUTES, ROWS_PER_MINUTE):
+        yield Violation("G2", f"{address} made {count} rows in minute {minute}")
+
+
+def _crowded(rows: Sequence[Row], unit: int, most: int) -> Iterator[tuple[str, int, int]]:
+    """Yield (address, which unit of time, rows made in it) wherever an instance made more than *most* rows in one."""
+    busy = {address for address, count in Counter(row.address for row in rows).items() if count > most}
+    counts = Counter((row.address, row.at // unit) for row in rows if row.address in busy) if busy else {}
+    for (address, which), count in counts.items():
+        if count > most:
+            yield address, which, count
 
 
 def g3_nothing_lost(record: Record) -> Found:
@@ -446,26 +471,22 @@ def g8_truth(record: Record) -> Found:
 
 def g9_replay(record: Record) -> Found:
     """Folding the rows gives the recorded states, row by row, and the projection at the end."""
-    folded: dict[str, Snapshot] = {}
-    steps = {name: (machine.move, machine.start()) for name, machine in record.machines.items()}
-    clocks: dict[str, int] = {}
+    folded: dict[str, tuple[Any, Snapshot, int]] = {}  # the machine's step, where it is, and when it last moved
+    begin = {name: (machine.move, machine.start(), 0) for name, machine in record.machines.items()}
     for place, row in enumerate(record.rows, record.rows[0].seq if record.rows else 1):
         seq, at, address, version, source, target, event, outcome, cause = row
-        name = address.partition("/")[0]
         if seq != place or (cause is not None and cause >= seq):
             yield Violation("G9", f"row {seq} is row {place} of the journal, caused by row {cause}", seq)
-        if at < clocks.get(address, 0):
-            yield Violation("G9", f"{address} went back in time by {(clocks[address] - at) / SECONDS:g} s", seq)
-        clocks[address] = at
-        move, start = steps[name]
-        before = folded.get(address, start)
+        move, before, moved_at = folded.get(address) or begin[address.partition("/")[0]]
+        if at < moved_at:
+            yield Violation("G9", f"{address} went back in time by {(moved_at - at) / SECONDS:g} s", seq)
         after, verdict, _, _ = move(before, event, at)
-        folded[address] = after
+        folded[address] = (move, after, at)
         if before[0] != source or after[0] != target or after[2] != version or verdict[0] != outcome:
             said = f"{address} was recorded as {source} -> {target} (version {version}), and folds to {before[0]} -> {after[0]}"
             yield Violation("G9", said, seq)
     for address, held in record.instances.items():
-        if folded.get(address) != held.snapshot:
+        if address not in folded or folded[address][1] != held.snapshot:
             yield Violation("G9", f"{address} is not where its rows lead to")
 
 
@@ -473,28 +494,28 @@ def g10_secrets_stay_out(record: Record) -> Found:
     """No credential is in an event, or in what an instance remembers."""
     if not record.truth.secrets:
         return
-    texts: dict[type, tuple[str, ...]] = {}
-    for row in record.rows:
-        if leaked := _leaks(row.event, record.truth.secrets, texts):
-            yield Violation("G10", f"{name_of(row.event)} of {row.address} holds a credential in {leaked!r}", row.seq)
+    for kind, rows in record.by_event.items():
+        for place, field in _leaks(kind, [row.event for row in rows], record.truth.secrets):
+            said = f"{name_of(rows[place].event)} of {rows[place].address} holds a credential in {field!r}"
+            yield Violation("G10", said, rows[place].seq)
+    remembered: dict[type, dict[str, Any]] = defaultdict(dict)
     for address, held in record.instances.items():
-        if leaked := _leaks(held.snapshot.data, record.truth.secrets, texts):
-            yield Violation("G10", f"{address} remembers a credential in {leaked!r}")
+        remembered[type(held.snapshot.data)][address] = held.snapshot.data
+    for kind, known in remembered.items():
+        for place, field in _leaks(kind, list(known.values()), record.truth.secrets):
+            yield Violation("G10", f"{list(known)[place]} remembers a credential in {field!r}")
 
 
-def _leaks(value: Any, secrets: tuple[str, ...], texts: dict[type, tuple[str, ...]]) -> str:
-    """Return the field that holds a secret, or nothing."""
-    kind = type(value)
-    names = texts.get(kind)
-    if names is None:
-        plain = (int, bool, float, int | None)
-        names = texts[kind] = tuple(field.name for field in attrs.fields(kind) if field.type not in plain)
-    for name in names:
-        held = getattr(value, name)
-        text = held if held.__class__ is str else repr(held) if held else ""
-        if text and any(secret in text for secret in secrets):
-            return name
-    return ""
+def _leaks(kind: type, values: Sequence[Any], secrets: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Yield (which value, which field) wherever a secret is in one. A field of all values is searched at once."""
+    plain = (int, bool, float, int | None)
+    for name in (field.name for field in attrs.fields(kind) if field.type not in plain):
+        held = [getattr(value, name) for value in values]
+        texts = [one if one.__class__ is str else repr(one) if one else "" for one in held]
+        whole = "\n".join(texts)
+        for secret in secrets:
+            if secret in whole:
+                yield from ((place, name) for place, text in enumerate(texts) if secret in text)
 
 
 # ---- liveness --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ at any moment.
 """
 
 from collections import Counter
-from typing import Final
+from typing import Any, Final
 
 from statecore.events import Broken
 from statecore.machines.circuit import Tripped
@@ -15,7 +15,7 @@ from statecore.machines.inbound import Handed, Received, Retried
 from statecore.machines.session import Greeted
 from statecore.platform import Polling
 from statecore.policies import Backoff, Handling, Retry, Sessions
-from statecore.simulation.guarantees import UP, Check, Found, Record, Row, Violation
+from statecore.simulation.guarantees import UP, Check, Found, Record, Row, Violation, account_of
 from statecore.units import DAYS, MINUTES, SECONDS
 
 DIALS_PER_MINUTE: Final = 20
@@ -30,7 +30,7 @@ ASKED: Final = frozenset({Started, Resumed, CredentialsChanged})
 
 def g3_ends_for_a_reason(record: Record) -> Found:
     """A message is purged by a person and expires when its sender said."""
-    purged = {row.address for row in record.rows if type(row.event) is Purged and row.outcome == "moved"}
+    purged = {row.address for row in record.happened(Purged) if row.outcome == "moved"}
     for address, held in record.of("delivery"):
         state, known = held.snapshot.state, record.accepted.get(address)
         if state == "purged" and address not in purged:
@@ -42,34 +42,30 @@ def g3_ends_for_a_reason(record: Record) -> Found:
 def g4_taken_in_once(record: Record) -> Found:
     """A message that the platform delivers again is not taken for another one."""
     seen: dict[tuple[str, str], str] = {}
-    for row in record.rows:
-        if type(row.event) is Received and row.outcome == "moved":
-            account = row.address.split("/", 2)[1]
-            first = seen.setdefault((account, row.event.id), row.address)
+    for row in record.happened(Received):
+        event: Any = row.event
+        if row.outcome == "moved":
+            first = seen.setdefault((account_of(row), event.id), row.address)
             if first != row.address:
-                yield Violation("G4", f"message {row.event.id} of {account} was taken in twice", row.seq)
+                yield Violation("G4", f"message {event.id} of {account_of(row)} was taken in twice", row.seq)
 
 
 def g5_isolation(record: Record) -> Found:
     """A chat is held by refusals of its own."""
     tripped: set[str] = set()
-    for row in record.rows:
+    for row in record.happened(Tripped, Held):
         if type(row.event) is Tripped and row.outcome == "moved":
             tripped.add(row.address)
         elif type(row.event) is Held and row.event.by == "circuit":
-            account = row.address.split("/", 2)[1]
             known = record.accepted.get(row.address)
-            if known is not None and f"circuit/{account}/{known[1].chat}" not in tripped:
+            if known is not None and f"circuit/{account_of(row)}/{known[1].chat}" not in tripped:
                 said = f"{row.address} was held by a circuit, and nothing in chat {known[1].chat} was refused"
                 yield Violation("G5", said, row.seq)
 
 
 def g2_polls_paced(record: Record) -> Found:
     """Polls that bring nothing are paced, however fast the platform answers them."""
-    polls: Counter[tuple[str, int]] = Counter()
-    for row in record.rows:
-        if type(row.event) is Idle:
-            polls[row.address, row.at // MINUTES] += 1
+    polls = Counter((row.address, row.at // MINUTES) for row in record.happened(Idle))
     for (address, minute), count in polls.items():
         if count > POLLS_PER_MINUTE:
             yield Violation("G2", f"{address} made {count} polls that brought nothing in minute {minute}")
@@ -89,19 +85,19 @@ def g7_handed_over(record: Record) -> Found:
     """A message is handed over so many times and no more, whatever becomes of its handler."""
     most = {one.name: Handling(**one.settings.get("handling", {})).attempts for one in record.plan.accounts}
     times: Counter[str] = Counter()
-    for row in record.rows:
+    for row in record.happened(Retried, Handed):
         if type(row.event) is Retried and row.outcome == "moved":
             del times[row.address]
         elif type(row.event) is Handed and row.outcome == "moved":
             times[row.address] += 1
-            if times[row.address] > most[row.address.split("/", 2)[1]]:
+            if times[row.address] > most[account_of(row)]:
                 yield Violation("G7", f"{row.address} was handed over {times[row.address]} times", row.seq)
 
 
 def g7_dials_bounded(record: Record) -> Found:
     """An account that fails is dialled ever more slowly."""
     dials: Counter[tuple[str, int]] = Counter()
-    for row in record.rows:
+    for row in record.ties:
         if row.target == "dialling" and row.outcome == "moved" and type(row.event) not in ASKED:
             dials[row.address, row.at // MINUTES] += 1
     for (address, minute), count in dials.items():
@@ -114,11 +110,11 @@ def g7_backoff_kept(record: Record) -> Found:
     steady = Backoff().steady
     counted: dict[str, int] = {}
     since: dict[str, int] = {}
-    for row in record.rows:
-        up = UP.get(row.address.partition("/")[0])
-        if up is None or row.outcome != "moved":
+    for row in record.ties:
+        if row.outcome != "moved":
             continue
         event, address = row.event, row.address
+        up = UP[address.partition("/")[0]]
         if row.target in up and type(event) in (Lost, Broken):
             continue  # a token could not be renewed; the account is still connected
         if type(event) is Lost:
@@ -141,8 +137,8 @@ def g7_sessions_bounded(record: Record) -> Found:
     """No more sessions are begun than the platform's budget allows."""
     budgets = {account.name: Sessions(**account.settings.get("sessions", {})) for account in record.plan.accounts}
     begun: dict[str, list[Row]] = {}
-    for row in record.rows:
-        if type(row.event) is Greeted and row.target == "identifying":
+    for row in record.happened(Greeted):
+        if row.target == "identifying":
             begun.setdefault(row.address, []).append(row)
     for address, rows in begun.items():
         budget = budgets[address.partition("/")[2]]
@@ -161,17 +157,17 @@ def g8_passing_causes_kill_nothing(record: Record) -> Found:
     """What time can cure makes a message dead only when it was given the time."""
     ages = {account.name: Retry(**account.settings.get("retry", {})).age for account in record.plan.accounts}
     since: dict[str, int] = {}
-    for row in record.rows:
+    for row in record.happened(NotSent, PartRefused, PartAccepted, PartPending, Revived):
         kind = type(row.event)
         if kind is NotSent:
             began = since.setdefault(row.address, row.at)
-            age = ages[row.address.split("/", 2)[1]]
+            age = ages[account_of(row)]
             if row.target == "dead" and row.at - began < age:
                 said = f"{row.address} was given up after {(row.at - began) / SECONDS:.0f} s for what passes: {row.event.error}"  # type: ignore[attr-defined]
                 yield Violation("G8", said, row.seq)
         elif kind is PartRefused and row.event.then == "retry":  # type: ignore[attr-defined]
             since.setdefault(row.address, row.at)
-        elif kind in (PartAccepted, PartPending, Revived) and row.outcome == "moved":
+        elif kind is not PartRefused and row.outcome == "moved":
             since.pop(row.address, None)
 
 

@@ -5,6 +5,7 @@ after a fault. It looks around every 250 ms, as `statecore.gateway` does; here o
 ends it between any two happenings. A stop by a signal (a freeze) lets everything of it happen later.
 """
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -63,6 +64,10 @@ class Process:
         self.stopping = False
         self.frozen_until = 0
         self.host = simulation.host
+        self.rests = self.host.asleep_until > 0
+        self._kept: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self.call = partial(self.host.loop.within, self)
+        """Has something happen in this process, at a time in ns from the beginning: (when, what, its arguments...)."""
         self.disk = simulation.disk
         self.judge = simulation.judge
         self.world = ProcessWorld(self.host, max(self.disk.latest_at, self.host.wall()))
@@ -76,22 +81,6 @@ class Process:
         self._looking = False
         self._looking_for_credentials = False
         self._last_beat: int | None = None
-
-    def call(self, when: int, do: Callable[..., None], *args: Any) -> None:
-        """Have something happen in this process, at a time in ns from the beginning."""
-        self.host.loop.at(when, self._dispatch, do, args)
-
-    def _dispatch(self, do: Callable[..., None], args: tuple[Any, ...]) -> None:
-        if not self.alive:
-            return
-        if self.frozen_until or self.host.asleep_until:
-            until = max(self.frozen_until, self.host.asleep_until)
-            if (
-                until > self.host.loop.now or self.host.asleep_until
-            ):  # at that very moment: after the clocks were put right
-                self.host.loop.at(until, self._dispatch, do, args)
-                return
-        do(*args)
 
     # ---- beginning and ending ----------------------------------------------------------------------------------------
 
@@ -115,12 +104,42 @@ class Process:
         if self.alive and all(supervisor.over for supervisor in self.supervisors.values()):
             self.crash()
 
+    def freeze(self, until: int) -> None:
+        """Stop it by a signal, until a time in ns from the beginning or longer."""
+        self.frozen_until = max(self.frozen_until, until)
+        self.rests = True
+
+    def resume(self, do: Callable[..., None], args: tuple[Any, ...]) -> None:
+        """Have something happen when it runs again: it was frozen, or the machine asleep, or it is gone."""
+        if self.alive:
+            self._kept.append((do, args))
+            if len(self._kept) == 1:
+                self._go_on_later()
+
+    def _go_on_later(self) -> None:
+        self.host.loop.at(max(self.frozen_until, self.host.asleep_until), self._go_on)
+
+    def _go_on(self) -> None:
+        """Let the next thing happen that was kept. Until all have, whatever comes is kept too, so that nothing overtakes."""
+        if not self.alive:
+            return
+        if self.frozen_until > self.host.loop.now or self.host.asleep_until:  # which is 0 once the clocks are put right
+            self._go_on_later()
+            return
+        do, args = self._kept.popleft()
+        if self._kept:
+            self._go_on_later()
+        else:
+            self.rests = False
+        do(*args)
+
     def crash(self) -> None:
         """End at once: by a signal that nobody can catch, or because all is done."""
         if not self.alive:
             return
         self._last_beat = self.last_beat()
         self.alive = False
+        self.rests = True
         self.writer.crash(torn=self.simulation.torn())
         for supervisor in self.supervisors.values():
             supervisor.died()

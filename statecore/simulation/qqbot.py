@@ -534,6 +534,15 @@ class QQClient:
         """Tell whether there are other credentials."""
         return self._server.version != self._version
 
+    def made_up(self, attempt: Attempt, result: Any) -> None:
+        """Have an attempt come to what an ambush says. What was read is counted like any other frame."""
+        if not attempt.is_live:
+            return
+        if isinstance(attempt.effect, ReadFrame) and self._socket is not None:
+            self._socket.give(attempt, result)
+        else:
+            attempt.came(result)
+
     def _access(self) -> tuple[str, int]:
         token, _, number = (self._ledger.get("access") or " 0").partition(" ")
         return token, int(number)

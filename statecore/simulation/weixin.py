@@ -229,6 +229,10 @@ class WeixinClient:
         """Tell whether there are other credentials."""
         return self._server.version != self._version
 
+    def made_up(self, attempt: Attempt, result: Any) -> None:
+        """Have an attempt come to what an ambush says."""
+        attempt.came(result)
+
     def perform(self, attempt: Attempt, effect: Any) -> None:
         """Make an attempt."""
         server, network = self._server, self._server.network

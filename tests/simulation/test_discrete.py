@@ -24,7 +24,12 @@ from statecore_diagrams.coverage import Coverage
 WX, QQ = ACCOUNTS
 
 
-@pytest.mark.parametrize("seed", [*range(23), 68])  # 68: a platform that claims to have taken what it never saw
+CLAIMS, MADE_UP, FREEZE_AND_SLEEP = 68, 599, 1537
+"""Seeds in which the simulation was wrong, and not what it simulates: a platform that claims to have taken what it never saw,
+a frame that an ambush made up, and a process that is frozen while its machine falls asleep."""
+
+
+@pytest.mark.parametrize("seed", [*range(21), CLAIMS, MADE_UP, FREEZE_AND_SLEEP])
 def test_every_guarantee_holds_over_half_an_hour_of_faults(seed: int) -> None:
     """Safety at every moment, and everything settles once the faults are over."""
     outcome = run(draw(seed, 0.5))
@@ -51,6 +56,16 @@ def test_runs_say_which_faults_they_met_and_where_they_have_been() -> None:
     assert len(found.faults_never_met()) < 15
     assert len(found.states_never_entered()) < 8
     assert len(found.fill(Coverage()).of("delivery").taken) > 30
+
+
+def test_a_process_that_takes_longer_to_stop_than_it_was_to_be_away_comes_back() -> None:
+    """Whoever starts processes waits for the end of the old one; else nobody would drive the account any more."""
+    away = Occurrence(5 * MINUTES, "process-stops", "p1", {"back_after": 1})
+
+    outcome = run(attrs.evolve(scene(away), calm_from=10 * MINUTES))
+
+    assert [str(one) for one in outcome.violations] == []
+    assert len(outcome.truth.platforms["wx"].taken) == 2
 
 
 # ---- what it finds ---------------------------------------------------------------------------------------------------
