@@ -12,7 +12,7 @@ machine moves, no effect leaves and no message is handed over until what was dec
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -181,7 +181,7 @@ class Driver:
         self._attempts: dict[str, tuple[int, trio.CancelScope]] = {}
         self._sizes: dict[str, int] = {}
         self._commands: set[int] = set()
-        self._accepting = trio.Lock()  # it is fair, so those who wait for it go on in their order
+        self._accepting: trio.Lock | None = None  # few accounts are ever asked for something by other processes
         self._handing: list[str] = []
         self._epoch = 0
         self._committed_at = 0
@@ -302,6 +302,7 @@ class Driver:
 
     async def accept_commands(self, commands: list[Command]) -> None:
         """Accept messages that other processes asked for, in the order in which they did."""
+        self._accepting = self._accepting or trio.Lock()  # it is fair, so those who wait for it go on in their order
         async with self._accepting:
             for index, command in enumerate(commands):
                 try:
@@ -350,12 +351,10 @@ class Driver:
             async with self._config.connect(self._journal.secrets(self.name)) as client, trio.open_nursery() as nursery:
                 self._client = client
                 await self._commit([self.account.start(started, held)], nursery)
+                del started  # the configuration as text is in it, and what is named here stays as long as the account
                 while self.account.system.snapshot(self.account.address).state != "closed":
                     await self._next_happening()
-                    units = self._decide()
-                    self._moved = bool(units)
-                    if units:
-                        await self._commit(units, nursery)
+                    await self._turn(nursery)
                 nursery.cancel_scope.cancel()
         finally:
             self.ended = True
@@ -363,6 +362,13 @@ class Driver:
             self._handing.clear()
             for recorded in self._awaited:
                 recorded.event.set()
+
+    async def _turn(self, nursery: trio.Nursery) -> None:
+        """Let happen what has come up. What that led to is not held while the loop waits for the next."""
+        units = self._decide()
+        self._moved = bool(units)
+        if units:
+            await self._commit(units, nursery)
 
     async def _next_happening(self) -> None:
         if self._posted:
@@ -489,7 +495,8 @@ class Driver:
     async def _guarded(self, address: str, effect: Any) -> Any:
         """Make an attempt; what it raises is an outcome too, so a child's death is a transition of its instance."""
         try:
-            result = await self._perform(address, effect)
+            call = self._call(address, effect)
+            result = call if isinstance(call, Unsent) else await call
         except Exception as error:  # noqa: BLE001
             # What it says may hold a URL with a token in it; where it happened does not.
             log.error("%s: an attempt raised %s; adapters must return what came of it", address, place(error))  # noqa: TRY400
@@ -499,32 +506,36 @@ class Driver:
         told = isinstance(result, Failure | Unauthorised | Refusal | Unsent | Unclear | Ended | Note | str)
         return mend(result, ERROR_CHARACTERS_MAX if told else None)
 
-    async def _perform(self, address: str, effect: Any) -> Any:
+    def _call(self, address: str, effect: Any) -> Awaitable[Any] | Unsent:
+        """Return the call that makes an attempt, to be awaited; or what it came to, where it is not to be made."""
         client: Any = self._client  # a Client or a SessionClient; the machine asks only for what its own kind has
+        call: Awaitable[Any]
         match effect:
             case SendPart():
                 if self._superseded():
                     return Unsent(stage="connect", error="another process has taken the account")
-                return await client.send(self._outgoing(address, effect))
+                call = client.send(self._outgoing(address, effect))
             case Dial():
-                return await client.dial()
+                call = client.dial()
             case Receive():
-                return await client.receive()
+                call = client.receive()
             case ReadFrame():
-                return await client.read(effect.taken, beat=effect.beat)
+                call = client.read(effect.taken, beat=effect.beat)
             case Authorise():
-                return await client.authorise(effect.number, refused=effect.refused)
+                call = client.authorise(effect.number, refused=effect.refused)
             case LookUp():
-                return await client.look_up(effect.failures)
+                call = client.look_up(effect.failures)
             case OpenSocket():
-                return await client.open_socket(effect.url)
+                call = client.open_socket(effect.url)
             case Identify():
-                return await client.identify()
+                call = client.identify()
             case Resume():
-                return await client.resume()
+                call = client.resume()
             case HangUp():
-                return await client.hang_up()
-        raise TypeError(f"no adapter knows how to {effect!r}")
+                call = client.hang_up()
+            case _:
+                raise TypeError(f"no adapter knows how to {effect!r}")
+        return call
 
     def _superseded(self) -> bool:
         """Tell whether this process was frozen between a commit and now for so long that another one may have taken over."""
