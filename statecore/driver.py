@@ -162,6 +162,10 @@ class Driver:
         world: time, chance, ids.
         governor: the bound on transitions.
         hooks: the gateway's side.
+
+    Attributes:
+        ended: whether it drives the account no more.
+        state: of the connection, as of the last commit. A gateway looks at it so often that it need not be searched for.
     """
 
     def __init__(
@@ -189,6 +193,7 @@ class Driver:
         self._awaited: set[Recorded] = set()
         self._client: Client | SessionClient | None = None
         self.ended = False
+        self.state = ""
         self._moved = True
 
     # ---- what others ask for -----------------------------------------------------------------------------------------
@@ -213,8 +218,7 @@ class Driver:
 
     def look_for_credentials(self) -> None:
         """End the wait for new credentials if there are some."""
-        state = self.account.system.snapshot(self.account.address).state
-        if state in WAITS_FOR_CREDENTIALS and self._client is not None and self._renewed(self._client):
+        if self.state in WAITS_FOR_CREDENTIALS and self._client is not None and self._renewed(self._client):
             self.post(lambda: self.account.happened(CredentialsChanged()))
 
     def _renewed(self, client: Client | SessionClient) -> bool:
@@ -417,6 +421,8 @@ class Driver:
                 self._budgets.charge(payer(self.account, unit), len(unit.entries), unit.now)
             self._hooks.moved(unit, first)
             for entry in unit.entries:
+                if entry.address == self.account.address:
+                    self.state = entry.decision.snapshot.state
                 if entry.machine.name == "delivery" and entry.decision.snapshot.state in SETTLED:
                     self._hooks.settled(entry.address)
         for unit, first in zip(units, placed, strict=True):
