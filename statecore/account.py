@@ -127,11 +127,11 @@ class Account:
         started = -len(unit.entries)
         for address in self._store.in_states(self.name, "delivery", delivery.SENDING):
             crash = Crash("interrupted", "the process ended while it was being sent")
-            self.outbox.in_flight.add(address)
+            self.outbox.in_flight[address] = None
             self.outbox.answered(unit, address, crash, started, 0)
         for address in self._store.in_states(self.name, "inbound", ("handling",)):
             if held(address):
-                self.intake.handling.add(address)
+                self.intake.handling[address] = None
                 continue
             self.intake.handled(unit, address, "the process ended while it was handled")
         self.outbox.lanes.load("queued")

@@ -12,7 +12,7 @@ machine moves, no effect leaves and no message is handed over until what was dec
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -162,6 +162,10 @@ class Driver:
         world: time, chance, ids.
         governor: the bound on transitions.
         hooks: the gateway's side.
+
+    Attributes:
+        ended: whether it drives the account no more.
+        state: of the connection, as of the last commit. A gateway looks at it so often that it need not be searched for.
     """
 
     def __init__(
@@ -180,15 +184,16 @@ class Driver:
         self._wake = trio.Event()
         self._attempts: dict[str, tuple[int, trio.CancelScope]] = {}
         self._sizes: dict[str, int] = {}
-        self._commands: set[int] = set()
-        self._accepting = trio.Lock()  # it is fair, so those who wait for it go on in their order
+        self._commands: dict[int, None] = {}  # taken and not carried out; an empty set takes three times as much
+        self._accepting: trio.Lock | None = None  # few accounts are ever asked for something by other processes
         self._handing: list[str] = []
         self._epoch = 0
         self._committed_at = 0
         self._recording: list[Recorded] = []
-        self._awaited: set[Recorded] = set()
+        self._awaited: dict[Recorded, None] = {}
         self._client: Client | SessionClient | None = None
         self.ended = False
+        self.state = ""
         self._moved = True
 
     # ---- what others ask for -----------------------------------------------------------------------------------------
@@ -213,8 +218,7 @@ class Driver:
 
     def look_for_credentials(self) -> None:
         """End the wait for new credentials if there are some."""
-        state = self.account.system.snapshot(self.account.address).state
-        if state in WAITS_FOR_CREDENTIALS and self._client is not None and self._renewed(self._client):
+        if self.state in WAITS_FOR_CREDENTIALS and self._client is not None and self._renewed(self._client):
             self.post(lambda: self.account.happened(CredentialsChanged()))
 
     def _renewed(self, client: Client | SessionClient) -> bool:
@@ -283,7 +287,7 @@ class Driver:
             self._recording.append(recorded)
             return unit
 
-        self._awaited.add(recorded)
+        self._awaited[recorded] = None
         self.post(happening)
         return recorded
 
@@ -293,7 +297,7 @@ class Driver:
         for command in commands:
             if command.id in self._commands:
                 continue
-            self._commands.add(command.id)
+            self._commands[command.id] = None
             if command.kind == "send":
                 sends.append(command)
             else:
@@ -302,13 +306,15 @@ class Driver:
 
     async def accept_commands(self, commands: list[Command]) -> None:
         """Accept messages that other processes asked for, in the order in which they did."""
+        self._accepting = self._accepting or trio.Lock()  # it is fair, so those who wait for it go on in their order
         async with self._accepting:
             for index, command in enumerate(commands):
                 try:
                     await self._accept_command(command)
                 except JournalError as error:  # also `Fenced`: then the new owner finds the same commands
                     log.warning("%s: %d messages that were asked for wait: %s", self.name, len(commands) - index, error)
-                    self._commands.difference_update(waiting.id for waiting in commands[index:])
+                    for waiting in commands[index:]:
+                        self._commands.pop(waiting.id, None)
                     return
 
     async def _accept_command(self, command: Command) -> None:
@@ -330,7 +336,7 @@ class Driver:
         except Exception as error:  # noqa: BLE001 - a slip of the adapter's; met again with every look, it would never end
             log.error("%s: accepting what was asked for raised %s", self.name, place(error))  # noqa: TRY400
             await self._journal.finish(command.id, f"refused: the adapter raised {place(error)}")
-        self._commands.discard(command.id)
+        self._commands.pop(command.id, None)
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
 
@@ -350,12 +356,10 @@ class Driver:
             async with self._config.connect(self._journal.secrets(self.name)) as client, trio.open_nursery() as nursery:
                 self._client = client
                 await self._commit([self.account.start(started, held)], nursery)
+                del started  # the configuration as text is in it, and what is named here stays as long as the account
                 while self.account.system.snapshot(self.account.address).state != "closed":
                     await self._next_happening()
-                    units = self._decide()
-                    self._moved = bool(units)
-                    if units:
-                        await self._commit(units, nursery)
+                    await self._turn(nursery)
                 nursery.cancel_scope.cancel()
         finally:
             self.ended = True
@@ -363,6 +367,13 @@ class Driver:
             self._handing.clear()
             for recorded in self._awaited:
                 recorded.event.set()
+
+    async def _turn(self, nursery: trio.Nursery) -> None:
+        """Let happen what has come up. What that led to is not held while the loop waits for the next."""
+        units = self._decide()
+        self._moved = bool(units)
+        if units:
+            await self._commit(units, nursery)
 
     async def _next_happening(self) -> None:
         if self._posted:
@@ -406,10 +417,13 @@ class Driver:
                 self._budgets.charge(payer(self.account, unit), len(unit.entries), unit.now)
             self._hooks.moved(unit, first)
             for entry in unit.entries:
+                if entry.address == self.account.address:
+                    self.state = entry.decision.snapshot.state
                 if entry.machine.name == "delivery" and entry.decision.snapshot.state in SETTLED:
                     self._hooks.settled(entry.address)
         for unit, first in zip(units, placed, strict=True):
-            self._commands.difference_update(unit.done)
+            for done in unit.done:
+                self._commands.pop(done, None)
             self._end_attempts(unit)
             for request in unit.requests:
                 if self.account.system.snapshot(request.address).entered == request.attempt.entered:
@@ -421,7 +435,7 @@ class Driver:
         for recorded in self._recording:
             recorded.durable = True
             recorded.event.set()
-            self._awaited.discard(recorded)
+            self._awaited.pop(recorded, None)
         self._recording.clear()
 
     async def _append(self, units: list[Unit]) -> list[int]:
@@ -484,7 +498,8 @@ class Driver:
     async def _guarded(self, address: str, effect: Any) -> Any:
         """Make an attempt; what it raises is an outcome too, so a child's death is a transition of its instance."""
         try:
-            result = await self._perform(address, effect)
+            call = self._call(address, effect)
+            result = call if isinstance(call, Unsent) else await call
         except Exception as error:  # noqa: BLE001
             # What it says may hold a URL with a token in it; where it happened does not.
             log.error("%s: an attempt raised %s; adapters must return what came of it", address, place(error))  # noqa: TRY400
@@ -494,32 +509,36 @@ class Driver:
         told = isinstance(result, Failure | Unauthorised | Refusal | Unsent | Unclear | Ended | Note | str)
         return mend(result, ERROR_CHARACTERS_MAX if told else None)
 
-    async def _perform(self, address: str, effect: Any) -> Any:
+    def _call(self, address: str, effect: Any) -> Awaitable[Any] | Unsent:
+        """Return the call that makes an attempt, to be awaited; or what it came to, where it is not to be made."""
         client: Any = self._client  # a Client or a SessionClient; the machine asks only for what its own kind has
+        call: Awaitable[Any]
         match effect:
             case SendPart():
                 if self._superseded():
                     return Unsent(stage="connect", error="another process has taken the account")
-                return await client.send(self._outgoing(address, effect))
+                call = client.send(self._outgoing(address, effect))
             case Dial():
-                return await client.dial()
+                call = client.dial()
             case Receive():
-                return await client.receive()
+                call = client.receive()
             case ReadFrame():
-                return await client.read(effect.taken, beat=effect.beat)
+                call = client.read(effect.taken, beat=effect.beat)
             case Authorise():
-                return await client.authorise(effect.number, refused=effect.refused)
+                call = client.authorise(effect.number, refused=effect.refused)
             case LookUp():
-                return await client.look_up(effect.failures)
+                call = client.look_up(effect.failures)
             case OpenSocket():
-                return await client.open_socket(effect.url)
+                call = client.open_socket(effect.url)
             case Identify():
-                return await client.identify()
+                call = client.identify()
             case Resume():
-                return await client.resume()
+                call = client.resume()
             case HangUp():
-                return await client.hang_up()
-        raise TypeError(f"no adapter knows how to {effect!r}")
+                call = client.hang_up()
+            case _:
+                raise TypeError(f"no adapter knows how to {effect!r}")
+        return call
 
     def _superseded(self) -> bool:
         """Tell whether this process was frozen between a commit and now for so long that another one may have taken over."""

@@ -29,7 +29,7 @@ class Recent:
 
     _requests: deque[int] | tuple[()] = ()  # an empty deque takes 600 bytes, and most accounts have nothing to send
     _answers: deque[Answer] | tuple[()] = ()
-    _bare_refused: set[str] = attrs.field(factory=set)
+    _bare_refused: dict[str, None] = attrs.field(factory=dict)
     _lost: dict[str, int] = attrs.field(factory=dict)
 
     def asked(self, now: int) -> None:
@@ -41,13 +41,13 @@ class Recent:
         """Note that the platform took a part."""
         self._answered(Answer(now, chat, taken=True))
         self._lost.clear()
-        self._bare_refused.discard(chat)
+        self._bare_refused.pop(chat, None)
 
     def refused(self, chat: str, now: int, *, bare: bool) -> None:
         """Note that the platform refused a part."""
         self._answered(Answer(now, chat, taken=False))
         if bare:
-            self._bare_refused.add(chat)
+            self._bare_refused[chat] = None
 
     def _answered(self, answer: Answer) -> None:
         self._answers = self._answers or deque(maxlen=KEPT)
@@ -61,7 +61,7 @@ class Recent:
 
     def heard(self, chat: str) -> None:
         """Note that the chat's user wrote: what was found out about its token is out of date."""
-        self._bare_refused.discard(chat)
+        self._bare_refused.pop(chat, None)
 
     def bare_refused(self, chat: str) -> bool:
         """Tell whether an attempt without the token was refused since the user last wrote."""

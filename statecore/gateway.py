@@ -485,8 +485,7 @@ class Gateway:
         return ours
 
     async def _drive(self, name: str, config: AccountConfig) -> None:
-        pid, host = here()
-        epoch, offline = await self._journal.take(name, self._boot, pid, host)
+        epoch, offline = await self._journal.take(name, self._boot, *here())
         # Whoever drove it last may have been ahead of us, if the wall clock was set back between its start and ours. The
         # deadlines in the journal are on its clock.
         behind = max(0, self._journal.store.latest_at() - self._world.now())
@@ -499,7 +498,20 @@ class Gateway:
         if self.stopping:
             return
         self._take_commands()
-        started = Started(
+        late = {
+            address: driver.note_handled(address, error) for address, error in self._unrecorded.get(name, {}).items()
+        }
+        try:
+            await driver.run(self._started(config, epoch, offline), self._is_given)
+        finally:
+            for address, noted in late.items():
+                if noted.durable:
+                    del self._unrecorded[name][address]
+        await self._journal.beat({name: (epoch, "stopped")})
+
+    def _started(self, config: AccountConfig, epoch: int, offline: int) -> Started:
+        pid, host = here()
+        return Started(
             boot=self._boot,
             pid=pid,
             host=host,
@@ -509,16 +521,6 @@ class Gateway:
             settings=recorded(config),
             chance=chance.seed(self._world.draw()),
         )
-        late = {
-            address: driver.note_handled(address, error) for address, error in self._unrecorded.get(name, {}).items()
-        }
-        try:
-            await driver.run(started, self._is_given)
-        finally:
-            for address, noted in late.items():
-                if noted.durable:
-                    del self._unrecorded[name][address]
-        await self._journal.beat({name: (epoch, "stopped")})
 
     # ---- background --------------------------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ class Intake:
         self._outbox = outbox
         self._seen: OrderedDict[Fingerprint, tuple[Seen, ...]] = OrderedDict()
         self.lanes = Lanes(system.account, "inbound", store, system.state_in_lane)
-        self.handling: set[str] = set()
+        self.handling: dict[str, None] = {}  # in this order; an empty set takes three times as much
 
     def address(self, message_id: str) -> str:
         """Address of the receipt of a message."""
@@ -142,7 +142,7 @@ class Intake:
             if head is None or self._system.snapshot(head.address).state != "waiting":
                 continue
             self._system.feed(unit, head.address, inbound.Handed(), cause=self._system.instance(head.address).seq)
-            self.handling.add(head.address)
+            self.handling[head.address] = None
             self.moved(head.address)
             return head.address
         return None
@@ -157,7 +157,7 @@ class Intake:
         """
         held = self._system.instance(address)
         cause = held.seq
-        self.handling.discard(address)
+        self.handling.pop(address, None)
         if error is None:
             self._system.feed(unit, address, inbound.Handled(), cause=cause)
         else:

@@ -106,7 +106,7 @@ class Outbox:
         self.connection_address = f"{tie.machine}/{system.account}"
         self.circuit_address = f"circuit/{system.account}"
         self.lanes = Lanes(system.account, "delivery", store, system.state_in_lane)
-        self.in_flight: set[str] = set()
+        self.in_flight: dict[str, None] = {}  # in this order; an empty set takes three times as much
         self.next_turn: int | None = None
 
     def begin(self, now: int) -> None:
@@ -250,7 +250,7 @@ class Outbox:
             if own.state == "half-open":
                 self._system.feed(unit, circuit_address, ticket, cause=turn)
         self._spend(unit.now)
-        self.in_flight.add(address)
+        self.in_flight[address] = None
         self.lanes.update(chat, address, "sending")
 
     def _slot(self, address: str, data: delivery.Delivery, chat: str, allowed: Snapshot, now: int) -> "Slot | None":
@@ -339,7 +339,7 @@ class Outbox:
         held = self._system.instance(address)
         state, chat = held.snapshot.state, held.chat
         if state not in SENDING:
-            self.in_flight.discard(address)
+            self.in_flight.pop(address, None)
         head = self.lanes.head(chat)
         if head is None or head.address != address:
             return

@@ -21,7 +21,7 @@ import attrs
 from statecore.errors import ConfigError
 from statecore.policies import Backoff, Circuit, Handling, Pacing, Retry, Sessions, Window
 from statecore.reading import Evidence, Reading
-from statecore.settings import duration
+from statecore.settings import duration, shared
 from statecore.units import show_duration
 
 Stage = Literal["resolve", "connect", "tls", "send", "receive", "answer", "silence"]
@@ -396,14 +396,14 @@ class Policies:
         windows: how much may be said in chats of one kind, by what their ids begin with; else *window*.
     """
 
-    pacing: Pacing = attrs.field(factory=Pacing)
-    window: Window = attrs.field(factory=Window)
-    circuit: Circuit = attrs.field(factory=Circuit)
-    backoff: Backoff = attrs.field(factory=Backoff)
-    retry: Retry = attrs.field(factory=Retry)
-    polling: Polling = attrs.field(factory=Polling)
-    handling: Handling = attrs.field(factory=Handling)
-    sessions: Sessions = attrs.field(factory=Sessions)
+    pacing: Pacing = attrs.field(factory=shared(Pacing))
+    window: Window = attrs.field(factory=shared(Window))
+    circuit: Circuit = attrs.field(factory=shared(Circuit))
+    backoff: Backoff = attrs.field(factory=shared(Backoff))
+    retry: Retry = attrs.field(factory=shared(Retry))
+    polling: Polling = attrs.field(factory=shared(Polling))
+    handling: Handling = attrs.field(factory=shared(Handling))
+    sessions: Sessions = attrs.field(factory=shared(Sessions))
     windows: Mapping[str, Window] = attrs.field(factory=dict)
 
     def window_of(self, chat: str) -> Window:

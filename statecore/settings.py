@@ -6,6 +6,7 @@ configuration file by `build` it raises on the dotted key the user wrote. Nothin
 not negative, not NaN, not ten thousand years.
 """
 
+import functools
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -115,7 +116,13 @@ def table(kind: type[Any]) -> Any:
             raise ConfigError(field.name, f"must be a {kind.__name__}, got {value!r}")
         return value
 
-    return checked(convert, factory=kind)
+    return checked(convert, factory=shared(kind))
+
+
+def shared(kind: type[T]) -> Callable[[], T]:
+    """Return a factory of a settings class's defaults for fields that hold them. They never change, so all that have them
+    hold the same ones: a thousand accounts would else hold 2 MB of them."""
+    return functools.cache(kind)
 
 
 def build(kind: type[T], values: object, key: str) -> T:

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Final
 
 import attrs
+import httpcore
 import httpx
 import trio
 
@@ -71,23 +72,6 @@ def tls() -> ssl.SSLContext:
     """Return the one TLS context of the process: to read the certificate store again for every client costs some 20 ms
     and a megabyte."""
     return httpx.create_ssl_context()
-
-
-_once: Final = trio.lowlevel.RunVar[httpx.AsyncClient]("once")
-
-
-def once() -> httpx.AsyncClient:
-    """Return the client for requests that have a connection of their own.
-
-    It keeps no connection, so whoever uses it need not close it, and all accounts of a process share it: one for each
-    would cost every account 6 kB and keep nothing apart.
-    """
-    try:
-        return _once.get()
-    except LookupError:
-        client = httpx.AsyncClient(verify=tls(), limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
-        _once.set(client)
-        return client
 
 
 def retry_after(answer: Answer) -> int | None:
@@ -163,22 +147,22 @@ async def request(
     return NoAnswer(stage="receive", error=f"the answer did not end within {timeout_s:g} s", timed_out=True)
 
 
-def failed(error: httpx.HTTPError, setting: str = "base_url") -> NoAnswer:
-    """Tell how far a request got that raised *error*."""
+def failed(error: Exception, setting: str = "base_url") -> NoAnswer:
+    """Tell how far a request got that raised *error*, of httpx or of httpcore."""
     match error:
-        case httpx.ConnectTimeout():
+        case httpx.ConnectTimeout() | httpcore.ConnectTimeout():
             return NoAnswer(stage="connect", error="no connection within the time allowed")
-        case httpx.PoolTimeout():
+        case httpx.PoolTimeout() | httpcore.PoolTimeout():
             return NoAnswer(stage="connect", error="no free connection of ours within the time allowed")
-        case httpx.ConnectError() | httpx.ProxyError():
+        case httpx.ConnectError() | httpx.ProxyError() | httpcore.ConnectError() | httpcore.ProxyError():
             return not_connected(error, setting)
         case httpx.UnsupportedProtocol():
             return NoAnswer(
                 stage="resolve", error=str(error), action=f"correct {setting}: it begins with http:// or https://"
             )
-        case httpx.ReadTimeout():
+        case httpx.ReadTimeout() | httpcore.ReadTimeout():
             return NoAnswer(stage="receive", error="no answer within the time allowed", timed_out=True)
-        case httpx.WriteTimeout() | httpx.WriteError():
+        case httpx.WriteTimeout() | httpx.WriteError() | httpcore.WriteTimeout() | httpcore.WriteError():
             return NoAnswer(stage="send", error=f"the request was cut off: {_what(error)}")
         case _:
             return NoAnswer(stage="receive", error=f"the answer was cut off: {_what(error)}")

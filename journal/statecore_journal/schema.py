@@ -149,7 +149,7 @@ def connect(path: Path, *, busy_ns: int) -> sqlite3.Connection:
         "pragma secure_delete = on"
     )  # what is forgotten or pruned is overwritten; not every build does that
     connection.execute(f"pragma journal_size_limit = {WAL_BYTES_KEPT}")
-    connection.execute("pragma cache_size = -4096")
+    connection.execute("pragma cache_size = -1024")  # there are two, and the system has its own cache of the file
     return connection
 
 

@@ -26,8 +26,8 @@ FILES_EACH: Final = 4
 STANDS_AFTER_S: Final = 30.0
 """Seconds after the start by which what a gateway holds for good is there."""
 
-LOOK_AFTER: Final = 20_000
-"""Objects that came to stay before the collector looks at the young ones: some megabytes. Python's own number is 700."""
+LOOK_AFTER: Final = 4_000
+"""Objects that came to stay before the collector looks at the young ones: half a megabyte. Python's own number is 700."""
 
 EXAMPLE = """\b
 Example of a configuration file:

@@ -422,7 +422,7 @@ class _Stage:
                 address = delivery_address(chat, index)
                 hold(address, _instance(machines["delivery"], place, seen, chat=name, order=order))
                 if place.state in SENDING:
-                    outbox.in_flight.add(address)
+                    outbox.in_flight[address] = None
                 if place.data.audits:
                     outbox.await_reviews([address])
                 if place.state not in NO_LANE:

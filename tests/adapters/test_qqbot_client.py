@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from websockets.trio.client import ClientConnection
 
 from statecore.platform import (
     Address,
@@ -1305,13 +1306,14 @@ def test_a_slip_in_a_socket_is_the_sockets_alone(monkeypatch: pytest.MonkeyPatch
     """
 
     async def scene(hand: Hand) -> None:
-        async def slip(_socket: object) -> None:
+        async def slip(_connection: object, _code: int) -> None:
             await trio.lowlevel.checkpoint()
             raise Slip
 
         with monkeypatch.context() as patch:
-            patch.setattr(wire.Socket, "hold", slip)
+            patch.setattr(ClientConnection, "aclose", slip)
             assert await hand.client.open_socket(hand.sim.ws_url) == SocketOpen()
+            assert "did not answer" in await hand.client.hang_up()
             await hand.sim.wait_until(lambda: hand.sim.dials[0].closed_at is not None)
         await hand.up()
 

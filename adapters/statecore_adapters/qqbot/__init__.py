@@ -27,7 +27,7 @@ from statecore.errors import ConfigError
 from statecore.platform import Platform, Policies, Refusal, Secrets, SessionClient
 from statecore.policies import Backoff, Circuit, Handling, Pacing, Retry, Sessions, Window
 from statecore.reading import Evidence, Reading
-from statecore.settings import build, checked, choice, count, duration, number
+from statecore.settings import build, checked, choice, count, duration, number, shared
 from statecore_adapters import places
 from statecore_adapters import text as cutting
 from statecore_adapters.qqbot import chats, intents, reading
@@ -131,10 +131,13 @@ def _intents(value: object, _field: object) -> int:
     return intents.read(value)
 
 
-def _table(value: object, field: Any) -> Any:
-    """Build settings whose defaults are QQ's own, also for what a table in a configuration file leaves out."""
-    kind = field.default.factory
-    return value if isinstance(value, kind.__base__) else build(kind, value, field.name)
+def _table(general: type[Any], own: type[Any]) -> Any:
+    """Make a field of settings whose defaults are QQ's own, also for what a table in a configuration file leaves out."""
+
+    def convert(value: object, field: Any) -> Any:
+        return value if isinstance(value, general) else build(own, value, field.name)
+
+    return checked(convert, factory=shared(own))
 
 
 Table = Mapping[str, Any]
@@ -176,16 +179,16 @@ class QQBot:
     format: str = choice("text", "text", "markdown")
     proactive: bool = checked(_flag, default=False)
     text_chars: int = count(4000, low=20, high=20_000)
-    window_c2c: Window | Table = checked(_table, factory=C2CWindow)  # noqa: RUF009 - as above
-    window_group: Window | Table = checked(_table, factory=GroupWindow)  # noqa: RUF009 - as above
-    window_channel: Window | Table = checked(_table, factory=GuildWindow)  # noqa: RUF009 - as above
-    window_dm: Window | Table = checked(_table, factory=GuildWindow)  # noqa: RUF009 - as above
-    pacing: Pacing | Table = checked(_table, factory=QQPacing)  # noqa: RUF009 - as above
-    circuit: Circuit = attrs.field(factory=Circuit)
-    backoff: Backoff = attrs.field(factory=Backoff)
-    retry: Retry = attrs.field(factory=Retry)
-    handling: Handling = attrs.field(factory=Handling)
-    sessions: Sessions = attrs.field(factory=Sessions)
+    window_c2c: Window | Table = _table(Window, C2CWindow)  # noqa: RUF009 - as above
+    window_group: Window | Table = _table(Window, GroupWindow)  # noqa: RUF009 - as above
+    window_channel: Window | Table = _table(Window, GuildWindow)  # noqa: RUF009 - as above
+    window_dm: Window | Table = _table(Window, GuildWindow)  # noqa: RUF009 - as above
+    pacing: Pacing | Table = _table(Pacing, QQPacing)  # noqa: RUF009 - as above
+    circuit: Circuit = attrs.field(factory=shared(Circuit))
+    backoff: Backoff = attrs.field(factory=shared(Backoff))
+    retry: Retry = attrs.field(factory=shared(Retry))
+    handling: Handling = attrs.field(factory=shared(Handling))
+    sessions: Sessions = attrs.field(factory=shared(Sessions))
 
     def __attrs_post_init__(self) -> None:
         if self.sandbox and self.api_base != API_BASE:

@@ -9,9 +9,9 @@ that is ended just when its frame arrives would otherwise lose it; whatever the 
 that frame again.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
@@ -34,7 +34,7 @@ from statecore.platform import (
     Unclear,
     Unsent,
 )
-from statecore_adapters import http
+from statecore_adapters import http, lines
 from statecore_adapters.qqbot import chats, codes, lenient, protocol, rest, wire
 from statecore_adapters.qqbot.protocol import Frame
 
@@ -288,7 +288,7 @@ class QQBotClient:
         """Return what no error may show, whoever repeats it to us."""
         return (self._secret, access.token if access is not None else "")
 
-    async def _request(
+    def _request(
         self,
         method: str,
         url: str,
@@ -297,9 +297,9 @@ class QQBotClient:
         content: bytes | None = None,
         timeout_s: float = ASK_S,
         setting: str = "api_base",
-    ) -> http.Answer | http.NoAnswer:
-        return await http.request(
-            http.once(),
+    ) -> Coroutine[Any, Any, http.Answer | http.NoAnswer]:
+        return lines.request(
+            None,
             method,
             url,
             headers=rest.headers(token),

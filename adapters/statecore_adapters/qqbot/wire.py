@@ -1,12 +1,10 @@
 """One WebSocket, from its opening until it is dropped.
 
-It lives in a task of its own, in a nursery that outlives it: whatever becomes of the socket, the task ends and nothing
-else does. Whoever holds the `Socket` reads from it, says goodbye or lets go; none of that can hang.
+The library reads it in a task of its own, in a nursery that outlives it: whatever becomes of the socket, the task ends and
+nothing else does. Whoever holds the `Socket` reads from it, says goodbye or lets go; none of that can hang.
 """
 
 import logging
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -61,14 +59,18 @@ class Gone:
 
 
 class Socket:
-    """A WebSocket that was opened."""
+    """A WebSocket that was opened.
 
-    def __init__(self, connection: ClientConnection, scope: trio.CancelScope) -> None:
+    Args:
+        connection: the library's.
+        nursery: where its tasks live.
+    """
+
+    def __init__(self, connection: ClientConnection, nursery: trio.Nursery) -> None:
         self._connection = connection
-        self._scope = scope
-        self._reading = trio.CancelScope()
-        self._leaving = trio.Event()
-        self._gone = trio.Event()
+        self._nursery = nursery
+        self._dropped = False
+        self._gone: trio.Event | None = None  # there once somebody leaves
 
     async def send(self, text: str) -> Gone | None:
         """Send a frame. It leaves whole, or the socket is dropped; to be cancelled in between would leave half a frame."""
@@ -85,37 +87,41 @@ class Socket:
 
     async def receive(self) -> bytes | Gone:
         """Take the next frame. Safe to cancel: it is then the next one still. One call at a time."""
-        with trio.CancelScope() as self._reading:
-            if not self._scope.cancel_called:
-                try:
-                    return await self._connection.recv(decode=False)
-                except ConnectionClosed as closed:
+        if not self._dropped:
+            try:
+                return await self._connection.recv(decode=False)
+            except ConnectionClosed as closed:
+                if not self._dropped:
                     return _gone(closed)
         return Gone(1006, "dropped from here")
 
     def leave(self) -> None:
         """Say goodbye, and drop it when that is answered, or is not. Does not wait."""
-        self._leaving.set()
+        if self._gone is None:
+            self._gone = trio.Event()
+            self._nursery.start_soon(self._leave, self._gone)
 
     def drop(self) -> None:
         """Let go of it at once. Nothing is said, and what it still holds comes again by resuming."""
-        self._scope.cancel()
-        self._reading.cancel()  # the library does not wake who waits for a frame of a connection that is torn down
+        if not self._dropped:
+            self._dropped = True
+            self._nursery.start_soon(trio.aclose_forcefully, self._connection.stream)  # that ends the task that reads
 
     async def left(self) -> bool:
-        """Wait until it is gone; tell whether that was by an answered goodbye."""
+        """Wait until it is gone after `leave`; tell whether that was by an answered goodbye."""
+        assert self._gone is not None, "somebody leaves"
         await self._gone.wait()
         return self._connection.protocol.close_rcvd is not None
 
-    async def hold(self) -> None:
-        """Keep it until somebody leaves or drops it. Its task spends its life here."""
+    async def _leave(self, gone: trio.Event) -> None:
         try:
-            await self._leaving.wait()
             with trio.move_on_after(GOODBYE_S):
                 await self._connection.aclose(RESUMABLE)
+        except Exception:  # noqa: BLE001 - it is left all the same, and the account that it belonged to goes on
+            _quiet.debug("a socket did not end in good order", exc_info=True)
         finally:
             self.drop()
-            self._gone.set()
+            gone.set()
 
 
 class _Dial(dial):
@@ -142,7 +148,7 @@ async def open_socket(nursery: trio.Nursery, url: str) -> Socket | Failure:
     """Open a WebSocket.
 
     Args:
-        nursery: where its task lives.
+        nursery: where its tasks live.
         url: where.
     """
     reached: list[Stage] = ["connect"]
@@ -152,37 +158,24 @@ async def open_socket(nursery: trio.Nursery, url: str) -> Socket | Failure:
         return _Connection(*arguments, **options)
 
     try:
-        socket: Socket = await nursery.start(partial(_live, url, connected))
+        connection = await _Dial(
+            url,
+            ssl=http.tls() if url.startswith("wss:") else None,
+            create_connection=connected,  # type: ignore[arg-type]  # a factory is as good as a class
+            compression=None,  # frames are small, and a gateway need not be able to make them expand here
+            user_agent_header="statecore",
+            open_timeout=OPEN_S,
+            ping_interval=None,  # the protocol has heartbeats of its own, and the machine watches them
+            close_timeout=GOODBYE_S,
+            max_size=MESSAGE_BYTES_MAX,
+            logger=_quiet,
+        ).connect(nursery)
     except Exception as error:  # noqa: BLE001 - of three libraries and an operating system; each is a peer's doing
         return _not_open(error, reached[-1])
-    return socket
-
-
-async def _live(url: str, connected: Callable[..., ClientConnection], *, task_status: trio.TaskStatus[Socket]) -> None:
-    """Open a socket, and keep it. What goes wrong before it stands is raised; after that its readers are told."""
-    stands = False
-    try:
-        with trio.CancelScope() as scope:
-            async with _Dial(
-                url,
-                ssl=http.tls() if url.startswith("wss:") else None,
-                create_connection=connected,  # type: ignore[arg-type]  # a factory is as good as a class
-                compression=None,  # frames are small, and a gateway need not be able to make them expand here
-                user_agent_header="statecore",
-                open_timeout=OPEN_S,
-                ping_interval=None,  # the protocol has heartbeats of its own, and the machine watches them
-                close_timeout=GOODBYE_S,
-                max_size=MESSAGE_BYTES_MAX,
-                logger=_quiet,
-            ) as connection:
-                socket = Socket(connection, scope)
-                stands = True
-                task_status.started(socket)
-                await socket.hold()
-    except Exception:
-        if not stands:
-            raise
-        _quiet.debug("a socket did not end in good order", exc_info=True)
+    for head in (connection.request, connection.response):
+        if head is not None:
+            head.headers.clear()  # nobody asks for them any more, and they are 3 kB
+    return Socket(connection, nursery)
 
 
 def _gone(closed: ConnectionClosed) -> Gone:

@@ -5,11 +5,9 @@ up no message, and a message never goes over a connection that may have died of 
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Final
-
-import httpx
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any, Final, Self
 
 from statecore.platform import (
     Batch,
@@ -25,7 +23,8 @@ from statecore.platform import (
     Unsent,
 )
 from statecore.world import draw_uint32
-from statecore_adapters import http
+from statecore_adapters import http, lines
+from statecore_adapters.lines import Line
 from statecore_adapters.weixin import protocol
 from statecore_adapters.weixin.protocol import Endpoint, ProtocolViolation
 
@@ -43,7 +42,7 @@ NO_TOKEN: Final = Unauthorised(
 
 
 class WeixinClient:
-    """One account's connections to iLink.
+    """One account's connections to iLink. Leaving it as a context closes them.
 
     Args:
         base_url: of the API.
@@ -59,13 +58,17 @@ class WeixinClient:
         self._secrets = secrets
         self._token = ""
         self._hold_ms: int | None = None
-        self._polls: httpx.AsyncClient | None = None
+        self._polls = Line()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Close the connection of the polls."""
-        polls, self._polls = self._polls, None
-        if polls is not None:
-            await polls.aclose()
+        await self._polls.close()
 
     def renewed(self) -> bool:
         """Tell whether the token is another than the one last used."""
@@ -85,10 +88,10 @@ class WeixinClient:
         known = self._secrets.get("credential")
         fresh = known is not None and known != fingerprint
         secrets = {"credential": fingerprint}
-        answer = await self._post(http.once(), protocol.NOTIFYSTART, protocol.notify(self._agent))
+        answer = await self._post(None, protocol.NOTIFYSTART, protocol.notify(self._agent))
         if isinstance(answer, http.NoAnswer):
             return _failure(answer)
-        if answer.status != httpx.codes.OK:
+        if answer.status != HTTPStatus.OK:
             return Dialled(proved=False, fresh=fresh, secrets=secrets)
         try:
             refused = protocol.parse_plain(answer.body)
@@ -101,10 +104,6 @@ class WeixinClient:
     async def receive(self) -> Batch | Empty | Failure | Unauthorised:
         """Poll once. The platform holds the poll for some 35 seconds when there is nothing."""
         cursor = self._secrets.get("cursor") or ""
-        if self._polls is None:
-            self._polls = httpx.AsyncClient(
-                verify=http.tls(), limits=httpx.Limits(max_connections=2, max_keepalive_connections=1)
-            )
         answer = await self._post(
             self._polls,
             protocol.GETUPDATES,
@@ -114,7 +113,7 @@ class WeixinClient:
         )
         if isinstance(answer, http.NoAnswer):
             return Empty(silent=True) if answer.timed_out else _failure(answer)
-        if answer.status != httpx.codes.OK:
+        if answer.status != HTTPStatus.OK:
             return _status(answer)
         try:
             updates = protocol.parse_updates(answer.body)
@@ -135,14 +134,14 @@ class WeixinClient:
     async def send(self, part: Outgoing) -> Taken | Refusal | Unsent | Unclear | Unauthorised:
         """Send one part."""
         body = protocol.sendmessage(part.chat, part.text, part.key, part.token, self._agent)
-        answer = await self._post(http.once(), protocol.SENDMESSAGE, body)
+        answer = await self._post(None, protocol.SENDMESSAGE, body)
         if isinstance(answer, http.NoAnswer):
             if answer.stage in http.UNSENT:
                 return Unsent(stage=answer.stage, error=answer.error)
             return Unclear(error=f"{answer.stage}: {answer.error}")
-        if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Unclear(error=f"HTTP {answer.status}, so the platform may or may not have taken it")
-        if answer.status != httpx.codes.OK:
+        if answer.status != HTTPStatus.OK:
             return Refusal(code=f"http {answer.status}")
         try:
             return protocol.parse_sent(answer.body)
@@ -153,22 +152,22 @@ class WeixinClient:
         """Say that nobody polls any more."""
         if not self._token:
             return ""
-        answer = await self._post(http.once(), protocol.NOTIFYSTOP, protocol.notify(self._agent), timeout_s=3)
+        answer = await self._post(None, protocol.NOTIFYSTOP, protocol.notify(self._agent), timeout_s=3)
         if isinstance(answer, http.NoAnswer):
             return answer.error
-        return "" if answer.status == httpx.codes.OK else f"HTTP {answer.status}"
+        return "" if answer.status == HTTPStatus.OK else f"HTTP {answer.status}"
 
-    async def _post(
+    def _post(
         self,
-        client: httpx.AsyncClient,
+        line: Line | None,
         endpoint: Endpoint,
         body: bytes,
         *,
         timeout_s: float | None = None,
         limit: int = ANSWER_BYTES_MAX,
-    ) -> http.Answer | http.NoAnswer:
-        return await http.request(
-            client,
+    ) -> Coroutine[Any, Any, http.Answer | http.NoAnswer]:
+        return lines.request(
+            line,
             endpoint.method,
             protocol.url(self._base_url, endpoint),
             headers=protocol.headers(self._token, draw_uint32()),
@@ -186,20 +185,8 @@ def _failure(answer: http.NoAnswer) -> Failure:
 def _status(answer: http.Answer) -> Failure:
     """Read an HTTP status that iLink itself does not give: business errors arrive with 200."""
     error = f"HTTP {answer.status}"
-    if answer.status in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
+    if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
         return Failure(
             stage="answer", error=error, reachable=True, action="correct base_url: what answers there is not iLink"
         )
-    return Failure(stage="answer", error=error, reachable=answer.status < httpx.codes.INTERNAL_SERVER_ERROR)
-
-
-@asynccontextmanager
-async def connect(
-    base_url: str, read_token: Callable[[], str], agent: str, secrets: Secrets
-) -> AsyncIterator[WeixinClient]:
-    """Make a client; leaving the context closes its connections."""
-    client = WeixinClient(base_url, read_token, agent, secrets)
-    try:
-        yield client
-    finally:
-        await client.close()
+    return Failure(stage="answer", error=error, reachable=answer.status < HTTPStatus.INTERNAL_SERVER_ERROR)
