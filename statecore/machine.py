@@ -362,7 +362,7 @@ class Machine:
             if effect is not None:
                 effects = (*effects, _attempt(effect, data, after[3]))
         except Exception as error:
-            raise self._raised(snapshot, event, error) from error
+            raise self._raised(snapshot.state, event, error) from error
         return _new(Decision, (after, effects, verdict))
 
     def move(
@@ -382,29 +382,54 @@ class Machine:
             StepError: a handler of the table raised.
         """
         state, data, version, entered = snapshot
+        chosen = self.choose(state, data, event, now)
+        if chosen is None:
+            after, verdict = self._unforeseen(snapshot, event)
+            return after, verdict, None, None
+        target, verdict, enters, new, tell, effect = chosen
+        version += 1
+        return _new(Snapshot, (target, new, version, version if enters else entered)), verdict, tell, effect
+
+    def choose(
+        self, state: str, data: Any, event: Event, now: int
+    ) -> tuple[str, Verdict, bool, Any, Telling | None, Effect | None] | None:
+        """Find the row of the table that applies, and what is remembered from then on. Pure.
+
+        It is all of `move` but the snapshot, which who replays many rows does without.
+
+        Args:
+            state: where the instance is.
+            data: what it remembers.
+            event: what happened.
+            now: when, in ns of the gateway's clock.
+
+        Returns:
+            Where it is then, what became of the event, whether it enters that state, what it remembers, and what says
+            which effects there are; None if the table has no row.
+
+        Raises:
+            StepError: a handler of the table raised.
+        """
         kind = type(event)
         rules = self._rules[state].get(event.timer if kind is Elapsed else kind)  # type: ignore[attr-defined]
         if rules is None:
-            after, verdict = self._unforeseen(snapshot, event)
-            return after, verdict, None, None
+            return None
         try:
             for when, do, tell, target, verdict, enters, timers, ended, fired, effect in rules:
                 if when is not None and not when(data, event):
                     continue
-                version += 1
                 new = data if do is None else do(data, event, now)
                 if timers or ended or fired:
                     new = _settle(new, data, timers, ended, fired, now)
-                where = _new(Snapshot, (target, new, version, version if enters else entered))
-                return where, verdict, tell, effect
+                return target, verdict, enters, new, tell, effect
         except Exception as error:
-            raise self._raised(snapshot, event, error) from error
+            raise self._raised(state, event, error) from error
         raise AssertionError(
             f"{self.name}: no row for {name_of(event)} in {state} (the proof demands an unguarded one)"
         )
 
-    def _raised(self, snapshot: Snapshot, event: Event, error: Exception) -> StepError:
-        return StepError(self.name, snapshot.state, name_of(event), f"{type(error).__name__}: {error}")
+    def _raised(self, state: str, event: Event, error: Exception) -> StepError:
+        return StepError(self.name, state, name_of(event), f"{type(error).__name__}: {error}")
 
     def _unforeseen(self, snapshot: Snapshot, event: Event) -> tuple[Snapshot, Verdict]:
         state, data, version, entered = snapshot

@@ -1,7 +1,8 @@
 """Work on one journal, shared by several processes: each takes the instances of a range of addresses.
 
-Instances are independent of each other, so nothing but the results has to be put together. Each process is this module,
-run by name: it needs nothing of the program that asks for it, whatever that is.
+Instances are independent of each other, so nothing but the results has to be put together. Whoever asks takes a part too,
+which it has begun before the others have started. Each of those is this module, run by name: it needs nothing of the
+program that asks for it, whatever that is.
 """
 
 import importlib
@@ -20,7 +21,10 @@ from statecore.errors import JournalError, StatecoreError
 from statecore_journal.sweep import Where
 
 ROWS_FOR_SEVERAL: Final = 200_000
-"""Fewer rows are done before another process has started."""
+"""Fewer rows are hardly worth another process."""
+
+ROWS_AHEAD: Final = 40_000
+"""About so many rows are done here before another process has started."""
 
 JOBS_MAX: Final = 8
 """More would wait for the disk."""
@@ -64,7 +68,7 @@ class Failed:
 
 
 def parts(connection: sqlite3.Connection, where: Where, jobs: int) -> list[Where]:
-    """Cut the instances into ranges of addresses that have about as many rows each.
+    """Cut the instances into ranges of addresses that are done at about the same time, if this process does the first.
 
     Args:
         connection: the journal.
@@ -76,7 +80,8 @@ def parts(connection: sqlite3.Connection, where: Where, jobs: int) -> list[Where
     if where.narrow or rows < ROWS_FOR_SEVERAL:
         return [where]
     nth = "select machine from events order by machine limit 1 offset ?"
-    cuts = [connection.execute(nth, (rows * cut // jobs,)).fetchone()[0] for cut in range(1, jobs)]
+    share = (rows - min(ROWS_AHEAD, rows // jobs)) // jobs
+    cuts = [connection.execute(nth, (rows - share * left,)).fetchone()[0] for left in range(jobs - 1, 0, -1)]
     edges = ["", *dict.fromkeys(cuts), "\U0010ffff"]
     return [
         Where(f"{where.condition} and machine >= ? and machine < ?", (*where.values, begin, end))
@@ -85,7 +90,7 @@ def parts(connection: sqlite3.Connection, where: Where, jobs: int) -> list[Where
 
 
 def run(tasks: Sequence[Task], result: type[Any]) -> list[Any]:
-    """Have each task done by a process of its own; return what came of them, in their order.
+    """Do the first task, and have each other done by a process of its own; return what came of them, in their order.
 
     Raises:
         JournalError: one could not be done.
@@ -96,15 +101,15 @@ def run(tasks: Sequence[Task], result: type[Any]) -> list[Any]:
         subprocess.Popen(  # noqa: S603 - this very interpreter
             [*command, codec.dumps(task)], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
         )
-        for task in tasks
+        for task in tasks[1:]
     ]
     try:
+        found = [_do(tasks[0])]
         said = [process.communicate()[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
             process.wait()
-    found = []
     for process, text in zip(processes, said, strict=True):
         if process.returncode == 0:
             found.append(codec.loads(text, result))
@@ -117,9 +122,8 @@ def run(tasks: Sequence[Task], result: type[Any]) -> list[Any]:
 def main(text: str) -> int:
     """Do one task, and print what came of it."""
     task = codec.loads(text, Task)
-    module, _, name = task.work.partition(":")
     try:
-        done = getattr(importlib.import_module(module), name)(task)
+        done = _do(task)
     except StatecoreError as error:
         print(codec.dumps(Failed(why=str(error))))  # noqa: T201 - read by whoever asked
         return 1
@@ -127,3 +131,8 @@ def main(text: str) -> int:
         return 130
     print(codec.dumps(done))  # noqa: T201 - read by whoever asked
     return 0
+
+
+def _do(task: Task) -> Any:
+    module, _, name = task.work.partition(":")
+    return getattr(importlib.import_module(module), name)(task)

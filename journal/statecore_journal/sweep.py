@@ -60,9 +60,14 @@ class Where(NamedTuple):
 
 EVERYWHERE: Final = Where()
 
-Tools = tuple[Replay, dict[str, Reading], Callable[[Snapshot, Event, int], tuple[Snapshot, Verdict, Any, Any]]]
+Choice = tuple[str, Verdict, bool, Any, Any, Any] | None
+Tools = tuple[Replay, dict[str, Reading], Callable[[str, Any, Event, int], Choice]]
 Held = list[Any]
-"""[snapshot, tools] of an instance; tools are None once it has parted from the record."""
+"""[state, data, version, entered, tools] of an instance: its snapshot, without a new one for every row. Tools are None once
+it has parted from the record."""
+
+TOOLS: Final = 4
+"""Where the tools stand in it; before them is the snapshot."""
 
 Leave = Callable[[Mapping[str, Snapshot]], Container[str]]
 """(where instances are, by address) -> those that are known well enough to be left. Called for those without events for
@@ -125,10 +130,10 @@ class Sweep:
                 young = self._young
                 if held is None:
                     continue
-            snapshot, tools = held
+            state, remembered, before, _, tools = held
             if tools is None:
                 continue
-            replay, readings, move = tools
+            replay, readings, choose = tools
             try:
                 reading = readings.get(name)
                 if reading is None or reading[0] != schema:
@@ -139,34 +144,37 @@ class Sweep:
                     event = reading[2](data)
                     if short and len(reading[1]) < KNOWN_MAX:
                         reading[1][data] = event
-                after, verdict, _, _ = move(snapshot, event, at)
+                chosen = choose(state, remembered, event, at)
             except StatecoreError:
                 self._check(held, row)
                 continue
-            text = said.get(id(verdict)) or shown(verdict)
-            if (
-                after[0] != target
-                or snapshot[0] != source
-                or after[2] != version
-                or text[0] != outcome
-                or text[1] != guards
-            ):
-                self._check(held, row)
+            if chosen is None:  # a note, or what nobody foresaw
+                (after, new, _, _), verdict, _, _ = replay.machine.move(Snapshot(*held[:TOOLS]), event, at)
+                enters = False
             else:
-                held[0] = after
+                after, verdict, enters, new, _, _ = chosen
+            text = said.get(id(verdict)) or shown(verdict)
+            if after != target or state != source or before + 1 != version or text[0] != outcome or text[1] != guards:
+                self._check(held, row)
+                continue
+            held[0] = after
+            held[1] = new
+            held[2] = version
+            if enters:
+                held[3] = version
 
     def _check(self, held: Held, swept: Row) -> None:
         """Look into a row that does not fit, or not at first sight."""
         address, version = swept[:2]
         row = self._connection.execute(f"{EVENTS} where machine = ? and version = ?", (address, version)).fetchone()
-        after = held[1][0].check(held[0], row)
+        after = held[TOOLS][0].check(Snapshot(*held[:TOOLS]), row)
         if isinstance(after, Divergence):
             self._part(held, after)
         else:
-            held[0] = after
+            held[:TOOLS] = after
 
     def _part(self, held: Held, divergence: Divergence) -> None:
-        held[1] = None
+        held[TOOLS] = None
         self._parted(divergence)
 
     # ---- who is held -------------------------------------------------------------------------------------------------
@@ -191,10 +199,10 @@ class Sweep:
     def _begin(self, address: str, name: str, version: int) -> Held | None:
         tools = self._tools_of(name)
         if version == 1:
-            return [tools[0].machine.start(), tools]
+            return [*tools[0].machine.start(), tools]
         aside = self._aside.take(address, tools[0].machine)
         if aside is not None:
-            return [aside[0], None if aside[1] else tools]
+            return [*aside[0], None if aside[1] else tools]
         start = self._connection.execute(f"{CHECKPOINTS} where address = ?", (address,)).fetchone()
         after = start[VERSION] if start is not None else 0
         if start is not None and version <= after:
@@ -204,23 +212,24 @@ class Sweep:
         )
         found = tools[0].through(address, start, rows)
         if isinstance(found, Divergence):
-            held: Held = [tools[0].machine.start(), tools]
+            held: Held = [*tools[0].machine.start(), tools]
             self._part(held, found)
             return held
         if found.snapshot.version > after:
             self.back(address, found.snapshot)
-        return [found.snapshot, tools]
+        return [*found.snapshot, tools]
 
     def _tools_of(self, name: str) -> Tools:
         if name not in self._tools:
             replay = Replay(self._machines[name])
-            self._tools[name] = replay, replay.readings, replay.machine.move
+            self._tools[name] = replay, replay.readings, replay.machine.choose
         return self._tools[name]
 
     def _retire(self, held: dict[str, Held]) -> None:
-        left = self._leave({address: snapshot for address, (snapshot, tools) in held.items() if tools is not None})
+        snapshots = {address: Snapshot(*one[:TOOLS]) for address, one in held.items()}
+        left = self._leave({address: snapshots[address] for address, one in held.items() if one[TOOLS] is not None})
         self._aside.put(
-            (address, snapshot, tools is None) for address, (snapshot, tools) in held.items() if address not in left
+            (address, snapshots[address], one[TOOLS] is None) for address, one in held.items() if address not in left
         )
 
     # ---- at the end --------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ next wait; a message from the chat's user closes the chat's circuit at once.
 import attrs
 
 from statecore.events import Elapsed, External
-from statecore.evolve import evolve
+from statecore.evolve import evolver
 from statecore.machine import STAY, Machine, Signal, Timer, ignore, on
 from statecore.units import DAYS, MILLISECONDS, MINUTES, SECONDS
 
@@ -115,6 +115,9 @@ class Reset(External):
     """
 
     by: str
+
+
+evolve = evolver(Circuit)
 
 
 def tripped(was: Circuit, event: Tripped, now: int) -> Circuit:

@@ -21,7 +21,7 @@ from typing import TypeVar
 import attrs
 
 from statecore.events import Arrival, Broken, Elapsed, External, Outcome
-from statecore.evolve import evolve
+from statecore.evolve import evolver
 from statecore.machine import STAY, Effect, Machine, Signal, Timer, ignore, on
 from statecore.units import DAYS, HOURS, MILLISECONDS, MINUTES, SECONDS
 
@@ -286,6 +286,8 @@ class HungUp(Outcome):
 C = TypeVar("C", bound=Connection)
 
 # ---- what is remembered ----------------------------------------------------------------------------------------------
+
+evolve = evolver(Connection)
 
 
 def begin(was: Connection, event: Started, now: int) -> Connection:

@@ -24,7 +24,7 @@ What did not work: one `waiting` state with a reason field. The reason decided w
 import attrs
 
 from statecore.events import Broken, Elapsed, External, Outcome
-from statecore.evolve import evolve
+from statecore.evolve import evolver
 from statecore.machine import STAY, Effect, Machine, Signal, Timer, ignore, on
 from statecore.reading import Evidence, Then
 from statecore.units import DAYS, HOURS, MILLISECONDS, SECONDS
@@ -314,6 +314,8 @@ class PartUnknown(Outcome):
 
 
 # ---- what is remembered ----------------------------------------------------------------------------------------------
+
+evolve = evolver(Delivery)
 
 
 def accepted(was: Delivery, event: Accepted, _now: int) -> Delivery:

@@ -8,7 +8,7 @@ with it is set aside after a few, and the others of its chat go on.
 import attrs
 
 from statecore.events import Elapsed, External
-from statecore.evolve import evolve
+from statecore.evolve import evolver
 from statecore.machine import STAY, Machine, Signal, Timer, ignore, on
 from statecore.units import DAYS, MILLISECONDS
 
@@ -103,6 +103,9 @@ class Retried(External):
 @attrs.frozen(kw_only=True)
 class Discarded(External):
     """A person decided that nothing more is to be done with it."""
+
+
+evolve = evolver(Inbound)
 
 
 def handed(was: Inbound, _event: Handed, _now: int) -> Inbound:

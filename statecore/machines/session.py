@@ -24,7 +24,7 @@ left the state is late, and what it brought is given again to the next one.
 import attrs
 
 from statecore.events import Arrival, Broken, Elapsed, External, Outcome
-from statecore.evolve import evolve
+from statecore.evolve import evolver
 from statecore.machine import STAY, Effect, Machine, Signal, Timer, ignore, on
 from statecore.machines.connection import (
     Arrived,
@@ -294,6 +294,8 @@ class Invalidated(Arrival):
 
 
 # ---- what is remembered ----------------------------------------------------------------------------------------------
+
+evolve = evolver(Session)
 
 
 def start(was: Session, event: Started, now: int) -> Session:

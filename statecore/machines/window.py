@@ -14,7 +14,7 @@ opening of its own, and its answers are numbered, because message and number are
 import attrs
 
 from statecore.events import Elapsed, External
-from statecore.evolve import evolve
+from statecore.evolve import evolver
 from statecore.machine import STAY, Machine, Signal, Timer, ignore, on
 from statecore.policies.window import Opening
 from statecore.units import DAYS, SECONDS
@@ -127,6 +127,10 @@ class TokenForgotten(External):
     token: int
 
 
+evolve = evolver(Window)
+reopened = evolver(Opening)
+
+
 def heard(was: Window, event: Heard, now: int) -> Window:
     tokens = was.tokens + event.token
     new = Opening(message=event.message, heard_at=now, closes_at=now + event.lasts, spent=event.under_way)
@@ -143,7 +147,7 @@ def heard(was: Window, event: Heard, now: int) -> Window:
 
 def _changed(was: Window, message: str, *, spent: int, number: int = 0) -> tuple[Opening, ...]:
     return tuple(
-        evolve(one, spent=max(0, one.spent + spent), numbered=max(one.numbered, number))
+        reopened(one, spent=max(0, one.spent + spent), numbered=max(one.numbered, number))
         if one.message == message
         else one
         for one in was.openings

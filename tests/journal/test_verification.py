@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from statecore import codec
+from statecore.events import Governed, Late, Offline
 from statecore.evolve import evolve
 from statecore.machine import STAY, Machine, Signal, ignore, on
 from statecore_journal import apart, open_reader, replay, sweep, verify
@@ -32,6 +33,8 @@ def day(tmp_path: Path) -> Path:
                 await hand.happen(f"lamp/wx/{number % 3}", Pressed(note="a"), Looked())
             await hand.happen("lamp/wx/0", Smashed(), Pressed())
             await hand.happen("inbound/wx/in0", Pressed())  # not an event of it, and of one that is finished
+            notes = (Late(event="PartAccepted", of=1), Governed(held=1, rows=2), Offline(length=5))
+            await hand.happen("delivery/wx/out3", *notes)  # of no table
 
     trio.run(main)
     return path

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statecore import evolve as evolving
-from statecore.evolve import evolve
+from statecore.evolve import evolve, evolver
 from statecore.machines import MACHINES
 from tests.statecore.strategies import AWKWARD, seldom, values
 
@@ -64,6 +64,12 @@ class Derived(Two):
     z: int = 0
 
 
+@attrs.frozen
+class Awkward:
+    copy: int = 0
+    draft: int = 0
+
+
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=list(MACHINES))
 @seldom
 @given(data=st.data())
@@ -75,7 +81,10 @@ def test_it_is_the_general_way_for_all_that_our_machines_remember(machine: Any, 
     names = data.draw(st.sets(st.sampled_from([field.name for field in attrs.fields(machine.remembers)])))
     changes = {name: getattr(other, name) for name in names}
 
-    assert evolve(value, **changes) == attrs.evolve(value, **changes)
+    wanted = attrs.evolve(value, **changes)
+
+    assert evolve(value, **changes) == wanted
+    assert evolver(machine.remembers)(value, **changes) == wanted
 
 
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=list(MACHINES))
@@ -118,11 +127,12 @@ def test_every_shape_of_class_is_copied(kind: Any) -> None:
     Those that the fast way does not fit go the general way.
     """
     value = kind(x=1)
-    copy = evolve(value, x=5)
+    for copied in (evolve, evolver(kind)):
+        copy = copied(value, x=5)
 
-    assert (value, copy) == (kind(x=1), kind(x=5))
-    assert hash(copy) == hash(kind(x=5))
-    assert evolve(value) == value
+        assert (value, copy) == (kind(x=1), kind(x=5))
+        assert hash(copy) == hash(kind(x=5))
+        assert copied(value) == value
 
 
 def test_a_class_without_fields_is_copied() -> None:
@@ -137,8 +147,9 @@ def test_a_field_that_does_not_exist_is_refused(kind: Any) -> None:
     """
     A handler that misspells a field must not remember into the void.
     """
-    with pytest.raises(TypeError):
-        evolve(kind(), z=1)
+    for copied in (evolve, evolver(kind)):
+        with pytest.raises(TypeError):
+            copied(kind(), z=1)
 
 
 def test_the_refusal_names_class_and_field() -> None:
@@ -147,3 +158,17 @@ def test_the_refusal_names_class_and_field() -> None:
     """
     with pytest.raises(TypeError, match=r"^Two has no field 'z'$"):
         evolve(Two(), z=1)
+
+
+def test_a_derived_class_stays_what_it_is() -> None:
+    """
+    Handlers of a polled connection are used by a session too, which remembers more.
+    """
+    assert evolver(Two)(Derived(1, 2, 3), y=5) == Derived(1, 5, 3)
+
+
+def test_a_field_may_be_called_as_the_copying_function_calls_something() -> None:
+    """
+    The fields are its arguments, and a name for two things would be a quiet disaster.
+    """
+    assert evolver(Awkward)(Awkward(1, 2), draft=5) == Awkward(1, 5)
