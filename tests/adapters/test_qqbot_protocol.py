@@ -554,7 +554,7 @@ RECORDED = ("chat", "sender", "id", "text", "kinds", "sent_at", "weak_id", "quot
 RESULTS = Hello | Welcome | Batch | Note | Review | BeatAck | BeatWanted | Invalid | Ended
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.binary() | FRAMES.map(lambda value: json.dumps(value).encode()), st.none() | st.just(SESSION))
 def test_any_frame_is_read_as_something(data: bytes, session: Session | None) -> None:
     """
@@ -568,7 +568,7 @@ def test_any_frame_is_read_as_something(data: bytes, session: Session | None) ->
     assert moved is None or (session is not None and moved >= session.seq)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(NAMES, OBJECTS)
 def test_whatever_is_read_can_be_recorded(t: str, d: Any) -> None:
     """

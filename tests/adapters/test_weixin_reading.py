@@ -169,7 +169,7 @@ WORDS = st.sampled_from(["", "prepare failed", "invalid arguments", "rate limite
 REFUSALS = st.builds(Refusal, code=CODES, message=WORDS)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(refusal=REFUSALS, evidence=EVIDENCE)
 def test_any_refusal_gets_a_reading_that_a_person_can_follow(refusal: Refusal, evidence: Evidence) -> None:
     """
@@ -182,7 +182,7 @@ def test_any_refusal_gets_a_reading_that_a_person_can_follow(refusal: Refusal, e
     assert reading.action or reading.then not in {"dead", "window", "credentials"}
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(refusal=REFUSALS, evidence=EVIDENCE)
 def test_the_experiment_is_made_once_and_never_instead_of_thinking(refusal: Refusal, evidence: Evidence) -> None:
     """

@@ -67,7 +67,7 @@ def sendable(text: str) -> bool:
 # ---- the law ---------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=1500)
+@settings(max_examples=400)
 @given(text=TEXTS.filter(sendable), limits=LIMITS)
 def test_only_whitespace_and_added_fence_lines_tell_the_parts_from_the_text(text: str, limits: tuple[int, int]) -> None:
     """
@@ -78,7 +78,7 @@ def test_only_whitespace_and_added_fence_lines_tell_the_parts_from_the_text(text
     assert visible(text) == visible("".join(piece.text for piece in found))
 
 
-@settings(max_examples=1500)
+@settings(max_examples=400)
 @given(text=TEXTS.filter(sendable), limits=LIMITS)
 def test_every_part_fits_and_shows_something(text: str, limits: tuple[int, int]) -> None:
     """
@@ -358,7 +358,7 @@ def test_a_limit_that_holds_no_character_is_an_error(limits: dict[str, int]) -> 
         "a\n" + " " * 2100,
     ],
 )
-def test_a_million_characters_of_anything_are_cut_in_about_linear_time(scrap: str) -> None:
+def test_half_a_million_characters_of_anything_are_cut_in_about_linear_time(scrap: str) -> None:
     """
     A text of one megabyte without a space froze others for minutes; whoever can make the bot talk could do that.
     """
@@ -370,9 +370,9 @@ def test_a_million_characters_of_anything_are_cut_in_about_linear_time(scrap: st
         return time.process_time() - began
 
     cost(20_000)
-    small, large = max(cost(100_000), 0.01), cost(1_000_000)
+    small, large = max(cost(50_000), 0.01), cost(500_000)
     assert large < small * 40, f"ten times the text took {large / small:.0f} times as long"
-    assert large < 20
+    assert large < 10
 
 
 def test_what_is_cut_off_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import CONFIG, statecore
+from tests.support.command import CONFIG, invoke, started, statecore
 
 
 @pytest.fixture(scope="module")
@@ -19,21 +19,42 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(prepared: Path, tmp_path: Path) -> Path:
-    """Return a copy of it."""
-    return Path(shutil.copytree(prepared, tmp_path, dirs_exist_ok=True))
+def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of it, in which this process is, with everything that commands make."""
+    monkeypatch.setenv("STATECORE_LOCK_DIR", str(tmp_path / "locks"))
+    monkeypatch.chdir(shutil.copytree(prepared, tmp_path, dirs_exist_ok=True))
+    return tmp_path
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
         (["frobnicate"], 2, "No such command"),
+        (["status", "none.db"], 1, "there is no journal at none.db"),
+        (["log", "gateway.db", "--event", "Lst"], 0, "nothing happened that fits"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
+)
+def test_a_process_ends_with_the_status_and_the_sentence(
+    folder: Path, arguments: list[str], status: int, said: str
+) -> None:
+    """All the others here are asked in the process of the test; this is what comes of it in one of its own."""
+    done = statecore(*arguments, cwd=folder)
+
+    assert said in done.stderr + done.stdout
+    assert status == done.returncode
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
         (["send", "gateway.toml", "zz", "chat", "hi"], 1, "no account 'zz'; it has wx"),
         (["send", "none.toml", "wx", "chat", "hi"], 1, "none.toml: there is no such file"),
         (["send", "gateway.toml", "wx", "chat", "   "], 1, "empty"),
         (["send", "gateway.toml", "wx", "chat", "hi", "--expires", "never"], 2, "'never' is no duration"),
         (["send", "gateway.toml", "wx", "chat", "hi", "--expires", "-5s"], 2, "is no duration"),
-        (["status", "none.db"], 1, "there is no journal at none.db"),
         (["status", "gateway.toml"], 1, "no journal"),
         (["status", "."], 2, "is a directory"),
         (["log", "gateway.db", "--last", "0"], 2, "0 is not between 1 and"),
@@ -49,7 +70,6 @@ def folder(prepared: Path, tmp_path: Path) -> Path:
         (["send", "gateway.toml", "wx", "chat", "hi", "--timeout", "5s"], 2, "--timeout says how long --wait waits"),
         (["dead", "list", "gateway.db", "--account", "zz"], 1, "gateway.db has no account 'zz'; it has wx"),
         (["log", "gateway.db", "--account", "zz"], 1, "gateway.db has no account 'zz'; it has wx"),
-        (["log", "gateway.db", "--event", "Lst"], 0, "nothing happened that fits"),
         (["login"], 2, "weixin"),
         (["login", "weixin", "--base-url", "ilinkai"], 2, "--base-url must be an address"),
         (["login", "weixin", "--save", "gateway.toml/weixin.json"], 1, "gateway.toml/weixin.json cannot be written"),
@@ -59,12 +79,12 @@ def folder(prepared: Path, tmp_path: Path) -> Path:
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
 )
-def test_a_mistake_is_answered_with_a_sentence(folder: Path, arguments: list[str], status: int, said: str) -> None:
+def test_a_mistake_is_answered_with_a_sentence(arguments: list[str], status: int, said: str) -> None:
     """A traceback tells the author what happened; a sentence tells the person who must act."""
-    done = statecore(*arguments, cwd=folder)
+    done = invoke(*arguments)
 
     assert said in done.stderr + done.stdout
-    assert status == done.returncode
+    assert status == done.exit_code
     assert "Traceback" not in done.stderr
 
 
@@ -98,10 +118,10 @@ def test_an_absurd_setting_is_refused_at_start_with_its_key(folder: Path, line: 
     (folder / "odd.toml").write_text(text)
     (folder / "brokenbot.py").write_text("def handle(message, gateway)")
 
-    done = statecore("run", "odd.toml", cwd=folder)
+    done = invoke("run", "odd.toml")
 
     assert said in done.stderr
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "Traceback" not in done.stderr
 
 
@@ -110,29 +130,29 @@ def test_reading_commands_leave_the_folder_as_it_was(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
     for arguments in (["status", "gateway.db"], ["log", "gateway.db"], ["dead", "list", "gateway.db"]):
-        assert statecore(*arguments, cwd=folder).returncode == 0
+        assert invoke(*arguments).exit_code == 0
 
     assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def test_a_key_sent_twice_is_one_message(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_a_key_sent_twice_is_one_message() -> None:
     """An alert that is raised by two cron jobs must reach the phone once, gateway running or not."""
-    first = statecore("send", "gateway.toml", "wx", "chat", "disk full", "--key", "disk", "--json", cwd=folder)
-    second = statecore("send", "gateway.toml", "wx", "chat", "disk full", "--key", "disk", "--json", cwd=folder)
-    third = statecore("send", "gateway.toml", "wx", "chat", "disk still full", "--key", "disk", cwd=folder)
+    first = invoke("send", "gateway.toml", "wx", "chat", "disk full", "--key", "disk", "--json")
+    second = invoke("send", "gateway.toml", "wx", "chat", "disk full", "--key", "disk", "--json")
+    third = invoke("send", "gateway.toml", "wx", "chat", "disk still full", "--key", "disk")
 
     assert first.stdout == second.stdout
     assert third.stdout.startswith("was accepted before, as ")
 
 
-def test_waiting_without_a_gateway_ends_with_what_is_known(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_waiting_without_a_gateway_ends_with_what_is_known() -> None:
     """A script must be able to tell "still waiting" from "delivered" and from "given up"."""
-    done = statecore(
-        "send", "gateway.toml", "wx", "chat", "-", "--wait", "--timeout", "500ms", cwd=folder, stdin="from a pipe"
-    )
+    done = invoke("send", "gateway.toml", "wx", "chat", "-", "--wait", "--timeout", "500ms", stdin="from a pipe")
 
     assert "no gateway has taken it up yet" in done.stdout
-    assert done.returncode == 3
+    assert done.exit_code == 3
 
 
 @pytest.mark.parametrize(
@@ -141,10 +161,32 @@ def test_waiting_without_a_gateway_ends_with_what_is_known(folder: Path) -> None
      ["dead", "retry"], ["dead", "purge"], ["export"], ["prune"], ["login"], ["login", "weixin"]],
     ids=" ".join,
 )  # fmt: skip
-def test_every_command_explains_itself(tmp_path: Path, command: list[str]) -> None:
+def test_every_command_explains_itself(command: list[str]) -> None:
     """Help is the first thing a person reads and the last that is tested."""
-    done = statecore(*command, "--help", cwd=tmp_path)
+    done = invoke(*command, "--help")
 
-    assert done.returncode == 0
+    assert done.exit_code == 0
     assert "Usage:" in done.stdout
     assert not command or "Example" in done.stdout or command == ["login"], done.stdout
+
+
+ALONE = """
+import os, sys
+import cattrs, rich.table, sqlite_utils, trio
+import statecore.machines
+from statecore.cli import COMMANDS, main
+for name in COMMANDS:
+    child = os.fork()
+    if child == 0:
+        main([name, "--help"])
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"{name} cannot be imported before the others")
+"""
+
+
+def test_every_command_can_be_the_first_that_a_process_imports(tmp_path: Path) -> None:
+    """Modules that import each other work in one order, and in the tests that order is another one."""
+    with started("-c", ALONE, cwd=tmp_path) as process:
+        said, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0, said

@@ -10,7 +10,7 @@ import trio
 from statecore.machines import connection
 from tests.journal.desk import Hand, Looked, Pressed, opened, rows
 from tests.journal.test_fold import ALL
-from tests.support.command import invoke, read_until, started, statecore
+from tests.support.command import invoke, read_until, started
 
 SPEC = "tests.journal.desk:LAMPS"
 
@@ -201,12 +201,16 @@ def test_help_has_examples(command: str) -> None:
         (["verify", "none.db", "--machines", "nowhere:X"], "nowhere cannot be imported"),
     ],
 )
-def test_a_mistake_is_answered_with_a_sentence(tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_a_mistake_is_answered_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
     """
     And exit status 1.
     """
-    done = statecore(*arguments, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    done = invoke(*arguments)
 
     assert said in done.stderr + done.stdout
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "Traceback" not in done.stderr

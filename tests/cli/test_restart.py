@@ -18,6 +18,7 @@ import trio
 
 from statecore_adapters.httpd import Stall
 from statecore_adapters.weixin.simulator import Knobs
+from tests.support.command import CONFIG, invoke
 from tests.support.running import Running, Street, open_street
 
 SHORT = ("--patience", "2s", "--grace", "2s")
@@ -319,16 +320,15 @@ def test_a_former_owner_that_wakes_up_sends_nothing_and_stands_back(tmp_path: Pa
     ],
 )
 def test_an_absurd_time_is_refused_with_its_option(
-    tmp_path: Path, arguments: list[str], status: int, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], status: int, said: str
 ) -> None:
     """
     A patience of no time would end a healthy owner between two of its heartbeats.
     """
+    (tmp_path / "gateway.toml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
 
-    async def main() -> None:
-        async with open_street(tmp_path) as street:
-            running = await street.start(*arguments)
-            assert await running.ends() == status
-            assert said in " ".join(running.lines)
+    done = invoke(*arguments)
 
-    trio.run(main)
+    assert done.exit_code == status
+    assert said in done.stderr

@@ -101,7 +101,8 @@ def test_read_up_to_any_row_a_journal_says_no_less_than_what_is_over_by_then(nam
     steps = range(1, len(rows), max(1, len(rows) // 25))
 
     for until in (rows[index].seq for index in steps):
-        for incident in find(journal(name), until=until):
+        found = find(journal(name), until=until)
+        for incident in found:
             assert incident.identity in whole
             assert incident.last is None or incident.last <= until
             if incident.last is not None:
@@ -109,7 +110,7 @@ def test_read_up_to_any_row_a_journal_says_no_less_than_what_is_over_by_then(nam
         over = {
             identity for identity, incident in whole.items() if incident.last is not None and incident.last <= until
         }
-        assert over <= {incident.identity for incident in find(journal(name), until=until)}
+        assert over <= {incident.identity for incident in found}
 
 
 @pytest.mark.parametrize("name", sorted(SCENES))

@@ -140,7 +140,7 @@ def test_any_history_of_any_machine_is_folded_to_where_it_ended(name: str) -> No
     """
     machine = MACHINES[name]
 
-    @settings(seldom, max_examples=25)
+    @settings(seldom, max_examples=15)
     @given(st.data())
     def check(data: st.DataObject) -> None:
         lives = [data.draw(histories(machine, most=12)) for _ in range(2)]

@@ -181,9 +181,9 @@ class Program:
                     text = "|".join(f"news {self.chaos.sent}.{part}" for part in range(1 + self.chaos.sent % 4))
                     expires = "20s" if self.chaos.luck(0.2) else None
                     await self.chaos.stage.send(gateway, self.chaos.one_of(*CHATS), text, expires=expires)
-                    for letter in self.chaos.stage.letters():
+                    for address in self.chaos.stage.dead():
                         if self.chaos.luck(0.1):
-                            await self.chaos.meddle(self.chaos.one_of("retry", "retry", "purge"), letter.address)
+                            await self.chaos.meddle(self.chaos.one_of("retry", "retry", "purge"), address)
             if self.chaos.luck(0.5):
                 self.power.cut()
             gateway.stop()

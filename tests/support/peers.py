@@ -43,14 +43,15 @@ class Environment:
             fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test processes make it once
             if not stamp.exists() or stamp.read_text() != "\n".join(self.requirements):
                 shutil.rmtree(folder, ignore_errors=True)
-                subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+                subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
                 self._install(str(interpreter))
                 stamp.write_text("\n".join(self.requirements))
         return str(interpreter)
 
     def _install(self, interpreter: str) -> None:
         options = ["--quiet", "--no-cache-dir", "--disable-pip-version-check", "--retries", "1", "--timeout", "20"]
-        command = [interpreter, "-m", "pip", "install", *options, *self.requirements]
+        options += ["--no-compile"]  # thousands of modules come along, and dozens of them are imported
+        command = [sys.executable, "-m", "pip", "--python", interpreter, "install", *options, *self.requirements]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         reasons = [line for line in result.stderr.splitlines() if UNREACHABLE.search(line)]
         if result.returncode and reasons:

@@ -237,6 +237,12 @@ class Stage:
         with open_reader(self.path) as reader:
             return reader.dead()
 
+    def dead(self) -> list[str]:
+        """Return the addresses of what is dead. Cheaper than `letters`."""
+        return [
+            address for (address,) in self._peek("select address from instances where state = 'dead' order by address")
+        ]
+
     def book(self) -> Book:
         """Read the journal as it is now."""
         return read_book(self.path)

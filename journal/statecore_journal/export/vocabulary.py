@@ -111,11 +111,10 @@ def _literals(file: Path) -> Iterator[str]:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return
-    said = {
-        id(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)  # docstrings
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
-            yield node.value
+    said: set[int] = set()
+    for node in ast.walk(tree):  # what holds a node comes before it
+        if isinstance(node, ast.Constant):
+            if isinstance(node.value, str) and id(node) not in said:
+                yield node.value
+        elif isinstance(node, ast.Expr):
+            said.add(id(node.value))  # a docstring

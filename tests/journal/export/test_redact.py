@@ -13,10 +13,12 @@ from statecore_journal.export.fields import Kind
 from statecore_journal.export.names import REMEMBERED_MAX, Names
 from statecore_journal.export.prose import Prose
 from statecore_journal.export.redact import Redactor, Shift
-from statecore_journal.export.vocabulary import vocabulary
+from statecore_journal.export.vocabulary import Vocabulary, vocabulary
 from tests.journal.desk import LAMPS
 
-WORDS = vocabulary(("statecore", "statecore_adapters"))
+
+def words() -> Vocabulary:
+    return vocabulary(("statecore", "statecore_adapters"))
 
 
 @pytest.fixture
@@ -30,13 +32,13 @@ def names() -> Iterator[Names]:
 @pytest.fixture
 def prose(names: Names) -> Prose:
     """Return what takes unknown words out of sentences."""
-    return Prose(WORDS, names)
+    return Prose(words(), names)
 
 
 @pytest.fixture
 def redactor(names: Names) -> Redactor:
     """Return what redacts as exports do."""
-    return Redactor(WORDS, names)
+    return Redactor(words(), names)
 
 
 def fields(redactor: Redactor, machine: str, event: str, **given: Any) -> dict[str, Any]:
@@ -179,7 +181,7 @@ def test_fields_of_unknown_machines_are_hidden_unless_they_are_numbers(redactor:
 
 def test_a_field_is_kept_if_that_is_asked_for(names: Names) -> None:
     """The author of a machine knows what its fields hold."""
-    redactor = Redactor(WORDS, names, keep=["Pressed.note"], machines=LAMPS)
+    redactor = Redactor(words(), names, keep=["Pressed.note"], machines=LAMPS)
 
     assert fields(redactor, "lamp", "Pressed", note="by the timer") == {"note": "by the timer"}
     assert fields(redactor, "lamp", "Looked", note="by Anna") == {"note": "value-1"}
@@ -187,12 +189,12 @@ def test_a_field_is_kept_if_that_is_asked_for(names: Names) -> None:
 
 def test_accounts_keep_their_names_if_that_is_asked_for(names: Names) -> None:
     """In one's own house they say more than numbers."""
-    assert Redactor(WORDS, names, keep_accounts=True).address("circuit/shop/c1") == "circuit/shop/chat-1"
+    assert Redactor(words(), names, keep_accounts=True).address("circuit/shop/c1") == "circuit/shop/chat-1"
 
 
 def test_only_moments_are_shifted(names: Names) -> None:
     """A wait that is shifted is another wait."""
-    redactor = Redactor(WORDS, names, shift=Shift(at=1_000, wall=5_000_000))
+    redactor = Redactor(words(), names, shift=Shift(at=1_000, wall=5_000_000))
 
     assert fields(redactor, "delivery", "Accepted", expires_at=5_000, parts=[]) == {"expires_at": 4_000, "parts": []}
     assert fields(redactor, "inbound", "Received", sent_at=12) == {"sent_at": 7}
