@@ -71,7 +71,9 @@ def test_a_deadline_is_kept_whatever_the_wall_clock_says_by_then(stage: Stage, s
         submit(stage.path, "wx", command, wall=stage.world.wall())
         await trio.sleep(600)
         async with stage.gateway():
-            await stage.until(lambda: stage.counts("delivery") == {("delivery", "expired"): 1}, within=2 * 3600, every=1)
+            await stage.until(
+                lambda: stage.counts("delivery") == {("delivery", "expired"): 1}, within=2 * 3600, every=1
+            )
 
     book = stage.run(main)
 
