@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from statecore.account import Account, Command
 from statecore.events import Elapsed
 from statecore.evidence import Recent
-from statecore.exploration.abstraction import Place, abstract, told_apart
+from statecore.exploration.abstraction import CURRENT, Place, abstract, told_apart
 from statecore.exploration.moments import LONG_AGO, NOW
 from statecore.exploration.scene import NAME, Act, Scene
 from statecore.lanes import Head, Lanes
@@ -137,7 +137,8 @@ class Decision(NamedTuple):
         wrong: what must not be, as the name of a property; or empty.
         entries: the rows.
         wide: whether it looked at other chats.
-        shared: whether it looked at the tie or the account's circuit.
+        of_tie: whether it looked at the tie; if not, *tie* is anybody's.
+        of_account: the same of the account's circuit.
         own: whether it looked at the chat that was set up in full.
     """
 
@@ -150,7 +151,8 @@ class Decision(NamedTuple):
     wrong: str
     entries: tuple[Entry, ...]
     wide: bool
-    shared: bool
+    of_tie: bool
+    of_account: bool
     own: bool
 
 
@@ -378,7 +380,7 @@ class Bench:
             adopt(stage.made, unit, 1000)
         else:
             stage.made.committed(unit, 1000)
-        return stage.read(unit, chat, views)
+        return stage.read(unit, chat, views, whole=act.chat)
 
     def core_of(self, chat: int, view: View) -> Core:
         """Set a chat up of which only the view is known."""
@@ -403,14 +405,15 @@ class _Stage:
         outbox = self.made.outbox
         self.cores = cores
         self._tie, self._account = tie, account
-        self.shared: set[str] = set()
+        self._of_tie: set[str] = set()
+        self._of_account: set[str] = set()
         self.seen: dict[str, set[str]] = {chat_name(chat): set() for chat in range(len(scene.deliveries))}
         outbox.lanes = _Lanes(NAME, "delivery", store, self.made.system.state_in_lane)
         outbox.lanes.seen = self.seen
         outbox.begin(LONG_AGO)
         hold = self.made.system.hold
-        hold(bench.tie_address, _instance(bench.tie_machine, tie, self.shared))
-        hold(bench.account_address, _instance(machines["circuit"], account, self.shared))
+        hold(bench.tie_address, _instance(bench.tie_machine, tie, self._of_tie))
+        hold(bench.account_address, _instance(machines["circuit"], account, self._of_account))
         for chat, core in cores.items():
             name, seen = chat_name(chat), self.seen[chat_name(chat)]
             hold(outbox.circuit_of(name), _instance(machines["circuit"], core.circuit, seen, chat=name))
@@ -429,19 +432,19 @@ class _Stage:
                     outbox.lanes.add(name, address, order, place.state)
             if core.ready:
                 outbox.lanes.offer(name)
-        self.shared.clear()
+        self._of_tie.clear()
+        self._of_account.clear()
         for seen in self.seen.values():
             seen.clear()
 
-    def read(self, unit: Unit, chat: int, views: Mapping[int, View]) -> Decision:
+    def read(self, unit: Unit, chat: int, views: Mapping[int, View], *, whole: int) -> Decision:
         """Read back where everything is."""
         bench, outbox = self._bench, self.made.outbox
         wide = any(seen for name, seen in self.seen.items() if name != chat_name(chat))
-        shared, own = bool(self.shared), bool(self.seen[chat_name(chat)])
         last: dict[str, Snapshot] = {entry.address: entry.decision.snapshot for entry in unit.entries}
         tie = self._at(last, bench.tie_address, self._tie)
         account = self._at(last, bench.account_address, self._account)
-        cores = {index: self._core(last, index, core, unit) for index, core in self.cores.items()}
+        cores = {index: self._core(last, index, core, unit, whole) for index, core in self.cores.items()}
         changed = {j: now for j, view in views.items() if (now := bench.seen_in(cores[j], view)) != view}
         asked = tuple(
             (*delivery_at(request.address), request.attempt.effect)
@@ -464,8 +467,9 @@ class _Stage:
             wrong,
             tuple(unit.entries),
             wide or bool(changed),
-            shared,
-            own,
+            bool(self._of_tie),
+            bool(self._of_account),
+            bool(self.seen[chat_name(chat)]),
         )
 
     def _at(self, last: Mapping[str, Snapshot], address: str, before: Place | None) -> Place:
@@ -476,10 +480,12 @@ class _Stage:
             return before
         return self._bench.place(Address.parse(address).machine, snapshot)
 
-    def _core(self, last: Mapping[str, Snapshot], chat: int, before: Core, unit: Unit) -> Core:
+    def _core(self, last: Mapping[str, Snapshot], chat: int, before: Core, unit: Unit, whole: int) -> Core:
         outbox, name = self.made.outbox, chat_name(chat)
         window_address = outbox.window_of(name)
         token = (last.get(window_address) or self.made.system.snapshot(window_address)).data.token
+        if chat != whole:
+            token = CURRENT  # its window is not known, and what its messages know of it is told apart already
         window = self._at(last, window_address, before.window)
         order = list(before.order)
         places = list(before.deliveries)

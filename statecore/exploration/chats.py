@@ -178,7 +178,8 @@ class ChatsModel:
         self._chats = [_Numbers() for _ in range(self.count)]
         self._views = _Numbers()
         self._view_of: list[list[int]] = [[] for _ in range(self.count)]
-        self._decisions: dict[Any, Decision | None] = {}
+        self._decisions: dict[int, Decision | None] = {}
+        self._asked_for, self._cores, self._places = _Numbers(), _Numbers(), _Numbers()
         self._narrow_moves: dict[int, Narrow] = {}
         self._wide_moves: dict[Any, list[Step]] = {}
         self._tie_moves: dict[Any, tuple[list[Step], list[Step]]] = {}
@@ -395,9 +396,7 @@ class ChatsModel:
         if not wrong:
             nets, wrong = self._asked(shared, index, chat.core, nets, decision)
             probes += sum(probe == "account" for _, _, probe in decision.probes)
-        after = shared._replace(probes=probes)
-        if decision.shared:  # else it was taken with others
-            after = after._replace(tie=decision.tie, account=decision.account)
+        after = _shared_after(shared, decision)._replace(probes=probes)
         return after, self._tidy(Chat(decision.core, nets, wrong))
 
     def _asked(
@@ -471,22 +470,20 @@ class ChatsModel:
         self, act: Act, shared: Shared, index: int, core: Core, views: Mapping[int, View] | None
     ) -> Decision | None:
         """Have the account decide, once for everything that the decision depends on."""
-        own = (act, index, core)
-        if own in self._decisions:
-            return self._decisions[own]
-        key: Any = (act, index, core, shared.tie, shared.account)
-        if views is not None:
-            key = (*key, tuple(views.items()))
-        if key in self._decisions:
-            return self._decisions[key]
+        asked = self._asked_for.of((act, index, self._cores.of(core), None if views is None else tuple(views.items())))
+        tie, account = self._places.of(shared.tie) + 1, self._places.of(shared.account) + 1
+        asked, tie = asked << 2 * BITS, tie << BITS
+        for key in (asked, asked | tie, asked | account, asked | tie | account):  # by what it may have looked at
+            if key in self._decisions:
+                return self._decisions[key]
         others = views if views is not None else {j: self._quiet[j] for j in range(self.count) if j != index}
         decision = self.bench.decide(act, shared.tie, shared.account, index, core, others)
         self.decided += 1
-        if decision is not None:
-            decision = decision._replace(entries=())
-            if not decision.wide and not decision.shared:
-                self._decisions[own] = decision
-                return decision
+        if decision is None:
+            self._decisions[asked | tie | account] = None
+            return None
+        decision = decision._replace(entries=())
+        key = asked | (tie if decision.of_tie else 0) | (account if decision.of_account else 0)
         self._decisions[key] = decision
         return decision
 
@@ -681,7 +678,7 @@ class ChatsModel:
         if not shared.up:
             decision = self._decide(Act("start"), shared, 0, self.bench.first_core(0), None)
             assert decision is not None
-            yield Act("start"), shared._replace(up=True, tie=decision.tie), {}
+            yield Act("start"), _shared_after(shared, decision)._replace(up=True, account=shared.account), {}
             return
         if budgets.crashes:
             down = shared._replace(up=False, probes=0, budgets=_spent(budgets, "crashes"))
@@ -693,12 +690,12 @@ class ChatsModel:
             if decision is None:
                 continue
             self._looked |= decision.wide or decision.own or shared.tie.state in ("draining", "hanging-up")
-            after = shared._replace(tie=decision.tie, account=decision.account, budgets=_spent(budgets, spends))
+            after = _shared_after(shared, decision)._replace(budgets=_spent(budgets, spends))
             changed = dict(decision.views)
             own = self.bench.seen_in(decision.core, seen[0])
             if own != seen[0]:
                 changed[0] = own
-            if decision.tie.state == "closed":
+            if after.tie.state == "closed":
                 after = after._replace(up=False, probes=0)
             yield act, after, changed
 
@@ -752,6 +749,13 @@ def _has_settled(core: Core) -> bool:
     waits = head >= 0 and (place := core.deliveries[head]) is not None and place.state == "window-closed"
     over = all(place is not None and place.state in (*ENDED, "dead") for place in core.deliveries)
     return None not in core.deliveries and (waits or over)
+
+
+def _shared_after(shared: Shared, decision: Decision) -> Shared:
+    """Return what all share after a decision, which may have been taken where what it did not look at was another."""
+    tie = decision.tie if decision.of_tie else shared.tie
+    account = decision.account if decision.of_account else shared.account
+    return shared._replace(tie=tie, account=account)
 
 
 def _spent(budgets: Budgets, name: str) -> Budgets:

@@ -53,6 +53,28 @@ def test_each_fault_that_is_allowed_really_happens() -> None:
     assert "lost" in acts(found, "there are losses")[-1]
 
 
+def test_what_happens_to_the_account_changes_nothing_that_a_chat_knows_of_its_own_token() -> None:
+    """What decisions see of other chats is little. What they do not see must stay as it is."""
+    model = ChatsModel(lossy(chats=2, deliveries=2, crashes=0))
+    (state,) = model.initial()
+    way = [
+        "message 1 of chat 1 is accepted",
+        "the user of chat 1 writes",
+        "chat 1 has its turn",
+        "message 1 of chat 2 is accepted",
+        "chat 2 has its turn",
+        "the answer to message 1 of chat 2: lost with others unanswered",
+    ]
+    for step in way:
+        state = next(after for act, after in model.actions(state) if str(act) == step)
+    elapses = "a timer of the account's circuit elapses: probe_at"
+
+    after = next(after for act, after in model.actions(state) if str(act) == elapses)
+
+    assert model.shared(after) != model.shared(state)
+    assert model.chat(after, 0) == model.chat(state, 0)
+
+
 def test_two_chats_that_are_alike_are_told_apart_by_nobody() -> None:
     """What is found of one is found of the other, with the numbers exchanged."""
     model, found = explored(lossy(chats=2, deliveries=2, crashes=0, losses=1))
