@@ -128,6 +128,12 @@ def _chains() -> Iterator[Card]:
         Ambush("delivery", "sending", "answer", "unauthorised", 1),
         Ambush("delivery", "sending-bare", "answer", "unauthorised", 1),
     )
+    yield (*LEADS_TO["session", "hanging-up"], Ambush("session", "hanging-up", "step", "", 1 * HOURS))
+    yield (  # the token's end passes while it hangs up
+        *LEADS_TO["session", "hanging-up"],
+        Ambush("session", "hanging-up", "hang"),
+        Ambush("session", "hanging-up", "suspend", "", 3 * HOURS),
+    )
     unsent = Ambush("delivery", "sending-bare", "answer", "unsent")
     yield (unsent, *[unsent._replace(value=1)] * 9)
     purge = Ambush("delivery", "pacing", "purge")
@@ -148,7 +154,8 @@ def _others() -> Iterator[Card]:
 
 
 def _deck() -> tuple[Card, ...]:
-    cards = [*_ties(), *_deliveries(), *_others(), *_chains(), *_chains(), *_chains()]
+    chains = list(_chains()) * 6  # each takes luck as well
+    cards = [*_ties(), *_deliveries(), *_others(), *chains]
     Random(0).shuffle(cards)  # noqa: S311
     return tuple(cards)
 
@@ -166,5 +173,5 @@ def deal(seed: int, hand: int, platform: str) -> tuple[Card, ...]:
         platform: "weixin" or "qqbot".
     """
     other = "connection" if platform == "qqbot" else "session"
-    cards: list[Any] = [DECK[(seed * 8 + number) % len(DECK)] for number in range(hand)]
+    cards: list[Any] = [DECK[(seed * hand + number) % len(DECK)] for number in range(hand)]
     return tuple(card for card in cards if not any(one.machine == other for one in card))

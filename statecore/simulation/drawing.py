@@ -242,8 +242,8 @@ def _reviewed_parts(draft: _Draft, account: PlannedAccount, at: int) -> None:
     chance = draft.random
     until = min(draft.calm_from, at + 6 * MINUTES)
     chats = [chat for chat in account.chats if not chat.startswith("channel:")]
-    for number in range(8):
-        chat, moment = chance.choice(chats), at + number * (until - at) // 8
+    for number in range(12):
+        chat, moment = chance.choice(chats), at + number * (until - at) // 12
         draft.add(moment, "user-writes", account.name, chat=chat, text=f"look {at + number}")
         _program_sends(draft, moment + SECONDS, account, chat, 100_000 + at // SECONDS + number, long=0.99)
     named: dict[str, Any] = {"until": until, "share": 0.5}
@@ -256,7 +256,7 @@ def _reviewed_parts(draft: _Draft, account: PlannedAccount, at: int) -> None:
 
 def _ambushes(draft: _Draft, seed: int) -> None:
     """Lay ambushes: what would take luck to meet in a state that lasts for milliseconds."""
-    hand = draft.random.choice((0, 8, 8))
+    hand = draft.random.choice((0, 12, 12))
     for account in draft.accounts:
         for card in deal(seed, hand, account.platform):
             at = draft.moment() // 2 // MILLISECONDS * MILLISECONDS  # early: what leads to a rare state takes its time
@@ -281,6 +281,11 @@ def _set_the_scene(draft: _Draft, account: PlannedAccount, card: Card, at: int) 
             draft.add(sent, "user-writes", account.name, chat=chat, text=f"scene {at} {number}")
             several = 0.99 if any(one.state == "pacing" for one in card) else None  # it is what parts are told apart by
             _program_sends(draft, sent + 2 * SECONDS, account, chat, 200_000 + at // SECONDS + number, several)
+    if any(one.state == "pacing" for one in card):
+        for number in range(24):  # whose time is over between two parts, if it happens to be
+            text, lasts = f"brief {at} {number} " + "word " * 120, SECONDS + round(chance.random() * 3 * SECONDS)
+            sent = at + number * (until - at) // 24
+            draft.add(sent, "program-sends", account.name, chat=chat, text=text.strip(), key="", lasts=lasts)
     if "circuit" in machines:
         code = "ret=-12" if account.platform == "weixin" else "code=100001"
         half = {**every, "until": (at + until) // 2}
@@ -289,7 +294,8 @@ def _set_the_scene(draft: _Draft, account: PlannedAccount, card: Card, at: int) 
         draft.impatient(account.name)
     if any((one.machine, one.does) == ("connection", "step") for one in card):
         draft.add(at, "platform", account.name, **every, fault="empties", chat="", code="")
-    if any((one.machine, one.does) == ("delivery", "purge") and one.state != "pacing" for one in card):
+    closing = any((one.state, one.does) == ("hanging-up", "step") for one in card)
+    if closing or any((one.machine, one.does) == ("delivery", "purge") and one.state != "pacing" for one in card):
         draft.add(at, "disk", **every, fault="slow", delay=1 * SECONDS)
 
 

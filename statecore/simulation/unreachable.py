@@ -6,14 +6,8 @@ Whoever finds a run that takes one deletes it here; a test sees to that.
 from collections.abc import Mapping
 from typing import Any, Final
 
-CLOSED: Final = "a closed account has no driver, so nothing happens to it but being started"
-
 UNREACHABLE: Final[Mapping[str, Mapping[str, str]]] = {
-    "connection": {
-        "closed  ClockStepped": CLOSED,
-    },
     "session": {
-        "closed  ClockStepped": CLOSED,
         "looking-up  Elapsed(url_until)": "the address is looked up only where there is none, so none can age",
         "tripped  Elapsed(url_until)": "whatever trips a session takes its address away",
         "token-stale  Elapsed(token_at)": "whatever makes a token stale takes its end away",
