@@ -109,7 +109,7 @@ class Account:
     @property
     def draining(self) -> bool:
         """Whether the account is being let go: no new turns, nothing handed over."""
-        return self.system.snapshot(self.outbox.connection_address)[0] in ("draining", "hanging-up", "closed")
+        return self.system.snapshot(self.address)[0] in ("draining", "hanging-up", "closed")
 
     # ---- beginning and ending ----------------------------------------------------------------------------------------
 

@@ -194,10 +194,8 @@ _FRAME_HEADER: Final = struct.Struct(">I4x8s8x")
 def _logged_pages(log: Path) -> set[int]:
     """Return the numbers of the pages that are in a log since it last started anew."""
     found: set[int] = set()
-    with (
-        suppress(FileNotFoundError, struct.error),
-        log.open("rb", buffering=0) as file,
-    ):  # what is between is not needed
+    # Unbuffered: what is between the headers is not needed.
+    with suppress(FileNotFoundError, struct.error), log.open("rb", buffering=0) as file:
         page_bytes, salts = _WAL_HEADER.unpack(file.read(_WAL_HEADER.size))
         while len(header := file.read(_FRAME_HEADER.size)) == _FRAME_HEADER.size:
             page, own_salts = _FRAME_HEADER.unpack(header)

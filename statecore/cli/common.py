@@ -212,12 +212,9 @@ def check_account(reader: Any, account: str | None) -> None:
         fail(f"{reader.path} has no account {account!r}; it has {', '.join(known) or 'none yet'}")
 
 
-def carried_out(journal: str) -> str:
+def carried_out(reader: Any) -> str:
     """Say when a command that was recorded is carried out: whoever drives an account does that."""
-    from statecore_journal import open_reader
-
-    with open_reader(journal) as reader:
-        owners = [account.owner for account in reader.status(wall_now()).accounts]
+    owners = [account.owner for account in reader.status(wall_now()).accounts]
     driven = any(owner and not owner.silent and owner.says != "stopped" for owner in owners)
     return "now" if driven else "when a gateway runs"
 

@@ -158,11 +158,12 @@ def _chosen(journal: str, id_: str | None, all_: bool, account: str | None, olde
 
 def _ask(journal: str, kind: str, addresses: list[str]) -> None:
     """Record the commands; whoever drives the account carries them out."""
-    from statecore_journal import submit
+    from statecore_journal import open_reader, submit
 
     for address in addresses:
         submit(journal, address.split("/")[1], Command(id=0, kind=kind, target=address), wall=wall_now())
     if not addresses:
         click.echo("nothing was given up")
         return
-    click.echo(f"asked for {len(addresses)}; carried out {carried_out(journal)}")
+    with open_reader(journal) as reader:
+        click.echo(f"asked for {len(addresses)}; carried out {carried_out(reader)}")

@@ -28,5 +28,5 @@ def resume(journal: str, account: str, chat: str | None) -> None:
         check_account(reader, account)
         if chat is not None and not reader.has_chat(account, chat):
             fail(f"{journal} knows no chat {chat!r} of {account}; `statecore status {journal}` lists those that wait")
-    submit(journal, account, Command(id=0, kind="resume", target=chat or ""), wall=wall_now())
-    click.echo(f"asked for; carried out {carried_out(journal)}")
+        submit(journal, account, Command(id=0, kind="resume", target=chat or ""), wall=wall_now())
+        click.echo(f"asked for; carried out {carried_out(reader)}")

@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import attrs
 
+from statecore.collection import no_collection
 from statecore.events import name_of
 from statecore.machines import MACHINES
-from statecore.simulation.clockwork import uncollected
 from statecore.simulation.discrete import Outcome, run
 from statecore.simulation.drawing import draw
 from statecore.simulation.guarantees import Violation
@@ -89,7 +89,7 @@ def run_at(speed: str, plan: Plan) -> tuple[Outcome, str]:
 
 def summarise(plan: Plan, *, twice: bool = False, speed: str = "fast") -> Summary:
     """Run a plan, once or twice."""
-    with uncollected() if speed == "fast" else nullcontext():  # until nothing but the summary is left to look through
+    with no_collection() if speed == "fast" else nullcontext():  # until nothing but the summary is left to look through
         return _summarise(plan, twice=twice, speed=speed)
 
 

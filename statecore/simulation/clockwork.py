@@ -6,10 +6,8 @@ platforms'), the monotonic clock of the machine, which stands while the machine 
 anybody may set.
 """
 
-import gc
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random  # noqa: TID251 - the one source of chance of a run, from the plan's seed
 from typing import Any, Final, Protocol
@@ -38,18 +36,6 @@ class Runner(Protocol):
 
     def resume(self, do: Callable[..., None], args: tuple[Any, ...]) -> None:
         """Have something happen when it runs again."""
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Do without the collector of cyclic garbage. What a run makes lives until its end, so looking through it frees nothing."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 class Loop:

@@ -16,6 +16,7 @@ import attrs
 
 from statecore import codec
 from statecore.account import Command
+from statecore.collection import no_collection
 from statecore.driver import OUTCOMES
 from statecore.errors import JournalError
 from statecore.machine import Verdict
@@ -24,7 +25,7 @@ from statecore.machines.delivery import SENDING
 from statecore.platform import Batch, Ended, Failure, Invalid, Refusal, Unauthorised, Unsent
 from statecore.recorded import Restored, configured, recorded
 from statecore.simulation import disk as disks
-from statecore.simulation.clockwork import Circle, Host, Loop, uncollected
+from statecore.simulation.clockwork import Circle, Host, Loop
 from statecore.simulation.disk import Disk
 from statecore.simulation.driver import Attempt, Driver
 from statecore.simulation.guarantees import Row, Standing, Violation, check
@@ -431,7 +432,7 @@ class Simulation:
 
     def run(self) -> Outcome:
         """Run the plan to its end, and hold the journal against the truth."""
-        with uncollected():
+        with no_collection():
             return self._run()
 
     def _run(self) -> Outcome:

@@ -1,18 +1,17 @@
 """`statecore resume`: what a person asks for is recorded, and what makes no sense is said."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.journal.desk import Hand, opened
+from tests.journal.desk import Hand, opened, rows
 from tests.support.command import invoke
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """Return a journal of an account that has heard from the chat "ann"."""
+    """Return a journal of an account that has heard from the chat "chat"."""
     path = tmp_path / "gateway.db"
 
     async def main() -> None:
@@ -27,34 +26,18 @@ def journal(tmp_path: Path) -> Path:
 
 def asked(path: Path) -> list[tuple[str, str, str]]:
     """Return (account, kind, target) of the commands that nobody has carried out."""
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute("select account, kind, target from commands where done is null").fetchall()
-    finally:
-        connection.close()
-
-
-def chat_of(path: Path) -> str:
-    """Return a chat that the journal knows."""
-    connection = sqlite3.connect(path)
-    try:
-        (chat,) = connection.execute("select chat from instances where chat <> '' limit 1").fetchone()
-        return str(chat)
-    finally:
-        connection.close()
+    return rows(path, "select account, kind, target from commands where done is null")
 
 
 def test_an_account_or_one_of_its_chats_is_to_be_tried_again(journal: Path) -> None:
     """
     It is durable, and whoever drives the account carries it out; nobody does, and it says so.
     """
-    chat = chat_of(journal)
-
-    whole, one = invoke("resume", journal, "wx"), invoke("resume", journal, "wx", chat)
+    whole, one = invoke("resume", journal, "wx"), invoke("resume", journal, "wx", "chat")
 
     assert (whole.exit_code, one.exit_code) == (0, 0)
     assert "when a gateway runs" in whole.stdout
-    assert asked(journal) == [("wx", "resume", ""), ("wx", "resume", chat)]
+    assert asked(journal) == [("wx", "resume", ""), ("wx", "resume", "chat")]
 
 
 @pytest.mark.parametrize(("named", "said"), [(("wz",), "has no account 'wz'"), (("wx", "nobody"), "no chat 'nobody'")])

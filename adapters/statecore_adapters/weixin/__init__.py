@@ -147,9 +147,8 @@ class Weixin:
 
     def connect(self, secrets: Secrets) -> AbstractAsyncContextManager[Client]:
         """Make the half that does I/O."""
-        from statecore_adapters.weixin.client import (
-            WeixinClient,
-        )  # httpx takes a while to import; help does not need it
+        # httpx takes a while to import, and help does not need it
+        from statecore_adapters.weixin.client import WeixinClient
 
         return WeixinClient(self.base_url, self.read_token, self.agent, secrets)
 
