@@ -322,7 +322,7 @@ class Account:
             self.system.feed(unit, self.address, connection.CredentialsChanged())
         elif command.kind == "resume" and not command.target:
             self.system.feed(unit, self.address, connection.Resumed())
-            self.outbox.resume(unit)
+            self.outbox.resume(unit, -len(unit.entries))
         elif command.kind == "resume":
             self.system.feed(unit, self.outbox.circuit_of(command.target), circuit.Reset(by="operator"))
             self.outbox.release(unit, command.target, "operator", -1)

@@ -98,7 +98,10 @@ class JournalPort(Protocol):
         """Return an account's secrets."""
 
     async def append(self, units: list[Unit], placed: Any = None) -> Any:
-        """Append units and return the seq of each one's first row."""
+        """
+        Append units and return the seq of each one's first row. What comes from beside the loop, with *placed*, never
+        overtakes what the loop must append again, because the journal was busy or full.
+        """
 
     def owner(self, account: str) -> Any:
         """Return who drives an account, as far as the journal knows; its epoch is what counts."""

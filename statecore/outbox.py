@@ -677,10 +677,10 @@ class Outbox:
         """Let a chat go on that was left alone."""
         self._release_head(unit, chat, ("circuit-tripped",), by, cause)
 
-    def resume(self, unit: Unit) -> None:
+    def resume(self, unit: Unit, cause: int) -> None:
         """Close the account's circuit: a person says that the platform takes messages again."""
         if self._system.snapshot(self.circuit_address).state != "closed":
-            self._system.feed(unit, self.circuit_address, circuit.Reset(by="operator"))
+            self._system.feed(unit, self.circuit_address, circuit.Reset(by="operator"), cause=cause)
             self._release(unit, ("circuit-tripped",), "account", -len(unit.entries))
 
     def ready(self, unit: Unit, cause: int) -> None:

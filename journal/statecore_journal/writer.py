@@ -58,8 +58,14 @@ class _Job:
     placed: Placed | None = None
     function: Callable[[sqlite3.Connection], Any] | None = None
     task: trio.lowlevel.Task | None = None
+    setbacks: int = 0
     result: Any = None
     error: BaseException | None = None
+
+    @property
+    def account(self) -> str:
+        """Whose rows these are; empty for a function."""
+        return self.rows[0].unit.account if self.rows else ""
 
 
 @attrs.frozen
@@ -71,6 +77,21 @@ class Existing:
     """
 
     address: str
+
+
+@attrs.define
+class _Setbacks:
+    """Appends of an account's own loop that found the journal busy or full, and will be tried again.
+
+    Args:
+        happened: how many, as the thread knows.
+        known: how many of them the account has heard of.
+        error: what the last one failed with.
+    """
+
+    happened: int = 0
+    known: int = 0
+    error: JournalError | None = None
 
 
 class Writer:
@@ -91,6 +112,7 @@ class Writer:
         self._epochs: dict[str, int] = {}
         self._fence: dict[str, int] = {}
         self._fence_version = 0
+        self._setbacks: dict[str, _Setbacks] = {}
         self._token = trio.lowlevel.current_trio_token()
         self._connection = connect(path, busy_ns=busy_ns)
         self._connection.execute("pragma busy_timeout = 0")
@@ -118,8 +140,12 @@ class Writer:
         Units of one call are committed together or not at all. The call cannot be cancelled once it has begun: what was
         handed over may be durable already.
 
+        An account's rows are in the order in which they were decided. What its loop decides is tried again when the
+        journal was busy or full. What comes from beside the loop, with *placed*, is not, and does not overtake it: it
+        fails like the append of the loop's that it was handed in behind.
+
         Args:
-            units: in order.
+            units: in order, of one account.
             placed: called in the order of the journal, before anything else runs on the trio thread.
 
         Returns:
@@ -131,7 +157,10 @@ class Writer:
         """
         rows = [encode(unit) for unit in units]
         size = sum([len(one.events) for one in rows])
-        return self._submit(_Job(size, rows, placed))
+        job = _Job(size, rows, placed)
+        if placed is not None and (setbacks := self._setbacks.get(job.account)) is not None:
+            job.setbacks = setbacks.known
+        return self._submit(job)
 
     def run(self, function: Callable[[sqlite3.Connection], T]) -> Coroutine[Any, Any, T]:
         """Run a function in a transaction, on the writer's thread.
@@ -154,6 +183,8 @@ class Writer:
             self._jobs.put(job)
             await trio.lowlevel.wait_task_rescheduled(_refuse_to_abort)
         if job.error is not None:
+            if job.placed is None and (setbacks := self._setbacks.get(job.account)) is not None:
+                setbacks.known = setbacks.happened
             raise job.error
         return job.result
 
@@ -256,16 +287,35 @@ class Writer:
 
     def _write(self, jobs: list[_Job]) -> None:
         """Commit all at once; if that fails for one of them, each for itself."""
+        if self._setbacks:
+            jobs = [job for job in jobs if not self._overtakes(job)]
+        if not jobs:
+            return
         error = self._attempt(jobs)
         if error is None:
             self._wal.bound(self._connection)
             return
-        if len(jobs) == 1 or isinstance(error, JournalFull | JournalBusy):
-            for job in jobs:
-                job.error = error
-            return
         for job in jobs:
-            job.error = self._attempt([job])
+            if len(jobs) > 1 and not isinstance(error, JournalFull | JournalBusy):
+                if not self._overtakes(job):
+                    job.error = self._attempt([job])
+            else:
+                job.error = error
+            if isinstance(job.error, JournalFull | JournalBusy) and job.rows and job.placed is None:
+                self._set_back(job.account, job.error)
+
+    def _set_back(self, account: str, error: JournalError) -> None:
+        setbacks = self._setbacks.setdefault(account, _Setbacks())
+        setbacks.happened += 1
+        setbacks.error = error
+
+    def _overtakes(self, job: _Job) -> bool:
+        """Refuse what was handed in from beside an account's loop before the loop knew that it must try again."""
+        setbacks = None if job.placed is None else self._setbacks.get(job.account)
+        if setbacks is None or job.setbacks == setbacks.happened:
+            return False
+        job.error = setbacks.error
+        return True
 
     def _attempt(self, jobs: list[_Job]) -> BaseException | None:
         connection = self._connection

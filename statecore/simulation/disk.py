@@ -137,6 +137,8 @@ class Writer:
     def _commit(self) -> None:
         self._disk.write(self._writing)
         jobs, self._writing = self._writing, []
+        if self._jobs and jobs[0].error is not None:
+            jobs += self._refuse_overtaking(jobs)
         if self._jobs:
             self._begin()
         for job in jobs:
@@ -146,6 +148,19 @@ class Writer:
         for job in jobs:
             if job.then is not None:
                 job.then(job.result, job.error)
+
+    def _refuse_overtaking(self, refused: list[Job]) -> list[Job]:
+        """Refuse what would stand before what its account's loop must append again."""
+        set_back = {
+            job.units[0].account: job.error
+            for job in refused
+            if job.units and job.placed is None and isinstance(job.error, JournalBusy | JournalFull)
+        }
+        overtaking = [job for job in self._jobs if job.placed is not None and job.units[0].account in set_back]
+        for job in overtaking:
+            job.error = set_back[job.units[0].account]
+            self._jobs.remove(job)
+        return overtaking
 
     def crash(self, *, torn: float) -> None:
         """Lose what is not durable. What is being written may be durable all the same, and nobody hears of it."""

@@ -164,7 +164,7 @@ class Pace:
         """
         raise NotImplementedError
 
-    def _turn_at(self, account: Account, free: int) -> Moment:
+    def _turn_at(self, account: Account, free: int) -> Moment | None:
         raise NotImplementedError
 
     def _drained_at(self, tie: Snapshot, row: Row | None, since: int) -> Moment:
@@ -321,10 +321,10 @@ class Following(Pace):
             ):
                 self._strayed = min(self._strayed, at, unit.now)
 
-    def _turn_at(self, account: Account, free: int) -> Moment:
+    def _turn_at(self, account: Account, free: int) -> Moment | None:
         row = self._first_recorded(account.outbox.lanes)
-        if row is None:
-            return free, NEVER
+        if row is None:  # something else comes first on record, or nothing does any more
+            return (free, NEVER) if self.run.at >= self._lives[self.run.life] else None
         key = (row.address, row.before.version)
         if self._free is None or self._free[0] != key or free > self.run.at:
             self._free = key, free

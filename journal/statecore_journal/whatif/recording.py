@@ -299,6 +299,8 @@ def _sort(recording: Recording, answers: "Answers", replays: Mapping[str, Replay
                 error = getattr(event, "error", None)
                 if error not in ENDED_WITH_PROCESS:
                     recording.handled[key] = _answer(row, key, asked, None, row.before.state, error)
+            case circuit.Reset() if row.cause is not None:
+                pass  # the account's, which follows from `Resumed`
             case circuit.Reset(by="operator") | Governed():
                 recording.outside.append(Outside(row.at, row.seq, row.address, event))
             case _ if isinstance(event, OUTSIDE):

@@ -207,6 +207,8 @@ class Run:
                 unit = account.woke(event.slept)
             case Governed():
                 unit = account.governed(item.address, event.held, event.rows)
+            case connection.Resumed():
+                unit = account.command(Command(id=0, kind="resume"))
             case circuit.Reset():
                 chat = Address.parse(item.address).key
                 unit = account.command(Command(id=0, kind="resume", target=chat))

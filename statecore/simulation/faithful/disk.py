@@ -102,6 +102,7 @@ class WiredJournal:
         self._took = took
         self._wrote = wrote
         self._order = trio.Lock()  # the writer's queue: nobody overtakes at a slow disk
+        self._setbacks: dict[str, int] = {}
         self.epochs: dict[str, int] = {}
         self.cut_next: When | None = None
         self.on_cut: Callable[[Before | None], None] = lambda _: process.kill()
@@ -114,7 +115,21 @@ class WiredJournal:
     async def append(self, units: list[Unit], placed: Any = None) -> Any:
         """Append units."""
         self._wrote(sum(len(unit.entries) for unit in units))
-        return await self._write(lambda: self._journal.append(units, placed), lambda: self._journal.append(units))
+        account = units[0].account
+        setbacks = self._setbacks.get(account, 0)
+
+        def write() -> Awaitable[Any]:
+            if placed is not None and self._setbacks.get(account, 0) != setbacks:
+                raise JournalBusy("what the account decided before is not written yet")
+            written: Awaitable[Any] = self._journal.append(units, placed)
+            return written
+
+        try:
+            return await self._write(write, lambda: self._journal.append(units))
+        except (JournalBusy, JournalFull):
+            if placed is None:
+                self._setbacks[account] = setbacks + 1
+            raise
 
     async def take(self, account: str, boot: str, pid: int, host: str) -> tuple[int, int]:
         """Take a lease."""

@@ -1,5 +1,6 @@
 """Crashes at every write, damage, others that hold the store, and no room."""
 
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 import pytest
@@ -149,6 +150,38 @@ class Surviving(Base):
                     nursery.start_soon(desk.commit, desk.accepted())
                     await trio.sleep(self.busy_ns / 4e9)
             assert len(self.rows(place)) == 2
+
+        self.run(check)
+
+    def test_what_comes_from_beside_does_not_overtake_what_must_be_appended_again(self) -> None:
+        """
+        An account's rows are in the order in which they were decided, or nobody can follow them afterwards.
+        """
+        self.needs("busy", "rows")
+
+        async def check(place: Any, journal: Journal) -> None:
+            desk = Desk(journal)
+            decided, beside = desk.accepted(), desk.accepted()
+            overtook: list[Any] = []
+            with ExitStack() as held:
+                held.enter_context(self.damage().hold(place))
+
+                async def loop() -> None:
+                    with pytest.raises(JournalBusy):
+                        await journal.append([decided])
+                    held.close()
+                    await desk.commit(decided)
+
+                async def sender() -> None:
+                    with suppress(JournalBusy):
+                        overtook.extend(await journal.append([beside], lambda _: None))
+
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(loop)
+                    await trio.sleep(self.busy_ns / 4e9)
+                    nursery.start_soon(sender)
+            assert not overtook, "what was decided before is refused as busy, and what was decided after it is taken"
+            assert list(await journal.append([beside], lambda _: None)) == [2], "it cannot be handed in again"
 
         self.run(check)
 

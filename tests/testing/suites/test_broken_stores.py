@@ -127,6 +127,19 @@ class LosesAppends(Broken):
         return found
 
 
+class LetsOthersOvertake(Broken):
+    """Tries again by itself what comes from beside an account's loop."""
+
+    async def append(self, units: Sequence[Unit], placed: Any = None) -> Any:
+        if placed is None:
+            return await self.journal.append(units)
+        while True:
+            try:
+                return await self.journal.append(units, placed)
+            except JournalBusy:
+                await trio.sleep(0.01)
+
+
 class ForgetsLanes(Broken):
     """Puts what comes back where it was."""
 
@@ -179,6 +192,7 @@ def suite(kind: type[Broken]) -> SqliteSuite:
         (Overwrites, "test_what_was_decided_on_what_is_no_longer_so_is_refused_whole"),
         (KeepsSecretsInRows, "test_secrets_are_apart_and_never_shown"),
         (WritesSecretsApart, "test_secrets_come_with_what_they_belong_to_and_can_be_forgotten"),
+        (LetsOthersOvertake, "test_what_comes_from_beside_does_not_overtake_what_must_be_appended_again"),
         (LosesAppends, "test_a_cancelled_append_is_not_begun_or_there"),
         (ForgetsLanes, "test_lanes_are_in_the_order_of_acceptance"),
         (ForgetsLanes, "test_deadlines_come_in_order_and_none_is_left_out"),
