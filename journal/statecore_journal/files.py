@@ -103,18 +103,26 @@ def _open(path: Path, stack: ExitStack) -> sqlite3.Connection:
 def _uri_of_copy(path: Path, stack: ExitStack) -> str:
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="statecore-"))
     copy = Path(folder) / "journal"
-    for suffix in ("", "-wal"):
-        shutil.copyfile(beside(path, suffix), beside(copy, suffix))
+    shutil.copyfile(path, copy)
+    with suppress(FileNotFoundError):  # whoever had it open has just closed it
+        shutil.copyfile(beside(path, "-wal"), beside(copy, "-wal"))
     # a gateway that is just starting makes the index a moment after the log, and then its files are the ones to read
     return _uri(path) or f"{copy.as_uri()}?mode=ro"
 
 
 def _uri(path: Path) -> str | None:
-    log = beside(path, "-wal")
     base = path.resolve().as_uri()
-    if not log.exists() or log.stat().st_size == 0:
+    if not _size(beside(path, "-wal")):
         return f"{base}?immutable=1"
     return f"{base}?mode=ro&readonly_shm=1" if beside(path, "-shm").exists() else None
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file in bytes; 0 if there is none, or none any more."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def inspect(path: Path, known: int, columns: Collection[tuple[str, str]] = ()) -> int:

@@ -137,6 +137,29 @@ def test_a_copy_without_the_index_of_its_log_is_read_whole_and_left_alone(tmp_pa
     assert before == files(tmp_path)
 
 
+def test_a_log_that_is_gone_while_it_is_copied_was_closed_by_whoever_wrote_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A gateway that stops copies its log into the file and removes it, at any moment of somebody else's reading.
+    """
+    path = tmp_path / "gateway.db"
+    with running(path, 30):
+        pass
+    (tmp_path / "gateway.db-shm").unlink()
+    copyfile = shutil.copyfile
+
+    def closing_meanwhile(source: Path, target: Path) -> None:
+        with closing(sqlite3.connect(path)) as writer:
+            writer.execute("select * from events").fetchall()
+        copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", closing_meanwhile)
+
+    assert read_everything(path) == 30
+    assert not (tmp_path / "gateway.db-wal").exists()
+
+
 def test_a_journal_in_a_folder_that_cannot_be_written_is_read(tmp_path: Path) -> None:
     """
     Backups are mounted like that. Root may write everywhere, so what counts is that nothing is tried.

@@ -54,7 +54,7 @@ def test_a_platform_that_only_chatters_is_left_and_dialled_again(
             left = await stage.until(
                 lambda: any(owed in row.fields["error"] for row in stage.book().events("Lost", "session/")),
                 within=within,
-                every=1,
+                every=5,
             )
             assert left > 9
             stage.server.chatters = None
