@@ -111,7 +111,8 @@ class Reset(External):
     """Close the circuit.
 
     Args:
-        by: "inbound": the chat's user wrote; "account": the refusals are now put down to the account; "operator".
+        by: "inbound": the chat's user wrote; "operator": a person says that it is cured; either begins with the first wait
+            again. "account": the refusals are now put down to the account, which cures nothing.
     """
 
     by: str
@@ -162,7 +163,7 @@ def passed(was: Circuit, _event: External, now: int) -> Circuit:
 
 
 def reset(was: Circuit, event: Reset, now: int) -> Circuit:
-    failures = 0 if event.by == "inbound" else was.failures
+    failures = was.failures if event.by == "account" else 0
     return evolve(was, failures=failures, probe="", closed_at=now, suspects=(), reason="")
 
 
