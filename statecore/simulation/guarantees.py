@@ -119,12 +119,14 @@ class Violation:
         said: what was seen, in one sentence.
         seq: the row concerned, if there is one.
         at: when, in ns from the beginning, if that is known.
+        settles: whether it is about what must settle once the faults are over.
     """
 
     guarantee: str
     said: str
     seq: int | None = None
     at: int | None = None
+    settles: bool = False
 
     def __str__(self) -> str:
         where = f" (#{self.seq})" if self.seq is not None else ""
@@ -529,9 +531,9 @@ def g8_connected(record: Record) -> Found:
             names.discard(address.partition("/")[2])
             if held.snapshot.state not in states:
                 said = f"{address} is still {held.snapshot.state} ({held.snapshot.data.reason}), with all faults over"
-                yield Violation("G8", said)
+                yield Violation("G8", said, settles=True)
     for name in names:
-        yield Violation("G8", f"nobody has driven {name}, with all faults over")
+        yield Violation("G8", f"nobody has driven {name}, with all faults over", settles=True)
 
 
 def g3_everything_ends(record: Record) -> Found:
@@ -552,7 +554,7 @@ def g3_everything_ends(record: Record) -> Found:
             if first in ("window-closed", "circuit-tripped") and _is_shut(record, platform, held.chat):
                 continue
             said = f"delivery/{account}/{told.id} is still {state} ({held.snapshot.data.reason}), with all faults over"
-            yield Violation("G3", said, at=told.at)
+            yield Violation("G3", said, settles=True)
 
 
 def _is_shut(record: Record, platform: Platform, chat: str) -> bool:
@@ -575,7 +577,7 @@ def g3_everything_handled(record: Record) -> Found:
             held = record.instances.get(f"inbound/{account}/{made.id}")
             if held is not None and held.snapshot.state not in ("done", "quarantined"):
                 said = f"inbound/{account}/{made.id} is still {held.snapshot.state}, with all faults over"
-                yield Violation("G3", said, at=made.at)
+                yield Violation("G3", said, settles=True)
 
 
 Check = Callable[[Record], Found]

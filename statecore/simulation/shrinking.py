@@ -122,15 +122,24 @@ def _fewer(search: _Search) -> None:
         start = 0
         while start < len(search.plan.occurrences):
             kept = search.plan.occurrences
-            if not search.accept(attrs.evolve(search.plan, occurrences=kept[:start] + kept[start + size :])):
+            needed = tuple(one for one in kept[start : start + size] if _settles(search, one))
+            fewer = kept[:start] + needed + kept[start + size :]
+            if not search.accept(attrs.evolve(search.plan, occurrences=fewer)):
                 start += size
             if search.left <= 0:
                 return
         size //= 2
 
 
+def _settles(search: _Search, one: Occurrence) -> bool:
+    """Tell whether nothing would settle without it: somebody must drive in the calm, and an operator look."""
+    return search.violation.settles and one.at >= search.plan.calm_from and one.kind in ("operator", "process-starts")
+
+
 def _shorter(search: _Search) -> None:
-    """End soon after the last occurrence, or after the failure."""
+    """End soon after the last occurrence, or after the failure; what must settle needs its time."""
+    if search.violation.settles:
+        return
     last = max((one.ends for one in search.plan.occurrences), default=0)
     ends = {last + 1 * SECONDS, last + 60 * SECONDS, last + 600 * SECONDS}
     if search.violation.at is not None:
