@@ -217,7 +217,7 @@ def objection(kind: type, within: tuple[type, ...] = ()) -> str | None:
 
 def _is_plain(kind: type, hints: Mapping[str, Any]) -> bool:
     """Tell whether nothing but its plain fields decides what is written of a class and what is made of that."""
-    if hasattr(kind, "__attrs_post_init__") or kind.__eq__ is object.__eq__:
+    if hasattr(kind, "__attrs_post_init__") or not any("__eq__" in vars(base) for base in kind.__mro__[:-1]):
         return False
     return all(
         field.init and field.converter is None and field.alias == field.name and _is_plain_type(hints[field.name])

@@ -436,7 +436,7 @@ STATUSES = [
 ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     told=st.lists(st.sampled_from([*STATUSES, 524, 404, b"", "scaned_but_redirect"]), min_size=1, max_size=30),
     held=st.sampled_from([0.0, 0.5, 20.0, 60.0]),

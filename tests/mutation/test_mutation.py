@@ -24,7 +24,7 @@ def test_a_sample_of_all_mutants_is_noticed(tmp_path: Path) -> None:
     """
     The whole run takes too long for every commit; this one sees that it still works, and that rows are still missed.
     """
-    options = "--sample 12 --seed 4 --stages 1 --jobs 1 --json"
+    options = "--sample 8 --seed 4 --stages 1 --jobs 1 --json"
     command = [sys.executable, "-m", "tests.mutation", *options.split()]
     ran = subprocess.run(
         command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=300
@@ -32,9 +32,9 @@ def test_a_sample_of_all_mutants_is_noticed(tmp_path: Path) -> None:
 
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)["mutants"]
-    assert len(found) == 12
+    assert len(found) == 8
     by = [mutant["noticed_by"] or "" for mutant in found]
-    assert sum(name.startswith("tests/") for name in by) > 5
+    assert sum(name.startswith("tests/") for name in by) > 3
     assert any(name.startswith("the definition") for name in by)
 
 
@@ -54,6 +54,8 @@ def test_every_row_that_does_something_and_every_wait_is_broken_in_several_ways(
     assert len(rows) == sum(not row.ignores for row in machine.table)
     assert len({mutant.place for mutant in mutants if mutant.kind == "wait"}) == awaited + len(machine.named)
     assert all(len(changes[row]) >= 2 for row in rows)
+    names = [mutant.name for mutant in mutants]
+    assert sorted(set(names)) == sorted(names), "equivalents are listed by name"
 
 
 @pytest.mark.parametrize("subject", [*subjects.MACHINES, *subjects.MODULES], ids=lambda subject: subject.name)
@@ -64,15 +66,6 @@ def test_every_subject_has_mutants_and_tests(subject: subjects.Subject) -> None:
     assert source.of(subject.module)
     for file in (*subject.near, *subject.drawn, *subject.far):
         assert (ROOT / file).is_file(), file
-
-
-def test_mutants_have_names_that_tell_them_apart() -> None:
-    """
-    Equivalents are listed by name.
-    """
-    for machine in MACHINES.values():
-        names = [mutant.name for mutant in tables.of(machine)]
-        assert sorted(set(names)) == sorted(names)
 
 
 def test_guards_that_are_said_to_exclude_each_other_do() -> None:

@@ -135,7 +135,7 @@ PROMISES = (
 
 
 @every_machine
-@settings(often, max_examples=100)
+@settings(often, max_examples=60)
 @given(data=st.data())
 def test_whatever_happens_to_it_a_machine_keeps_every_promise(machine: Machine, data: st.DataObject) -> None:
     """

@@ -124,7 +124,7 @@ def drawn(strategy: st.SearchStrategy[Any]) -> set[Any]:
     """Draw some hundred values."""
     found: set[Any] = set()
 
-    @settings(FEW, max_examples=400)
+    @settings(FEW, max_examples=200)
     @given(strategy)
     def draw(value: Any) -> None:
         found.add(value)
@@ -204,7 +204,7 @@ def test_what_comes_astray_comes_only_when_asked_for(wanted: Callable[[History],
     """
     find(histories(order, stray=True), wanted, settings=settings(FEW, max_examples=2000))
 
-    @settings(FEW, max_examples=100)
+    @settings(FEW, max_examples=40)
     @given(histories(order))
     def never(history: History) -> None:
         assert not wanted(history)
