@@ -145,6 +145,28 @@ def test_what_if_reproduces_every_row(seed: int) -> None:
     assert diverges(drawn(seed).journal) is None
 
 
+def reproduced(outcome: Faithful) -> bool:
+    """Tell whether what-if makes every row again."""
+    return all((one.strayed, one.parting) == (None, None) for one in what_if(outcome.journal, {}, PLATFORMS))
+
+
+def test_what_if_lets_messages_expire_when_the_driver_knew_of_them(tmp_path: Path) -> None:
+    """
+    While a disk is slow, messages are taken on that their driver hears of later. Some then expire behind others that are due
+    after them, or at the very same moment.
+    """
+    slow = happens(15.2, "disk", until=40 * SECONDS, fault="slow", share=1.0, delay=3 * SECONDS)
+    brief = [
+        happens(at, "program-sends", "wx", chat=ANN, text=f"b{at} {number}", key="", lasts=round(lasts * SECONDS))
+        for number, (at, lasts) in enumerate([(18, 3), *[(20, 1.5)] * 4])
+    ]
+
+    outcome = run_faithful(planned(*writes(1, 2, 13), *brief, slow, minutes=1, calm_s=50), tmp_path)
+
+    assert outcome.violations == []
+    assert reproduced(outcome)
+
+
 def ends(outcome: Outcome) -> dict[str, tuple[str, str]]:
     """Return how each message of the plan's programs ended, by its text, and why it, or what it waits behind, did so."""
     found = {}

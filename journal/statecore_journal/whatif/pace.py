@@ -18,7 +18,7 @@ from statecore.machine import Snapshot
 from statecore.machines import connection, delivery, inbound
 from statecore.system import Unit
 from statecore_journal.whatif.happened import Happened
-from statecore_journal.whatif.recording import Key, Recording, Row
+from statecore_journal.whatif.recording import Deadline, Key, Recording, Row
 
 NEVER: Final = 2**63 - 1
 
@@ -47,7 +47,7 @@ class Latencies:
     offers: dict[Key, int] = attrs.field(factory=dict)
     handings: dict[tuple[Key, int], int | None] = attrs.field(factory=dict)
     drained: dict[int, int] = attrs.field(factory=dict)
-    unmet: set[int] = attrs.field(factory=set)
+    unmet: set[Deadline] = attrs.field(factory=set)
     deaths: dict[int, int] = attrs.field(factory=dict)
     hands: bool = False
 
@@ -135,7 +135,7 @@ class Pace:
         """Tell whether the run may go on after the end of the record, from now on."""
         raise NotImplementedError
 
-    def unmet(self, due: int) -> bool:
+    def unmet(self, deadline: Deadline) -> bool:
         """Tell whether a deadline passed, on record, and was not met: something else came before anybody looked."""
         raise NotImplementedError
 
@@ -266,11 +266,11 @@ class Following(Pace):
         """Tell that the run ends with the record."""
         return False
 
-    def unmet(self, due: int) -> bool:
+    def unmet(self, deadline: Deadline) -> bool:
         """Tell whether a deadline passed, on record, and was not met, and note it."""
-        if due in self.recording.elapsed:
+        if deadline in self.recording.elapsed:
             return False
-        self.latencies.unmet.add(due)
+        self.latencies.unmet.add(deadline)
         return True
 
     def handing(self) -> Moment | None:
@@ -412,9 +412,9 @@ class Free(Pace):
         self._beyond, self.dies = True, NEVER
         return True
 
-    def unmet(self, due: int) -> bool:
+    def unmet(self, deadline: Deadline) -> bool:
         """Tell whether a deadline passed, on record, and was not met."""
-        return due in self.latencies.unmet and not self._beyond
+        return deadline in self.latencies.unmet and not self._beyond
 
     def handing(self) -> Moment | None:
         """Return when the next message is handed to the program."""

@@ -55,6 +55,9 @@ class Row(NamedTuple):
 Key = tuple[str, int]
 """An instance and a version of it: at which it was, or at which it asked for an attempt."""
 
+Deadline = tuple[str, int]
+"""An instance and when it is due, in ns."""
+
 
 class Answer(NamedTuple):
     """What came of an attempt.
@@ -109,7 +112,7 @@ class Recording:
         handled: how handlers ended, by the attempt.
         asked: when attempts were asked for, in ns.
         left: when the states that awaited them were left, in ns.
-        elapsed: when timers were met, and position of the row: by deadline.
+        elapsed: when timers were met, and position of the row.
         following: what happened next to an instance, by its version.
         waiting: how many deliveries are in their lanes when the journal ends.
         last_start: position of the last start.
@@ -127,7 +130,7 @@ class Recording:
     handled: dict[Key, Answer] = attrs.field(factory=dict)
     asked: dict[Key, int] = attrs.field(factory=dict)
     left: dict[Key, int] = attrs.field(factory=dict)
-    elapsed: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    elapsed: dict[Deadline, tuple[int, int]] = attrs.field(factory=dict)
     following: dict[Key, Row] = attrs.field(factory=dict)
     waiting: int = 0
     last_start: int = 0
@@ -285,7 +288,7 @@ def _sort(recording: Recording, answers: "Answers", replays: Mapping[str, Replay
             case Elapsed():
                 due = getattr(row.before.data, event.timer, None)
                 if due is not None:
-                    recording.elapsed.setdefault(due, (row.at, row.seq))
+                    recording.elapsed.setdefault((row.address, due), (row.at, row.seq))
             case Late():
                 key = (row.address, event.of)
                 recording.answers.setdefault(key, _answer(row, key, asked, None, "", answers.late(event)))

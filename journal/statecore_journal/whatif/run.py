@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from statecore.account import Account, Command
 from statecore.driver import on_beat
 from statecore.errors import StatecoreError
-from statecore.events import Governed
+from statecore.events import Elapsed, Governed
 from statecore.machine import Machine
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound
 from statecore.machines.delivery import SendPart
@@ -83,7 +83,7 @@ class Run:
         self._agenda: list[tuple[int, int, int, int, Callable[[], None]]] = []  # when, place, order, life, what
         self._told = 0  # how much of what came from outside has happened
         self._counter = itertools.count()
-        self._timers: list[tuple[int, str]] = []
+        self._timers: list[tuple[int, int, int, str]] = []  # when, place, deadline, whose
         self._modelled = False
         self._ends = recording.ends
         self._live: set[str] = set()
@@ -158,7 +158,7 @@ class Run:
             if not self._behind() or not self.pace.goes_beyond():
                 return None
             self._ends = self.recording.ends + BEYOND
-            self._timers = list(self._store.due("", -1, None)[0])
+            self._arm_stored()
             return self._next()
         if self.at > self.recording.ends and not self._behind():
             return None
@@ -169,17 +169,29 @@ class Run:
 
     # ---- what is due -------------------------------------------------------------------------------------------------
 
+    def _arm_stored(self) -> None:
+        self._timers.clear()
+        for due, address in self._store.due("", -1, None)[0]:
+            self._arm(due, address)
+
+    def _arm(self, due: int, address: str) -> None:
+        at, seq = self.recording.elapsed.get((address, due), (due, NEVER))
+        heapq.heappush(self._timers, (max(at, due), seq, due, address))
+
     def _timer(self) -> Moment | None:
-        account = self.account
+        """Find the next timer. Those that are due at once need not be met at once: who was accepted may not be known yet."""
+        account, timers = self.account, self._timers
         if account is None or self.tie_state == "closed":
             return None
-        while self._timers:
-            due, address = self._timers[0]
-            if _machine(address).due(account.system.snapshot(address)) != due or self.pace.unmet(due):
-                heapq.heappop(self._timers)
+        while timers:
+            at, seq, due, address = timers[0]
+            if _machine(address).due(account.system.snapshot(address)) != due or self.pace.unmet((address, due)):
+                heapq.heappop(timers)
                 continue
-            at, seq = self.recording.elapsed.get(due, (on_beat(due, self.at), NEVER))
-            return max(at, due), seq
+            beat = at if seq != NEVER else on_beat(due, self.at)
+            if beat <= at:
+                return beat, seq
+            heapq.heapreplace(timers, (beat, seq, due, address))  # others may come before that
         return None
 
     # ---- what happens ------------------------------------------------------------------------------------------------
@@ -225,7 +237,6 @@ class Run:
         self._renewal = self._renewed_before(event.settings)
         self.life += 1
         self.pace.begin_life()
-        self._timers.clear()
         world: Any = self
         store: Any = self._store
         account = Account(self.recording.account, restored.platform, restored.policies, store, world)
@@ -235,8 +246,7 @@ class Run:
             half.lanes.pace = self.pace
         self.account = account
         unit = account.start(event, self._is_held)
-        for due, address in self._store.due("", -1, None)[0]:
-            heapq.heappush(self._timers, (due, address))
+        self._arm_stored()
         self._commit(unit)
 
     def offer_later(self, lanes: PacedLanes, chat: str, moment: Moment) -> None:
@@ -268,12 +278,12 @@ class Run:
         account.outbox.adopt(unit, first)
 
     def _elapse(self) -> None:
-        account = self._of_run()
+        account, address = self._of_run(), heapq.heappop(self._timers)[3]
         unit = account.system.begin(self.at)
-        account.elapse(unit)
+        held = account.system.instance(address)
+        _, timer = min(held.machine.deadlines(held.snapshot))
+        account.meet(unit, address, Elapsed(timer), held.seq)
         self._commit(unit)
-        while not unit.entries and self._timers and self._timers[0][0] <= self.at:
-            heapq.heappop(self._timers)
 
     def _pump(self) -> None:
         account = self._of_run()
@@ -311,7 +321,7 @@ class Run:
         self.pace.wrote(unit, first, modelled=self._modelled)
         for address, machine, _, _, _, _, _, _, live, due in unit.entries:
             if due is not None:
-                heapq.heappush(self._timers, (due, address))
+                self._arm(due, address)
             if machine is delivery.delivery:
                 (self._live.add if live else self._live.discard)(address)
         return first
