@@ -29,7 +29,7 @@ SAID = ("delivered", "purged")
 """Ends that need no reason: it arrived, or an operator wanted it so."""
 
 PLATFORMS = {"weixin": Weixin, "qqbot": QQBot}
-ANN = "ann@im.wechat"
+ANN, BO = "ann@im.wechat", "bo@im.wechat"
 
 
 def happens(at_s: float, kind: str, target: str = "", **fields: object) -> Occurrence:
@@ -162,6 +162,25 @@ def test_what_if_lets_messages_expire_when_the_driver_knew_of_them(tmp_path: Pat
     ]
 
     outcome = run_faithful(planned(*writes(1, 2, 13), *brief, slow, minutes=1, calm_s=50), tmp_path)
+
+    assert outcome.violations == []
+    assert reproduced(outcome)
+
+
+def test_what_if_gives_no_turn_that_was_never_durable(tmp_path: Path) -> None:
+    """
+    What a process decided, could not write and took along when it died is nothing that happened.
+    """
+    full = happens(21, "disk", until=40 * SECONDS, fault="full", share=1.0, delay=0)
+    crash = happens(39, "process-crashes", "p1", back_after=5 * SECONDS)
+    asks = [happens(1, "user-writes", "wx", chat=chat, text="hi") for chat in (ANN, BO)]
+    tells = [
+        happens(at, "program-sends", "wx", chat=chat, text=f"{chat} {at}", key="", lasts=0)
+        for chat, times in ((ANN, (20, 20.2, 20.3, 20.4)), (BO, (20.1, 20.15, 20.5, 20.6)))
+        for at in times
+    ]
+
+    outcome = run_faithful(planned(*asks, *tells, full, crash, minutes=2, calm_s=70), tmp_path)
 
     assert outcome.violations == []
     assert reproduced(outcome)

@@ -114,6 +114,7 @@ class Recording:
         left: when the states that awaited them were left, in ns.
         elapsed: when timers were met, and position of the row.
         following: what happened next to an instance, by its version.
+        turns: the turns of those that wait in lanes, by their machine, in order.
         waiting: how many deliveries are in their lanes when the journal ends.
         last_start: position of the last start.
         ends: when the journal ends, in ns.
@@ -132,6 +133,7 @@ class Recording:
     left: dict[Key, int] = attrs.field(factory=dict)
     elapsed: dict[Deadline, tuple[int, int]] = attrs.field(factory=dict)
     following: dict[Key, Row] = attrs.field(factory=dict)
+    turns: dict[str, list[Row]] = attrs.field(factory=lambda: {"delivery": [], "inbound": []})
     waiting: int = 0
     last_start: int = 0
     ends: int = 0
@@ -193,6 +195,8 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
         if started:
             recording.rows.append(row)
             recording.following[(address, before.version)] = row
+            if kind in TURNS:
+                recording.turns[TURNS[kind]].append(row)
             answers.note(row)
     if started:
         _sort(recording, answers, replays)
@@ -319,6 +323,10 @@ SORTED: Final = (
     Outcome, delivery.Accepted, Elapsed, inbound.Handled, inbound.HandlerFailed, Late, circuit.Reset, Governed, *OUTSIDE,
 )  # fmt: skip
 """All that `_sort` looks at, the most frequent first; half of the rows is something else."""
+
+
+TURNS: Final = {delivery.Turn: "delivery", delivery.Held: "delivery", inbound.Handed: "inbound"}
+"""Events of those whose turn has come, with their machine."""
 
 
 def _answer(row: Row, key: Key, asked: Mapping[Key, int], effect: Any, state: str, result: Any) -> Answer:

@@ -249,10 +249,6 @@ class Run:
         self._arm_stored()
         self._commit(unit)
 
-    def offer_later(self, lanes: PacedLanes, chat: str, moment: Moment) -> None:
-        """Put a chat at the end of those whose turn comes, at a moment."""
-        self._put(*moment, lambda: lanes.admit(chat))
-
     def _behind(self) -> bool:
         """Tell whether more is under way than was when the record ends."""
         return len(self._live) > self.recording.waiting
@@ -289,7 +285,7 @@ class Run:
         account = self._of_run()
         unit = account.system.begin(self.at)
         account.outbox.pump(unit)
-        self.pace.pumped(unit)
+        self.pace.pumped()
         self._commit(unit)
 
     def _hand(self) -> None:
