@@ -13,6 +13,7 @@ import trio
 
 from statecore.machines.connection import ClockStepped, Started
 from statecore.machines.delivery import Accepted
+from statecore.machines.session import Noted
 from statecore.simulation.discrete import Outcome, run
 from statecore.simulation.drawing import ACCOUNTS, draw
 from statecore.simulation.faithful import Faithful, run_faithful, street
@@ -320,6 +321,24 @@ def test_an_answer_whose_copy_of_a_proxy_came_first_is_said_to_have_been_doubled
 
     assert outcome.violations == []
     assert [text for text, times in shown(outcome, "qq").items() if times > 1] != []
+
+
+@pytest.mark.parametrize("busy", [[], ["slow"]])
+def test_what_a_session_missed_may_come_at_once(tmp_path: Path, busy: list[str]) -> None:
+    """
+    Every frame is a row, so that a crash makes the platform send it again. None of them is one that nobody paid for.
+    """
+    start = happens(0, "process-starts", "p1", replaces=False, apart=False)
+    chatter = {"until": 85 * SECONDS, "fault": "chatter", "share": 1.0, "chat": "", "code": ""}
+    talk = [happens(10, "platform", "qq", **chatter)] * 3
+    away = happens(20, "host-suspends", length=60 * SECONDS)
+    disk = [happens(15, "disk", until=100 * SECONDS, fault=fault, share=1.0, delay=SECONDS) for fault in busy]
+
+    plan = Plan(1, 2 * MINUTES, 100 * SECONDS, ACCOUNTS[1:2], (start, *talk, *disk, away))
+    outcome = run_faithful(plan, tmp_path)
+
+    assert outcome.violations == []
+    assert len([row for row in outcome.rows if isinstance(row.event, Noted)]) > 300
 
 
 # ---- spinning --------------------------------------------------------------------------------------------------------
