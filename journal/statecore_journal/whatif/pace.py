@@ -100,10 +100,12 @@ class Pace:
 
     Attributes:
         run: the run it is for.
+        by_record: whether all has been as it was on record until now.
     """
 
     follows: ClassVar[bool]
     run: Stage
+    by_record = True
 
     def __init__(self, recording: Recording, latencies: Latencies) -> None:
         self.recording = recording
@@ -391,14 +393,13 @@ class Free(Pace):
     def __init__(self, recording: Recording, latencies: Latencies) -> None:
         super().__init__(recording, latencies)
         self.happened: list[Happened] = []
-        self._on_record = True
         self._dies = NEVER
         self._beyond = False
 
     @property
     def dies(self) -> int:
         """From when on the process that drives does nothing more, in ns."""
-        return NEVER if self._on_record else self._dies
+        return NEVER if self.by_record else self._dies
 
     def begin_life(self) -> None:
         """Take note that another process drives the account."""
@@ -425,7 +426,7 @@ class Free(Pace):
 
     def in_turn(self, lanes: Lanes) -> Iterable[str]:
         """Return the chats of lanes whose turn it could be now."""
-        if self._on_record:
+        if self.by_record:
             return super().in_turn(lanes)
         if lanes.machine == "delivery":
             return lanes.ready
@@ -435,8 +436,8 @@ class Free(Pace):
     def wrote(self, unit: Unit, first: int, *, modelled: bool) -> None:
         """Keep the transitions, and note whether they are those on record."""
         super().wrote(unit, first, modelled=modelled)
-        if self._on_record and self._left_record_at(unit) != NEVER:
-            self._on_record = False
+        if self.by_record and self._left_record_at(unit) != NEVER:
+            self.by_record = False
         now = unit.now
         for seq, (address, _, source, event, decision, cause, _, _, _, _) in enumerate(unit.entries, start=first):
             (state, _, version, _), _, (kind, _, _) = decision
@@ -449,15 +450,15 @@ class Free(Pace):
             )
 
     def _turn_at(self, situation: Situation) -> Moment | None:
-        if self._on_record:
+        if self.by_record:
             if situation in self.latencies.turns:
                 return super()._turn_at(situation)
-            self._on_record = False  # other settings let it leave at another time, or another one
+            self.by_record = False  # other settings let it leave at another time, or another one
         key, free = situation
         return max(self.latencies.turns.get(situation, free), free, self.run.at), self._position(key)
 
     def _handing_at(self, lanes: Lanes) -> Moment | None:
-        if self._on_record:
+        if self.by_record:
             return super()._handing_at(lanes)
         found: Moment | None = None
         for chat in lanes.ready:
@@ -469,7 +470,7 @@ class Free(Pace):
         return found
 
     def _drained_at(self, tie: Snapshot, row: Row | None, since: int) -> Moment:
-        if self._on_record:
+        if self.by_record:
             return super()._drained_at(tie, row, since)
         return since + self.latencies.drained.get(tie.version, 0), row.seq if row is not None else NEVER
 

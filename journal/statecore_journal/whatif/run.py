@@ -181,10 +181,10 @@ class Run:
     def _timer(self) -> Moment | None:
         """Find the next timer. Those that are due at once need not be met at once: who was accepted may not be known yet."""
         account, timers = self.account, self._timers
-        if account is None or self.tie_state == "closed":
-            return None
-        while timers:
+        while account is not None and timers:
             at, seq, due, address = timers[0]
+            if self._let_go_of(seq):
+                return None
             if _machine(address).due(account.system.snapshot(address)) != due or self.pace.unmet((address, due)):
                 heapq.heappop(timers)
                 continue
@@ -207,7 +207,7 @@ class Run:
             self._accept(item.address, event)
             return
         account = self.account
-        if account is None or self.tie_state == "closed":
+        if account is None or self._let_go_of(item.seq):
             return
         unit: Unit | None = None
         match event:
@@ -248,6 +248,10 @@ class Run:
         unit = account.start(event, self._is_held)
         self._arm_stored()
         self._commit(unit)
+
+    def _let_go_of(self, position: int) -> bool:
+        """Tell whether something is too late, the account being closed; the turn that closes it still takes in what is there."""
+        return self.tie_state == "closed" and not (position != NEVER and self.pace.by_record)
 
     def _behind(self) -> bool:
         """Tell whether more is under way than was when the record ends."""
@@ -371,7 +375,7 @@ class Run:
 
     def _came_of(self, request: Request, result: Any, cause: int, began: int, *, modelled: bool) -> None:
         account = self.account
-        if account is None or self.tie_state == "closed":
+        if account is None or self._let_go_of(NEVER if modelled else 0):
             return
         address, attempt, _ = request
         if self.at > self.pace.dies:
