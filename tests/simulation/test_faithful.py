@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import pytest
 import trio
 
-from statecore.machines.connection import ClockStepped, Started
+from statecore.events import Elapsed
+from statecore.machines.connection import ClockStepped, CredentialsChanged, HungUp, Started
 from statecore.machines.delivery import Accepted
 from statecore.machines.session import Noted
 from statecore.simulation.discrete import Outcome, run
@@ -187,6 +188,30 @@ def test_what_if_gives_no_turn_that_was_never_durable(tmp_path: Path) -> None:
     assert reproduced(outcome)
 
 
+def test_what_if_takes_in_what_the_turn_that_closed_an_account_took_in(tmp_path: Path) -> None:
+    """
+    While the rows that end a stop were being written, deadlines passed and an operator asked for something.
+    """
+    slow = happens(19.3, "disk", until=40 * SECONDS, fault="slow", share=1.0, delay=3 * SECONDS)
+    stop = happens(20.5, "process-stops", "p1", back_after=30 * SECONDS)
+    logins = [happens(at, "operator", "wx", command="credentials", chat="") for at in (22, 25)]
+    brief = [
+        happens(19.2, "program-sends", "wx", chat=ANN, text=f"b{half_s}", key="", lasts=half_s * SECONDS // 2)
+        for half_s in range(2, 25)
+    ]
+    common = (*writes(1, 2, 13), *sends(19, 19.1), slow, stop)
+
+    outcomes = [
+        run_faithful(planned(*common, *more, minutes=1, calm_s=55), tmp_path / name)
+        for name, more in (("logins", logins), ("brief", brief))
+    ]
+
+    for outcome, kind in zip(outcomes, (CredentialsChanged, Elapsed), strict=True):
+        (hung_up,) = [row for row in outcome.rows if isinstance(row.event, HungUp)]
+        assert [row for row in outcome.rows if isinstance(row.event, kind) and row.at == hung_up.at] != []
+        assert reproduced(outcome)
+
+
 def ends(outcome: Outcome) -> dict[str, tuple[str, str]]:
     """Return how each message of the plan's programs ended, by its text, and why it, or what it waits behind, did so."""
     found = {}
@@ -321,6 +346,30 @@ def test_an_answer_whose_copy_of_a_proxy_came_first_is_said_to_have_been_doubled
 
     assert outcome.violations == []
     assert [text for text, times in shown(outcome, "qq").items() if times > 1] != []
+
+
+def test_what_somebody_looked_at_first_is_not_taken_for_the_next_request(tmp_path: Path) -> None:
+    """
+    It was shown while a request was refused, which then seemed to have been shown twice.
+    """
+    start = happens(0, "process-starts", "p1", replaces=False, apart=False)
+    asks = [happens(5 + number / 4, "user-writes", "qq", chat="c2c:DEE", text=f"q{number}") for number in range(8)]
+    reviews = happens(10, "platform", "qq", until=40 * SECONDS, fault="reviews", share=1.0, chat="", code="")
+    tells = [
+        happens(at, "program-sends", "qq", chat="c2c:DEE", text=f"s{at}", key="", lasts=0)
+        for at in (20, 20.3, 20.8, 25, 27, 30, 33)
+    ]
+    refuses = happens(21, "platform", "qq", until=26 * SECONDS, fault="refuses", share=1.0, chat="", code="code=304016")
+    plan = Plan(1, MINUTES, 45 * SECONDS, ACCOUNTS[1:2], (start, *asks, reviews, *tells[:3], refuses, *tells[3:]))
+
+    outcome = run_faithful(plan, tmp_path)
+
+    assert outcome.violations == []
+    sends = outcome.truth.platforms["qq"].sends
+    assert {(send.said, send.shown) for send in sends if send.text.startswith("s")} == {
+        ("refused", False),
+        ("review", True),
+    }
 
 
 @pytest.mark.parametrize("busy", [[], ["slow"]])
