@@ -7,6 +7,7 @@ from statecore.errors import ConfigError, StatecoreError
 from statecore.gateway import Gateway
 from statecore.messages import Message
 from statecore.platform import Policies
+from statecore.policies import Circuit
 from statecore.units import SECONDS
 from statecore_journal.whatif import Compared, what_if
 from tests.support.platform import PLATFORMS, Fake, Plain, refused, wechat
@@ -93,6 +94,34 @@ def test_a_session_with_reviews_handlers_and_a_crash_is_reproduced(stage: Stage)
     (found,) = what_if(stage.path, {}, PLATFORMS)
     assert (found.strayed, found.parting) == (None, None)
     assert found.recorded.delivered >= 2
+
+
+def test_an_account_that_a_person_has_tried_again_is_reproduced(stage: Stage) -> None:
+    """
+    They are asked once, and it closes the account's circuit too.
+    """
+    stage.account = Fake(stage.server, wechat(), Policies(circuit=Circuit(cooldown=300)))
+
+    async def main() -> None:
+        for chat in CHATS:
+            stage.server.say(chat, "hello")
+        stage.server.during(0, 20, refused())
+        async with stage.gateway() as gateway:
+            receipts = [await stage.send(gateway, chat, "now") for chat in CHATS]
+            await trio.sleep(30)
+            await stage.ask(gateway, "resume")
+            for receipt in receipts:
+                await receipt.settled()
+
+    stage.run(main)
+
+    found = ask(stage)
+    resumed = next(step for step in found.steps if step.name == "Resumed")
+    assert [(step.address, step.target) for step in found.steps if step.cause == resumed.seq] == [
+        ("circuit/wx", "closed")
+    ]
+    assert (found.strayed, found.parting) == (None, None)
+    assert found.recorded.delivered == len(CHATS)
 
 
 # ---- as it would have been -------------------------------------------------------------------------------------------
