@@ -1,8 +1,9 @@
 """When things happen in a run that nobody outside decides: turns, handings, deadlines that are met, the end of a drain.
 
 What the surroundings of a gateway add is how long each thing took: the operating system's timers, the disk, the program that
-handles messages. `Following` takes these from the record and notes them. `Free` lets everything take as long as it took then,
-for as long as it asks the same, and no time at all where it asks something else.
+handles messages. `Following` takes these from the record and notes them. `Free` goes by the record too, until something is
+different; from then on it lets everything take as long as it took there, for as long as it asks the same, and no time at all
+where it asks something else.
 """
 
 from collections.abc import Iterable
