@@ -170,9 +170,9 @@ class Pace:
         free = None if account is None or self.run.lets_go else account.outbox.free_at(now)
         if account is None or free is None:
             return None
-        lanes = account.outbox.lanes
-        chat = account.outbox.next_chat(now, lanes.ready)
-        key = self.head_key(lanes, chat) if chat is not None else None
+        outbox = account.outbox
+        chat = outbox.next_chat(now, outbox.lanes.ready)
+        key = self.head_key(outbox.lanes, chat) if chat is not None else None
         was = self._situation
         return was if was is not None and was[0] == key and was[1] <= now and free <= now else (key, free)
 
@@ -202,10 +202,9 @@ class Pace:
         return None if row is None else (max(row.at, self.run.at), row.seq)
 
     def drain(self) -> Moment | None:
-        """Return when it is noted that nothing is under way any more."""
+        """Return when it is noted that nothing is under way any more, in an account that drains."""
         account = self.run.account
-        if account is None or self.run.tie_state != "draining":
-            self._drained_since = None
+        if account is None:
             return None
         if account.outbox.in_flight or account.intake.handling:
             self._drained_since = None
@@ -299,7 +298,7 @@ class Following(Pace):
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording, Latencies())
         self._strayed = NEVER
-        self._lives = _lives(recording.rows)
+        self._lives = recording.lives
         self._goes_on: set[Situation] = set()
 
     @property
@@ -481,14 +480,3 @@ class Free(Pace):
             return None
         since = self.since(lanes, chat)
         return self.latencies.handings.get((key, since), since)
-
-
-def _lives(rows: list[Row]) -> list[int]:
-    """Return when each process that drove the account did its last thing, by number from 1."""
-    found = [0]
-    for row in rows:
-        if isinstance(row.event, connection.Started):
-            found.append(row.at)
-        else:
-            found[-1] = max(found[-1], row.at)
-    return found

@@ -114,6 +114,7 @@ class Recording:
         left: when the states that awaited them were left, in ns.
         elapsed: when timers were met, and position of the row.
         following: what happened next to an instance, by its version.
+        lives: when each process that drove the account did its last thing, in ns; by number, from 1.
         turns: the turns of those that wait in lanes, by their machine, in order.
         waiting: how many deliveries are in their lanes when the journal ends.
         last_start: position of the last start.
@@ -133,6 +134,7 @@ class Recording:
     left: dict[Key, int] = attrs.field(factory=dict)
     elapsed: dict[Deadline, tuple[int, int]] = attrs.field(factory=dict)
     following: dict[Key, Row] = attrs.field(factory=dict)
+    lives: list[int] = attrs.field(factory=lambda: [0])
     turns: dict[str, list[Row]] = attrs.field(factory=lambda: {"delivery": [], "inbound": []})
     waiting: int = 0
     last_start: int = 0
@@ -177,6 +179,7 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
         kind = type(event)
         if kind is connection.Started:
             recording.last_start = seq
+            recording.lives.append(at)
         if kind is connection.Started and not started:
             started = True
             recording.machine = Address.parse(address).machine
@@ -194,6 +197,7 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
             left[(address, before.entered)] = at
         if started:
             recording.rows.append(row)
+            recording.lives[-1] = at
             recording.following[(address, before.version)] = row
             if kind in TURNS:
                 recording.turns[TURNS[kind]].append(row)

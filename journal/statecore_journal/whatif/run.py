@@ -146,14 +146,19 @@ class Run:
             found = item.at, item.seq
         if agenda and (found is None or agenda[0] < found):
             found, happen = agenda[0][:2], self._pop
-        for own, step in (
-            (self._timer(), self._elapse),
-            (pace.turn(), self._pump),
-            (pace.handing(), self._hand),
-            (pace.drain(), self._end),
-        ):
-            if own is not None and not pace.over(own) and (found is None or own < found):
-                found, happen = own, step
+        own = self._timer()
+        if own is not None and (found is None or own < found) and not pace.over(own):
+            found, happen = own, self._elapse
+        own = pace.turn()
+        if own is not None and (found is None or own < found) and not pace.over(own):
+            found, happen = own, self._pump
+        own = pace.handing()
+        if own is not None and (found is None or own < found) and not pace.over(own):
+            found, happen = own, self._hand
+        if self.tie_state == "draining":
+            own = pace.drain()
+            if own is not None and (found is None or own < found) and not pace.over(own):
+                found, happen = own, self._end
         if found is None or found[0] > self._ends:
             if not self._behind() or not self.pace.goes_beyond():
                 return None
@@ -301,6 +306,8 @@ class Run:
             self.pace.hands(lanes, chat)
         account.intake.take(unit)
         self._commit(unit)
+        for entry in unit.entries:
+            self._ask_handler((entry.address, entry.decision.snapshot.entered), unit.now)
 
     def _end(self) -> None:
         account = self._of_run()
@@ -339,9 +346,6 @@ class Run:
         for request in unit.requests:
             if snapshot(request.address).entered == request.attempt.entered:
                 self._ask(request, unit.now, first + request.entry)
-        for entry in unit.entries:
-            if type(entry.event) is inbound.Handed:
-                self._ask_handler((entry.address, entry.decision.snapshot.entered), unit.now)
 
     # ---- attempts ----------------------------------------------------------------------------------------------------
 
