@@ -1,5 +1,7 @@
 """A recorded account is run again: as it was, and as it would have been."""
 
+from pathlib import Path
+
 import pytest
 import trio
 
@@ -14,6 +16,7 @@ from tests.support.platform import PLATFORMS, Fake, Plain, refused, wechat
 from tests.support.power import Power
 from tests.support.stage import Stage, answer
 
+JOURNALS = Path(__file__).parents[1] / "incidents" / "journals"
 CHATS = ("ann", "bob", "cyd", "dan")
 
 
@@ -138,6 +141,17 @@ def test_a_longer_cooldown_asks_less_often_and_is_later(refusal: Stage) -> None:
     assert found.changed.delay_max is not None
     assert found.recorded.delay_max is not None
     assert found.changed.delay_max > found.recorded.delay_max
+
+
+def test_a_deadline_that_was_overtaken_on_record_is_met_where_nothing_overtakes_it() -> None:
+    """
+    There the account was blamed, which closed the chat's circuit before its probe was due.
+    """
+    (found,) = what_if(JOURNALS / "retry-storm.db", {"account.wx.pacing.per_second": "2.5"}, PLATFORMS)
+
+    tripped, probed = [step for step in found.steps if step.address == "circuit/wx/ann"][:2]
+    assert (tripped.name, probed.name) == ("Tripped", "Elapsed(probe_at)")
+    assert 0 <= probed.at - tripped.at - tripped.event.wait <= SECONDS
 
 
 def test_the_first_transition_that_would_have_been_another_is_named(refusal: Stage) -> None:

@@ -18,7 +18,7 @@ from statecore.machine import Snapshot
 from statecore.machines import connection
 from statecore.system import Unit
 from statecore_journal.whatif.happened import Happened
-from statecore_journal.whatif.recording import Deadline, Key, Recording, Row
+from statecore_journal.whatif.recording import Key, Recording, Row
 
 NEVER: Final = 2**63 - 1
 
@@ -40,7 +40,6 @@ class Latencies:
         turns: when a situation ended, with a turn or without one.
         handings: when a handler had a message, by the instance, its version, and when it might have; None for never.
         drained: from when nothing was under way any more until that was noted, by version of the tie.
-        unmet: deadlines that were never met.
         deaths: by which life: from when on nothing happened any more, although it was due.
         hands: whether there was anybody who handled messages.
     """
@@ -48,7 +47,6 @@ class Latencies:
     turns: dict[Situation, int] = attrs.field(factory=dict)
     handings: dict[tuple[Key, int], int | None] = attrs.field(factory=dict)
     drained: dict[int, int] = attrs.field(factory=dict)
-    unmet: set[Deadline] = attrs.field(factory=set)
     deaths: dict[int, int] = attrs.field(factory=dict)
     hands: bool = False
 
@@ -136,10 +134,6 @@ class Pace:
 
     def goes_beyond(self) -> bool:
         """Tell whether the run may go on after the end of the record, from now on."""
-        raise NotImplementedError
-
-    def unmet(self, deadline: Deadline) -> bool:
-        """Tell whether a deadline passed, on record, and was not met: something else came before anybody looked."""
         raise NotImplementedError
 
     def hands(self, lanes: Lanes, chat: str) -> None:
@@ -327,13 +321,6 @@ class Following(Pace):
         """Tell that the run ends with the record."""
         return False
 
-    def unmet(self, deadline: Deadline) -> bool:
-        """Tell whether a deadline passed, on record, and was not met, and note it."""
-        if deadline in self.recording.elapsed:
-            return False
-        self.latencies.unmet.add(deadline)
-        return True
-
     def hands(self, lanes: Lanes, chat: str) -> None:
         """Note when a message had its handler."""
         key = self.head_key(lanes, chat)
@@ -419,10 +406,6 @@ class Free(Pace):
             return False
         self._beyond, self._dies = True, NEVER
         return True
-
-    def unmet(self, deadline: Deadline) -> bool:
-        """Tell whether a deadline passed, on record, and was not met."""
-        return deadline in self.latencies.unmet and not self._beyond
 
     def in_turn(self, lanes: Lanes) -> Iterable[str]:
         """Return the chats of lanes whose turn it could be now."""

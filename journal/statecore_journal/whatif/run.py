@@ -34,6 +34,10 @@ BEYOND: Final = 2 * HOURS
 """A run that is slower than the record goes on for so long after it, to tell when all would have been over."""
 
 
+Timer = tuple[int, int, int, str]
+"""(when it is met in ns, its position on record or `NEVER`, its deadline in ns, whose)."""
+
+
 class Model(Protocol):
     """A platform that answers what was never asked."""
 
@@ -83,7 +87,9 @@ class Run:
         self._agenda: list[tuple[int, int, int, int, Callable[[], None]]] = []  # when, place, order, life, what
         self._told = 0  # how much of what came from outside has happened
         self._counter = itertools.count()
-        self._timers: list[tuple[int, int, int, str]] = []  # when, place, deadline, whose
+        self._timers: list[Timer] = []  # that were met, on record
+        self._others: list[Timer] = []  # that were not
+        self._next_timers = self._timers
         self._modelled = False
         self._ends = recording.ends
         self._live: set[str] = set()
@@ -176,28 +182,45 @@ class Run:
 
     def _arm_stored(self) -> None:
         self._timers.clear()
+        self._others.clear()
         for due, address in self._store.due("", -1, None)[0]:
             self._arm(due, address)
 
     def _arm(self, due: int, address: str) -> None:
-        at, seq = self.recording.elapsed.get((address, due), (due, NEVER))
-        heapq.heappush(self._timers, (max(at, due), seq, due, address))
+        deadline = address, due
+        met = self.recording.elapsed.get(deadline)
+        if met is not None:
+            heapq.heappush(self._timers, (max(met[0], due), met[1], due, address))
+        else:
+            heapq.heappush(self._others, (self.recording.passed.get(deadline, due), NEVER, due, address))
 
     def _timer(self) -> Moment | None:
         """Find the next timer. Those that are due at once need not be met at once: who was accepted may not be known yet."""
-        account, timers = self.account, self._timers
-        while account is not None and timers:
-            at, seq, due, address = timers[0]
-            if self._let_go_of(seq):
-                return None
-            if _machine(address).due(account.system.snapshot(address)) != due or self.pace.unmet((address, due)):
-                heapq.heappop(timers)
-                continue
-            beat = at if seq != NEVER else on_beat(due, self.at)
-            if beat <= at:
-                return beat, seq
-            heapq.heapreplace(timers, (beat, seq, due, address))  # others may come before that
-        return None
+        account = self.account
+        if account is None:
+            return None
+        self._drop_stale(self._timers, account)
+        self._next_timers = self._timers
+        found: Moment | None = None
+        if self._timers and not self._let_go_of(self._timers[0][1]):
+            found = self._timers[0][:2]
+        if self.tie_state == "closed" or (self.pace.by_record and self.at < self.recording.lives[self.life]):
+            return found
+        if self._drop_stale(self._others, account):
+            at, _, due, _ = self._others[0]
+            moment = max(at, on_beat(due, self.at)), NEVER
+            if found is None or moment < found:
+                found, self._next_timers = moment, self._others
+        return found
+
+    def _drop_stale(self, timers: list[Timer], account: Account) -> bool:
+        """Forget deadlines that are none any more; tell whether there is one left."""
+        while timers:
+            _, _, due, address = timers[0]
+            if _machine(address).due(account.system.snapshot(address)) == due:
+                return True
+            heapq.heappop(timers)
+        return False
 
     # ---- what happens ------------------------------------------------------------------------------------------------
 
@@ -283,7 +306,7 @@ class Run:
         account.outbox.adopt(unit, first)
 
     def _elapse(self) -> None:
-        account, address = self._of_run(), heapq.heappop(self._timers)[3]
+        account, address = self._of_run(), heapq.heappop(self._next_timers)[3]
         unit = account.system.begin(self.at)
         held = account.system.instance(address)
         _, timer = min(held.machine.deadlines(held.snapshot))
