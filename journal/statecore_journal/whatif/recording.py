@@ -113,7 +113,6 @@ class Recording:
         asked: when attempts were asked for, in ns.
         left: when the states that awaited them were left, in ns.
         elapsed: when timers were met, and position of the row.
-        passed: when something else came although a timer was due, in ns.
         following: what happened next to an instance, by its version.
         lives: when each process that drove the account did its last thing, in ns; by number, from 1.
         turns: the turns of those that wait in lanes, by their machine, in order.
@@ -134,7 +133,6 @@ class Recording:
     asked: dict[Key, int] = attrs.field(factory=dict)
     left: dict[Key, int] = attrs.field(factory=dict)
     elapsed: dict[Deadline, tuple[int, int]] = attrs.field(factory=dict)
-    passed: dict[Deadline, int] = attrs.field(factory=dict)
     following: dict[Key, Row] = attrs.field(factory=dict)
     lives: list[int] = attrs.field(factory=lambda: [0])
     turns: dict[str, list[Row]] = attrs.field(factory=lambda: {"delivery": [], "inbound": []})
@@ -201,9 +199,6 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
             recording.rows.append(row)
             recording.lives[-1] = at
             recording.following[(address, before.version)] = row
-            due = machines[address.partition("/")[0]].due(before)
-            if due is not None and due < at:
-                recording.passed.setdefault((address, due), at)
             if kind in TURNS:
                 recording.turns[TURNS[kind]].append(row)
             answers.note(row)

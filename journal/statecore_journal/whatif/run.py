@@ -152,7 +152,7 @@ class Run:
             found = item.at, item.seq
         if agenda and (found is None or agenda[0] < found):
             found, happen = agenda[0][:2], self._pop
-        own = self._timer()
+        own = self._timer(found or (NEVER, NEVER))
         if own is not None and (found is None or own < found) and not pace.over(own):
             found, happen = own, self._elapse
         own = pace.turn()
@@ -184,29 +184,33 @@ class Run:
         self._timers.clear()
         self._others.clear()
         for due, address in self._store.due("", -1, None)[0]:
-            self._arm(due, address)
+            self._arm(due, address, self._store.version(address))
 
-    def _arm(self, due: int, address: str) -> None:
-        deadline = address, due
-        met = self.recording.elapsed.get(deadline)
+    def _arm(self, due: int, address: str, version: int) -> None:
+        met = self.recording.elapsed.get((address, due))
         if met is not None:
             heapq.heappush(self._timers, (max(met[0], due), met[1], due, address))
-        else:
-            heapq.heappush(self._others, (self.recording.passed.get(deadline, due), NEVER, due, address))
+            return
+        at, row = due, self.recording.following.get((address, version))
+        if row is not None and row.at > due and _machine(address).due(row.before) == due:
+            at = row.at  # it passed on record, and something else came first
+        heapq.heappush(self._others, (at, NEVER, due, address))
 
-    def _timer(self) -> Moment | None:
-        """Find the next timer. Those that are due at once need not be met at once: who was accepted may not be known yet."""
+    def _timer(self, before: Moment) -> Moment | None:
+        """Find the next timer before a moment.
+
+        Those that are due at once need not be met at once: who was accepted may not be known yet.
+        """
         account = self.account
         if account is None:
             return None
-        self._drop_stale(self._timers, account)
         self._next_timers = self._timers
         found: Moment | None = None
-        if self._timers and not self._let_go_of(self._timers[0][1]):
-            found = self._timers[0][:2]
+        if self._timers and self._timers[0][:2] < before and self._drop_stale(self._timers, account):
+            found = None if self._let_go_of(self._timers[0][1]) else self._timers[0][:2]
         if self.tie_state == "closed" or (self.pace.by_record and self.at < self.recording.lives[self.life]):
             return found
-        if self._drop_stale(self._others, account):
+        if self._others and self._others[0][:2] < before and self._drop_stale(self._others, account):
             at, _, due, _ = self._others[0]
             moment = max(at, on_beat(due, self.at)), NEVER
             if found is None or moment < found:
@@ -349,9 +353,9 @@ class Run:
         self._seq += len(unit.entries)
         self._store.append(unit, first)
         self.pace.wrote(unit, first, modelled=self._modelled)
-        for address, machine, _, _, _, _, _, _, live, due in unit.entries:
+        for address, machine, _, _, decision, _, _, _, live, due in unit.entries:
             if due is not None:
-                self._arm(due, address)
+                self._arm(due, address, decision[0][2])
             if machine is delivery.delivery:
                 (self._live.add if live else self._live.discard)(address)
         return first
