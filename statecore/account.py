@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from statecore.chance import Chance
-from statecore.events import Event, Governed, Late
+from statecore.events import Elapsed, Event, Governed, Late
 from statecore.intake import Intake
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound, window
 from statecore.outbox import Outbox, OutboxStore
@@ -197,9 +197,13 @@ class Account:
         """Let the timers that are due elapse; return whether there are more."""
         elapsed = self.system.elapsed(unit.now, TIMERS_AT_ONCE)
         for address, event, cause in elapsed:
-            self.system.feed(unit, address, event, cause=cause)
-            self._moved(unit, address)
+            self.meet(unit, address, event, cause)
         return len(elapsed) == TIMERS_AT_ONCE
+
+    def meet(self, unit: Unit, address: str, event: Elapsed, cause: int) -> None:
+        """Let a timer elapse."""
+        self.system.feed(unit, address, event, cause=cause)
+        self._moved(unit, address)
 
     def _moved(self, unit: Unit, address: str) -> None:
         machine = Address.parse(address).machine

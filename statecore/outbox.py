@@ -1,5 +1,6 @@
 """What leaves an account: whose turn it is, and what an answer of the platform means for everyone concerned. Pure."""
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from statecore.chance import Chance
@@ -193,15 +194,19 @@ class Outbox:
             if at > unit.now:
                 self.next_turn = at
                 return
-            chat = self.next_chat(unit.now)
+            chat = self.next_chat(unit.now, self.lanes.in_turn())
             if chat is None:
                 return
             self.lanes.withdraw(chat)
             self._turn(unit, chat, self._system.snapshot(self.circuit_address))
 
-    def next_chat(self, now: int) -> str | None:
-        """Return whose turn it is. Who probes for the account was not refused lately, so one dead chat cannot hold it."""
-        waiting = self.lanes.in_turn()
+    def next_chat(self, now: int, waiting: Iterable[str]) -> str | None:
+        """Return whose turn it is. Who probes for the account was not refused lately, so one dead chat cannot hold it.
+
+        Args:
+            now: ns.
+            waiting: the chats whose first may have its turn, in order.
+        """
         if self._system.snapshot(self.circuit_address).state != "half-open":
             return next(iter(waiting), None)
         suspects = set(self._system.snapshot(self.circuit_address).data.suspects) | set(

@@ -86,6 +86,10 @@ class MemoryStore:
         schema = getattr(type(data), "schema", 1)
         return Stored(address, state, codec.dumps(data), version, entered, held.seq, held.chat, held.order, schema)
 
+    def version(self, address: str) -> int:
+        """Return how many events an instance has taken."""
+        return self._held[address].snapshot.version
+
     def due(self, _account: str, after: int, _most: int | None) -> tuple[list[tuple[int, str]], int | None]:
         """Return all deadlines behind *after*."""
         found = ((held.due, address) for address, held in self._held.items() if held.due is not None)

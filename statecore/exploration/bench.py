@@ -607,7 +607,7 @@ def _turn(account: Account, name: str) -> Unit | None:
     for memory in (known, Oracle(tuple(others))):
         outbox._recent = memory  # noqa: SLF001
         outbox.lanes.ready = OrderedDict.fromkeys([name, *others])
-        chosen = chosen or outbox.next_chat(now) == name
+        chosen = chosen or outbox.next_chat(now, outbox.lanes.in_turn()) == name
     outbox._recent = known  # noqa: SLF001
     outbox.lanes.ready = OrderedDict.fromkeys([name])
     unit = account.system.begin(now)

@@ -44,8 +44,8 @@ TIED: Final = tuple(f"{machine}/" for machine in UP)
 ROWS_PER_SECOND: Final = 60
 """Rows that an instance may make in one second, without those that carry what the outside sent."""
 
-BROUGHT: Final = frozenset({Arrived, Heard, Repeated})
-"""What the outside sent, so that it pays for the rows."""
+BROUGHT: Final = frozenset({Arrived, Heard, Repeated, session.Noted})
+"""What the outside sent, so that it pays for the rows: messages, and frames of a session that are none."""
 
 ROWS_PER_MINUTE: Final = 1000 + 50 * 60 * 2
 """Rows of a connection in one minute, whatever is sent to it: twice what the governor allows, because it charges afterwards."""

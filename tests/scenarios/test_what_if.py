@@ -1,5 +1,7 @@
 """A recorded account is run again: as it was, and as it would have been."""
 
+from pathlib import Path
+
 import pytest
 import trio
 
@@ -7,12 +9,14 @@ from statecore.errors import ConfigError, StatecoreError
 from statecore.gateway import Gateway
 from statecore.messages import Message
 from statecore.platform import Policies
+from statecore.policies import Circuit
 from statecore.units import SECONDS
 from statecore_journal.whatif import Compared, what_if
 from tests.support.platform import PLATFORMS, Fake, Plain, refused, wechat
 from tests.support.power import Power
 from tests.support.stage import Stage, answer
 
+JOURNALS = Path(__file__).parents[1] / "incidents" / "journals"
 CHATS = ("ann", "bob", "cyd", "dan")
 
 
@@ -95,6 +99,34 @@ def test_a_session_with_reviews_handlers_and_a_crash_is_reproduced(stage: Stage)
     assert found.recorded.delivered >= 2
 
 
+def test_an_account_that_a_person_has_tried_again_is_reproduced(stage: Stage) -> None:
+    """
+    They are asked once, and it closes the account's circuit too.
+    """
+    stage.account = Fake(stage.server, wechat(), Policies(circuit=Circuit(cooldown=300)))
+
+    async def main() -> None:
+        for chat in CHATS:
+            stage.server.say(chat, "hello")
+        stage.server.during(0, 20, refused())
+        async with stage.gateway() as gateway:
+            receipts = [await stage.send(gateway, chat, "now") for chat in CHATS]
+            await trio.sleep(30)
+            await stage.ask(gateway, "resume")
+            for receipt in receipts:
+                await receipt.settled()
+
+    stage.run(main)
+
+    found = ask(stage)
+    resumed = next(step for step in found.steps if step.name == "Resumed")
+    assert [(step.address, step.target) for step in found.steps if step.cause == resumed.seq] == [
+        ("circuit/wx", "closed")
+    ]
+    assert (found.strayed, found.parting) == (None, None)
+    assert found.recorded.delivered == len(CHATS)
+
+
 # ---- as it would have been -------------------------------------------------------------------------------------------
 
 
@@ -109,6 +141,17 @@ def test_a_longer_cooldown_asks_less_often_and_is_later(refusal: Stage) -> None:
     assert found.changed.delay_max is not None
     assert found.recorded.delay_max is not None
     assert found.changed.delay_max > found.recorded.delay_max
+
+
+def test_a_deadline_that_was_overtaken_on_record_is_met_where_nothing_overtakes_it() -> None:
+    """
+    There the account was blamed, which closed the chat's circuit before its probe was due.
+    """
+    (found,) = what_if(JOURNALS / "retry-storm.db", {"account.wx.pacing.per_second": "2.5"}, PLATFORMS)
+
+    tripped, probed = [step for step in found.steps if step.address == "circuit/wx/ann"][:2]
+    assert (tripped.name, probed.name) == ("Tripped", "Elapsed(probe_at)")
+    assert 0 <= probed.at - tripped.at - tripped.event.wait <= SECONDS
 
 
 def test_the_first_transition_that_would_have_been_another_is_named(refusal: Stage) -> None:

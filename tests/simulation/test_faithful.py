@@ -11,8 +11,10 @@ from tempfile import TemporaryDirectory
 import pytest
 import trio
 
-from statecore.machines.connection import ClockStepped, Started
+from statecore.events import Elapsed
+from statecore.machines.connection import ClockStepped, CredentialsChanged, HungUp, Started
 from statecore.machines.delivery import Accepted
+from statecore.machines.session import Noted
 from statecore.simulation.discrete import Outcome, run
 from statecore.simulation.drawing import ACCOUNTS, draw
 from statecore.simulation.faithful import Faithful, run_faithful, street
@@ -29,7 +31,7 @@ SAID = ("delivered", "purged")
 """Ends that need no reason: it arrived, or an operator wanted it so."""
 
 PLATFORMS = {"weixin": Weixin, "qqbot": QQBot}
-ANN = "ann@im.wechat"
+ANN, BO = "ann@im.wechat", "bo@im.wechat"
 
 
 def happens(at_s: float, kind: str, target: str = "", **fields: object) -> Occurrence:
@@ -143,6 +145,71 @@ def test_what_if_reproduces_every_row(seed: int) -> None:
 
     assert [(one.strayed, one.parting) for one in found] == [(None, None)] * len(ACCOUNTS)
     assert diverges(drawn(seed).journal) is None
+
+
+def reproduced(outcome: Faithful) -> bool:
+    """Tell whether what-if makes every row again."""
+    return all((one.strayed, one.parting) == (None, None) for one in what_if(outcome.journal, {}, PLATFORMS))
+
+
+def test_what_if_lets_messages_expire_when_the_driver_knew_of_them(tmp_path: Path) -> None:
+    """
+    While a disk is slow, messages are taken on that their driver hears of later. Some then expire behind others that are due
+    after them, or at the very same moment.
+    """
+    slow = happens(15.2, "disk", until=40 * SECONDS, fault="slow", share=1.0, delay=3 * SECONDS)
+    brief = [
+        happens(at, "program-sends", "wx", chat=ANN, text=f"b{at} {number}", key="", lasts=round(lasts * SECONDS))
+        for number, (at, lasts) in enumerate([(18, 3), *[(20, 1.5)] * 4])
+    ]
+
+    outcome = run_faithful(planned(*writes(1, 2, 13), *brief, slow, minutes=1, calm_s=50), tmp_path)
+
+    assert outcome.violations == []
+    assert reproduced(outcome)
+
+
+def test_what_if_gives_no_turn_that_was_never_durable(tmp_path: Path) -> None:
+    """
+    What a process decided, could not write and took along when it died is nothing that happened.
+    """
+    full = happens(21, "disk", until=40 * SECONDS, fault="full", share=1.0, delay=0)
+    crash = happens(39, "process-crashes", "p1", back_after=5 * SECONDS)
+    asks = [happens(1, "user-writes", "wx", chat=chat, text="hi") for chat in (ANN, BO)]
+    tells = [
+        happens(at, "program-sends", "wx", chat=chat, text=f"{chat} {at}", key="", lasts=0)
+        for chat, times in ((ANN, (20, 20.2, 20.3, 20.4)), (BO, (20.1, 20.15, 20.5, 20.6)))
+        for at in times
+    ]
+
+    outcome = run_faithful(planned(*asks, *tells, full, crash, minutes=2, calm_s=70), tmp_path)
+
+    assert outcome.violations == []
+    assert reproduced(outcome)
+
+
+def test_what_if_takes_in_what_the_turn_that_closed_an_account_took_in(tmp_path: Path) -> None:
+    """
+    While the rows that end a stop were being written, deadlines passed and an operator asked for something.
+    """
+    slow = happens(19.3, "disk", until=40 * SECONDS, fault="slow", share=1.0, delay=3 * SECONDS)
+    stop = happens(20.5, "process-stops", "p1", back_after=30 * SECONDS)
+    logins = [happens(at, "operator", "wx", command="credentials", chat="") for at in (22, 25)]
+    brief = [
+        happens(19.2, "program-sends", "wx", chat=ANN, text=f"b{half_s}", key="", lasts=half_s * SECONDS // 2)
+        for half_s in range(2, 25)
+    ]
+    common = (*writes(1, 2, 13), *sends(19, 19.1), slow, stop)
+
+    outcomes = [
+        run_faithful(planned(*common, *more, minutes=1, calm_s=55), tmp_path / name)
+        for name, more in (("logins", logins), ("brief", brief))
+    ]
+
+    for outcome, kind in zip(outcomes, (CredentialsChanged, Elapsed), strict=True):
+        (hung_up,) = [row for row in outcome.rows if isinstance(row.event, HungUp)]
+        assert [row for row in outcome.rows if isinstance(row.event, kind) and row.at == hung_up.at] != []
+        assert reproduced(outcome)
 
 
 def ends(outcome: Outcome) -> dict[str, tuple[str, str]]:
@@ -279,6 +346,48 @@ def test_an_answer_whose_copy_of_a_proxy_came_first_is_said_to_have_been_doubled
 
     assert outcome.violations == []
     assert [text for text, times in shown(outcome, "qq").items() if times > 1] != []
+
+
+def test_what_somebody_looked_at_first_is_not_taken_for_the_next_request(tmp_path: Path) -> None:
+    """
+    It was shown while a request was refused, which then seemed to have been shown twice.
+    """
+    start = happens(0, "process-starts", "p1", replaces=False, apart=False)
+    asks = [happens(5 + number / 4, "user-writes", "qq", chat="c2c:DEE", text=f"q{number}") for number in range(8)]
+    reviews = happens(10, "platform", "qq", until=40 * SECONDS, fault="reviews", share=1.0, chat="", code="")
+    tells = [
+        happens(at, "program-sends", "qq", chat="c2c:DEE", text=f"s{at}", key="", lasts=0)
+        for at in (20, 20.3, 20.8, 25, 27, 30, 33)
+    ]
+    refuses = happens(21, "platform", "qq", until=26 * SECONDS, fault="refuses", share=1.0, chat="", code="code=304016")
+    plan = Plan(1, MINUTES, 45 * SECONDS, ACCOUNTS[1:2], (start, *asks, reviews, *tells[:3], refuses, *tells[3:]))
+
+    outcome = run_faithful(plan, tmp_path)
+
+    assert outcome.violations == []
+    sends = outcome.truth.platforms["qq"].sends
+    assert {(send.said, send.shown) for send in sends if send.text.startswith("s")} == {
+        ("refused", False),
+        ("review", True),
+    }
+
+
+@pytest.mark.parametrize("busy", [[], ["slow"]])
+def test_what_a_session_missed_may_come_at_once(tmp_path: Path, busy: list[str]) -> None:
+    """
+    Every frame is a row, so that a crash makes the platform send it again. None of them is one that nobody paid for.
+    """
+    start = happens(0, "process-starts", "p1", replaces=False, apart=False)
+    chatter = {"until": 85 * SECONDS, "fault": "chatter", "share": 1.0, "chat": "", "code": ""}
+    talk = [happens(10, "platform", "qq", **chatter)] * 3
+    away = happens(20, "host-suspends", length=60 * SECONDS)
+    disk = [happens(15, "disk", until=100 * SECONDS, fault=fault, share=1.0, delay=SECONDS) for fault in busy]
+
+    plan = Plan(1, 2 * MINUTES, 100 * SECONDS, ACCOUNTS[1:2], (start, *talk, *disk, away))
+    outcome = run_faithful(plan, tmp_path)
+
+    assert outcome.violations == []
+    assert len([row for row in outcome.rows if isinstance(row.event, Noted)]) > 300
 
 
 # ---- spinning --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import random  # noqa: TID251 - the same network every time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import httpx
 import pytest
@@ -186,3 +186,24 @@ def test_a_task_that_never_waits_ends_the_run_with_its_name() -> None:
 
     with pytest.raises(Spun, match="whirl"):
         virtual(main, seed=1, limit_s=10)
+
+
+@pytest.mark.parametrize(("sent", "spins"), [(0, True), (1, False)])
+def test_a_task_that_polls_ends_the_run_unless_a_platform_sends_as_much(sent: int, spins: bool) -> None:
+    """
+    A session that is resumed is sent at once all that it has missed. A simulator that polls would hide that a gateway does.
+    """
+    rounds = 0
+
+    async def polls() -> None:
+        nonlocal rounds
+        while trio.current_time() < 3:
+            rounds += 1
+            await trio.sleep(0.001)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(polls)
+
+    with pytest.raises(Spun, match="polls") if spins else nullcontext():
+        virtual(main, seed=1, limit_s=10, answered=lambda: sent * rounds)

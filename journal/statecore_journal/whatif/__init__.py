@@ -146,7 +146,7 @@ def _subject(source: Connection, account: str, platforms: Mapping[str, type[Any]
     restored = _restorer(account, {}, platforms)
     pace = Following(found)
     Run(found, restored, pace, renewed_before=_renewed_before(account, platforms)).run()
-    pace.look_for_missing()
+    pace.conclude()
     strayed = min((at for at in (found.parted, pace.strayed_at) if at is not None), default=None)
     return Subject(found, pace.latencies, strayed, platforms, tuple(map(as_happened, found.rows)))
 

@@ -399,10 +399,12 @@ def _begins(span: Span) -> int:
     return span.begins
 
 
+FAILED: Final = (Failure, Unauthorised, Crash, Ended, Broken)
+"""A tuple: every answer is asked, and a union would be put together anew each time."""
+
+
 def _is_good(result: Any) -> bool:
-    return not isinstance(result, Failure | Unauthorised | Crash | Ended | Broken) and not (
-        isinstance(result, Empty) and result.silent
-    )
+    return not isinstance(result, FAILED) and not (isinstance(result, Empty) and result.silent)
 
 
 def _as_quick(result: Any) -> Any:

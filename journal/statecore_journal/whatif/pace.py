@@ -1,11 +1,11 @@
 """When things happen in a run that nobody outside decides: turns, handings, deadlines that are met, the end of a drain.
 
 What the surroundings of a gateway add is how long each thing took: the operating system's timers, the disk, the program that
-handles messages. `Following` takes these from the record and notes them. `Free` lets everything take as long as it took then,
-for as long as it asks the same, and no time at all where it asks something else.
+handles messages. `Following` takes these from the record and notes them. `Free` goes by the record too, until something is
+different; from then on it lets everything take as long as it took there, for as long as it asks the same, and no time at all
+where it asks something else.
 """
 
-import itertools
 from collections.abc import Iterable
 from typing import ClassVar, Final, Protocol
 
@@ -15,7 +15,7 @@ from statecore.account import Account
 from statecore.events import name_of
 from statecore.lanes import Lanes
 from statecore.machine import Snapshot
-from statecore.machines import connection, delivery, inbound
+from statecore.machines import connection
 from statecore.system import Unit
 from statecore_journal.whatif.happened import Happened
 from statecore_journal.whatif.recording import Key, Recording, Row
@@ -28,31 +28,30 @@ _new: Final = tuple.__new__
 Moment = tuple[int, int]
 """(when in ns, its position on record or `NEVER`)."""
 
+Situation = tuple[Key | None, int]
+"""Which delivery leaves next, with its version, and from when on it may, in ns."""
+
 
 @attrs.define
 class Latencies:
     """How long things took, as noted by a run that followed the record; in ns.
 
     Args:
-        turns: when a delivery left, by the instance, its version, and from when on it might have.
-        offers: from when a delivery was accepted until the driver knew, where that was late.
+        turns: when a situation ended, with a turn or without one.
         handings: when a handler had a message, by the instance, its version, and when it might have; None for never.
         drained: from when nothing was under way any more until that was noted, by version of the tie.
-        unmet: deadlines that were never met.
         deaths: by which life: from when on nothing happened any more, although it was due.
         hands: whether there was anybody who handled messages.
     """
 
-    turns: dict[tuple[Key | None, int], int] = attrs.field(factory=dict)
-    offers: dict[Key, int] = attrs.field(factory=dict)
+    turns: dict[Situation, int] = attrs.field(factory=dict)
     handings: dict[tuple[Key, int], int | None] = attrs.field(factory=dict)
     drained: dict[int, int] = attrs.field(factory=dict)
-    unmet: set[int] = attrs.field(factory=set)
     deaths: dict[int, int] = attrs.field(factory=dict)
     hands: bool = False
 
 
-class Situation(Protocol):
+class Stage(Protocol):
     """What a pace sees of the run it is for."""
 
     @property
@@ -75,9 +74,6 @@ class Situation(Protocol):
     def lets_go(self) -> bool:
         """Tell whether the account is being let go."""
 
-    def offer_later(self, lanes: "PacedLanes", chat: str, moment: Moment) -> None:
-        """Put a chat at the end of those whose turn comes, at a moment."""
-
 
 class PacedLanes(Lanes):
     """Lanes that are looked at when they were looked at."""
@@ -85,21 +81,17 @@ class PacedLanes(Lanes):
     pace: "Pace"
 
     def offer(self, chat: str) -> None:
-        """Put a chat at the end of those whose turn comes, or do so later."""
-        if not self.pace.offered(self, chat):
-            super().offer(chat)
-
-    def admit(self, chat: str) -> None:
-        """Put a chat at the end now."""
+        """Put a chat at the end of those whose turn comes."""
+        self.pace.offered(self, chat)
         super().offer(chat)
 
     def in_turn(self) -> Iterable[str]:
-        """Return the chats whose first may have its turn; when following the record, those that had it now."""
+        """Return the chats whose first may have its turn now; by the record, those that had it."""
         return self.pace.in_turn(self)
 
 
 class Pace:
-    """What both paces have in common.
+    """What both paces have in common: how to go by the record.
 
     Args:
         recording: what came from outside, and when everything happened.
@@ -107,23 +99,32 @@ class Pace:
 
     Attributes:
         run: the run it is for.
-        dies: from when on the process that drives does nothing more, in ns.
+        by_record: whether all has been as it was on record until now.
     """
 
     follows: ClassVar[bool]
-    run: Situation
+    run: Stage
+    by_record = True
 
     def __init__(self, recording: Recording, latencies: Latencies) -> None:
         self.recording = recording
         self.latencies = latencies
-        self.dies = NEVER
         self._since: dict[tuple[str, str], int] = {}
-        self._free: tuple[Key | None, int] | None = None
+        self._situation: Situation | None = None
+        self._looks = True  # whether the situation may be another by now
         self._drained_since: int | None = None
+        self._moved: set[int] = set()  # positions of the rows that happened again
+        self._reached = {"delivery": 0, "inbound": 0}
+
+    @property
+    def dies(self) -> int:
+        """From when on the process that drives does nothing more, in ns."""
+        return NEVER
 
     def begin_life(self) -> None:
         """Take note that another process drives the account."""
         self._drained_since = None
+        self._situate(None)
 
     # ---- what each pace says -----------------------------------------------------------------------------------------
 
@@ -135,26 +136,10 @@ class Pace:
         """Tell whether the run may go on after the end of the record, from now on."""
         raise NotImplementedError
 
-    def unmet(self, due: int) -> bool:
-        """Tell whether a deadline passed, on record, and was not met: something else came before anybody looked."""
-        raise NotImplementedError
-
-    def handing(self) -> Moment | None:
-        """Return when the next message is handed to the program."""
-        raise NotImplementedError
-
-    def in_turn(self, lanes: Lanes) -> Iterable[str]:
-        """Return the chats of lanes whose turn it could be now."""
-        raise NotImplementedError
-
-    def pumped(self, unit: Unit) -> None:  # noqa: ARG002
-        """Take note of what turns led to."""
-        self._free = None
-
     def hands(self, lanes: Lanes, chat: str) -> None:
         """Take note that the first of a lane is handed over."""
 
-    def wrote(self, unit: Unit, first: int, *, modelled: bool) -> None:
+    def wrote(self, unit: Unit, first: int, *, modelled: bool) -> None:  # noqa: ARG002
         """Take note of transitions.
 
         Args:
@@ -162,33 +147,58 @@ class Pace:
             first: position of its first entry.
             modelled: whether it rests on an answer that was never recorded.
         """
-        raise NotImplementedError
+        self._looks = True
 
-    def _turn_at(self, account: Account, free: int) -> Moment | None:
-        raise NotImplementedError
-
-    def _drained_at(self, tie: Snapshot, row: Row | None, since: int) -> Moment:
-        raise NotImplementedError
-
-    def _offers_later(self, lanes: Lanes, chat: str, key: Key | None) -> Moment | None:
-        raise NotImplementedError
-
-    # ---- what both do ------------------------------------------------------------------------------------------------
+    # ---- turns -------------------------------------------------------------------------------------------------------
 
     def turn(self) -> Moment | None:
         """Return when the next delivery has its turn."""
-        account = self.run.account
-        free = None if account is None or self.run.lets_go else account.outbox.free_at(self.run.at)
+        if self._looks:
+            self._looks = False
+            self._situate(self._look())
+        return None if self._situation is None else self._turn_at(self._situation)
+
+    def _look(self) -> Situation | None:
+        """Find who may leave next, and from when on. Looked at in between, its bucket would be full a nanosecond sooner."""
+        account, now = self.run.account, self.run.at
+        free = None if account is None or self.run.lets_go else account.outbox.free_at(now)
         if account is None or free is None:
-            self._free = None
             return None
-        return self._turn_at(account, free)
+        outbox = account.outbox
+        chat = outbox.next_chat(now, outbox.lanes.ready)
+        key = self.head_key(outbox.lanes, chat) if chat is not None else None
+        was = self._situation
+        return was if was is not None and was[0] == key and was[1] <= now and free <= now else (key, free)
+
+    def _situate(self, situation: Situation | None) -> None:
+        self._situation = situation
+
+    def _turn_at(self, situation: Situation) -> Moment | None:  # noqa: ARG002
+        row = self._first_recorded(self._account().outbox.lanes)
+        return None if row is None else (max(row.at, self.run.at), row.seq)
+
+    def pumped(self) -> None:
+        """Take note that turns were given."""
+        self._situate(None)
+        self._looks = True
+
+    # ---- messages handed over, and the end of a drain ----------------------------------------------------------------
+
+    def handing(self) -> Moment | None:
+        """Return when the next message is handed to the program."""
+        account = self.run.account
+        if account is None or self.run.lets_go or not account.intake.lanes.ready:
+            return None
+        return self._handing_at(account.intake.lanes)
+
+    def _handing_at(self, lanes: Lanes) -> Moment | None:
+        row = self._first_recorded(lanes)
+        return None if row is None else (max(row.at, self.run.at), row.seq)
 
     def drain(self) -> Moment | None:
-        """Return when it is noted that nothing is under way any more."""
+        """Return when it is noted that nothing is under way any more, in an account that drains."""
         account = self.run.account
-        if account is None or self.run.tie_state != "draining":
-            self._drained_since = None
+        if account is None:
             return None
         if account.outbox.in_flight or account.intake.handling:
             self._drained_since = None
@@ -199,14 +209,24 @@ class Pace:
         row = self.recording.following.get((account.address, tie.version))
         return self._drained_at(tie, row, self._drained_since)
 
-    def offered(self, lanes: PacedLanes, chat: str) -> bool:
-        """Take note that a lane's first may have its turn; tell whether it is known only later."""
+    def _drained_at(self, tie: Snapshot, row: Row | None, since: int) -> Moment:  # noqa: ARG002
+        if row is not None and isinstance(row.event, connection.Drained):
+            return row.at, row.seq
+        return self.run.at, NEVER
+
+    # ---- the record --------------------------------------------------------------------------------------------------
+
+    def in_turn(self, lanes: Lanes) -> Iterable[str]:
+        """Return the chats of lanes whose turn it could be now; by the record, the one whose turn it was."""
+        row = self._first_recorded(lanes)
+        if row is None or row.at > self.run.at:
+            return ()
+        return (self._account().system.instance(row.address).chat,)
+
+    def offered(self, lanes: Lanes, chat: str) -> None:
+        """Take note that a lane's first may have its turn."""
         if chat not in lanes.ready:
             self._since[lanes.machine, chat] = self.run.at
-        moment = self._offers_later(lanes, chat, self.head_key(lanes, chat))
-        if moment is not None:
-            self.run.offer_later(lanes, chat, moment)
-        return moment is not None
 
     def head_key(self, lanes: Lanes, chat: str) -> Key | None:
         """Return the first of a lane and its version."""
@@ -218,6 +238,42 @@ class Pace:
     def since(self, lanes: Lanes, chat: str) -> int:
         """Return from when on the first of a lane might have had its turn."""
         return self._since.get((lanes.machine, chat), self.run.at)
+
+    def _account(self) -> Account:
+        assert self.run.account is not None, "lanes belong to an account"
+        return self.run.account
+
+    def _first_recorded(self, lanes: Lanes) -> Row | None:
+        """Return what comes first on record of those whose turn it could be."""
+        rows, reached, moved = self.recording.turns[lanes.machine], self._reached[lanes.machine], self._moved
+        while reached < len(rows) and rows[reached].seq in moved:
+            reached += 1
+        self._reached[lanes.machine] = reached
+        if reached == len(rows):
+            return None
+        row = rows[reached]
+        address = row.address
+        held = self._account().system.instance(address)
+        if held.chat not in lanes.ready or held.snapshot.version != row.before.version:
+            return None
+        head = lanes.head(held.chat)
+        return row if head is not None and head.address == address else None
+
+    def _left_record_at(self, unit: Unit) -> int:
+        """Note which rows on record these are; return when the first is another, in ns, or `NEVER`."""
+        found = NEVER
+        for address, _, source, event, (snapshot, _, _), _, _, _, _, _ in unit.entries:
+            row = self.recording.following.get((address, snapshot.version - 1))
+            if row is None:
+                found = min(found, unit.now)
+                continue
+            seq, at, _, recorded, _, before, after, _, _, _ = row
+            self._moved.add(seq)
+            if not (  # asking whether events differ asks whether they are equal, and takes twice as long
+                at == unit.now and recorded == event and after.state == snapshot.state and before.state == source
+            ):
+                found = min(found, at, unit.now)
+        return found
 
     def _position(self, key: Key | None) -> int:
         row = self.recording.following.get(key) if key is not None else None
@@ -236,18 +292,17 @@ class Following(Pace):
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording, Latencies())
         self._strayed = NEVER
-        self._moved: set[int] = set()  # positions of the rows that happened again
-        self._turns = _turns(recording.rows)
-        self._lives = _lives(recording.rows)
-        self._frees: set[tuple[Key | None, int]] = set()
+        self._lives = recording.lives
+        self._goes_on: set[Situation] = set()
 
     @property
     def strayed_at(self) -> int | None:
         """When the run first left the record, in ns; None if it never did."""
         return None if self._strayed == NEVER else self._strayed
 
-    def look_for_missing(self) -> None:
+    def conclude(self) -> None:
         """Note the first row on record that did not happen; at the end of the run."""
+        self.latencies.turns.update(dict.fromkeys(self._goes_on, self.recording.ends))
         rows = self.recording.rows
         if len(self._moved) < len(rows):
             missing = next(row for row in rows if row.seq not in self._moved)
@@ -266,40 +321,6 @@ class Following(Pace):
         """Tell that the run ends with the record."""
         return False
 
-    def unmet(self, due: int) -> bool:
-        """Tell whether a deadline passed, on record, and was not met, and note it."""
-        if due in self.recording.elapsed:
-            return False
-        self.latencies.unmet.add(due)
-        return True
-
-    def handing(self) -> Moment | None:
-        """Return when the next message was handed to the program."""
-        account = self.run.account
-        if account is None or self.run.lets_go or not account.intake.lanes.ready:
-            return None
-        row = self._first_recorded(account.intake.lanes)
-        return None if row is None else (max(row.at, self.run.at), row.seq)
-
-    def in_turn(self, lanes: Lanes) -> Iterable[str]:
-        """Return the chat of lanes whose turn it was now, if it was one's."""
-        row = self._first_recorded(lanes)
-        first = None
-        if row is not None and row.at <= self.run.at:
-            first = self._account().system.instance(row.address).chat
-        if lanes.machine == "delivery" and first != next(iter(lanes.ready), None) and not self._probes():
-            self._note_skipped(lanes, itertools.takewhile(lambda chat: chat != first, lanes.ready))
-        return () if first is None else (first,)
-
-    def pumped(self, unit: Unit) -> None:
-        """Note since when whoever left now might have left."""
-        if unit.entries:
-            first = unit.entries[0]
-            key = (first.address, first.decision.snapshot.version - 1)
-            self.latencies.turns.update({free: unit.now for free in self._frees if free[0] == key})
-            self._frees.clear()
-        self._free = None
-
     def hands(self, lanes: Lanes, chat: str) -> None:
         """Note when a message had its handler."""
         key = self.head_key(lanes, chat)
@@ -307,77 +328,44 @@ class Following(Pace):
             self.latencies.hands = True
             self.latencies.handings[key, self.since(lanes, chat)] = self.run.at
 
-    def wrote(self, unit: Unit, first: int, *, modelled: bool) -> None:  # noqa: ARG002
-        """Note which rows on record these are, and the first that differs."""
-        for address, _, source, event, (snapshot, _, _), _, _, _, _, _ in unit.entries:
-            row = self.recording.following.get((address, snapshot.version - 1))
-            if row is None:
-                self._strayed = min(self._strayed, unit.now)
-                continue
-            seq, at, _, recorded, _, before, after, _, _, _ = row
-            self._moved.add(seq)
-            if not (  # asking whether events differ asks whether they are equal, and takes twice as long
-                at == unit.now and recorded == event and after.state == snapshot.state and before.state == source
-            ):
-                self._strayed = min(self._strayed, at, unit.now)
+    def offered(self, lanes: Lanes, chat: str) -> None:
+        """Note that a message waits for a handler; that nobody came, as long as none does."""
+        super().offered(lanes, chat)
+        if lanes.machine == "inbound":
+            key = self.head_key(lanes, chat)
+            if key is not None:
+                self.latencies.handings.setdefault((key, self.since(lanes, chat)), None)
 
-    def _turn_at(self, account: Account, free: int) -> Moment | None:
-        row = self._first_recorded(account.outbox.lanes)
-        if row is None:  # something else comes first on record, or nothing does any more
-            return (free, NEVER) if self.run.at >= self._lives[self.run.life] else None
-        key = (row.address, row.before.version)
-        if self._free is None or self._free[0] != key or free > self.run.at:
-            self._free = key, free
-        self._frees.add(self._free)
-        return max(row.at, self.run.at), row.seq
+    def wrote(self, unit: Unit, first: int, *, modelled: bool) -> None:
+        """Note the first row that differs."""
+        super().wrote(unit, first, modelled=modelled)
+        self._strayed = min(self._strayed, self._left_record_at(unit))
+
+    def _situate(self, situation: Situation | None) -> None:
+        """Note when situations end. While the same delivery is next, the time at which it may leave may change."""
+        was = self._situation
+        if was is not None and (situation is None or situation[0] != was[0]):
+            self.latencies.turns.update(dict.fromkeys(self._goes_on, self.run.at))
+            self._goes_on.clear()
+        if situation is not None:
+            self._goes_on.add(situation)
+        self._situation = situation
+
+    def _turn_at(self, situation: Situation) -> Moment | None:
+        moment, gone = super()._turn_at(situation), self._lives[self.run.life]
+        if self.run.at >= gone and (moment is None or moment[0] > gone):
+            return situation[1], NEVER  # it was due, and the process had gone
+        return moment
 
     def _drained_at(self, tie: Snapshot, row: Row | None, since: int) -> Moment:
-        if row is not None and isinstance(row.event, connection.Drained):
-            self.latencies.drained[tie.version] = row.at - since
-            return row.at, row.seq
-        return self.run.at, NEVER
-
-    def _offers_later(self, lanes: Lanes, chat: str, key: Key | None) -> Moment | None:
-        if key is not None and lanes.machine == "inbound":
-            self.latencies.handings.setdefault((key, self.since(lanes, chat)), None)
-        return None
-
-    def _account(self) -> Account:
-        assert self.run.account is not None, "lanes belong to an account"
-        return self.run.account
-
-    def _first_recorded(self, lanes: Lanes) -> Row | None:
-        """Return what comes first on record of those whose turn it could be."""
-        rows = self._turns[lanes.machine]
-        moved = self._moved
-        while rows and rows[-1].seq in moved:
-            rows.pop()
-        if not rows:
-            return None
-        row = rows[-1]
-        address = row.address
-        held = self._account().system.instance(address)
-        if held.chat not in lanes.ready or held.snapshot.version != row.before.version:
-            return None
-        head = lanes.head(held.chat)
-        return row if head is not None and head.address == address else None
-
-    def _probes(self) -> bool:
-        """Tell whether the next one out probes for the account, so that it may be any."""
-        account = self._account()
-        return account.system.snapshot(account.outbox.circuit_address).state == "half-open"
-
-    def _note_skipped(self, lanes: Lanes, chats: Iterable[str]) -> None:
-        """Note that the driver did not know of these yet."""
-        for chat in chats:
-            key = self.head_key(lanes, chat)
-            row = self.recording.following.get(key) if key is not None else None
-            if key is not None and row is not None and isinstance(row.event, delivery.Turn | delivery.Held):
-                self.latencies.offers[key] = self.run.at - self.since(lanes, chat)
+        moment = super()._drained_at(tie, row, since)
+        if moment[1] != NEVER:
+            self.latencies.drained[tie.version] = moment[0] - since
+        return moment
 
 
 class Free(Pace):
-    """Lets everything take as long as it took on record, for as long as it is the same.
+    """Goes by the record for as long as nothing is different; from then on lets everything take as long as it took there.
 
     Args:
         recording: see `Pace`.
@@ -392,54 +380,47 @@ class Free(Pace):
     def __init__(self, recording: Recording, latencies: Latencies) -> None:
         super().__init__(recording, latencies)
         self.happened: list[Happened] = []
-        self._delayed: set[Key] = set()
+        self._dies = NEVER
         self._beyond = False
+
+    @property
+    def dies(self) -> int:
+        """From when on the process that drives does nothing more, in ns."""
+        return NEVER if self.by_record else self._dies
 
     def begin_life(self) -> None:
         """Take note that another process drives the account."""
         super().begin_life()
-        self.dies = self.latencies.deaths.get(self.run.life, NEVER)
+        self._dies = self.latencies.deaths.get(self.run.life, NEVER)
 
     def over(self, moment: Moment) -> bool:
         """Tell whether the process had gone when something was due."""
         at, position = moment
-        return at > self.dies or (at == self.dies and position == NEVER)
+        if position == NEVER:
+            return at >= self._dies
+        return at > self.dies
 
     def goes_beyond(self) -> bool:
         """Go on after the end of the record, if this is the first time it is asked for."""
         if self._beyond:
             return False
-        self._beyond, self.dies = True, NEVER
+        self._beyond, self._dies = True, NEVER
         return True
-
-    def unmet(self, due: int) -> bool:
-        """Tell whether a deadline passed, on record, and was not met."""
-        return due in self.latencies.unmet and not self._beyond
-
-    def handing(self) -> Moment | None:
-        """Return when the next message is handed to the program."""
-        account = self.run.account
-        if account is None or self.run.lets_go or not account.intake.lanes.ready:
-            return None
-        lanes = account.intake.lanes
-        found: Moment | None = None
-        for chat in lanes.ready:
-            key = self.head_key(lanes, chat)
-            at = self._handed_at(lanes, chat, key)
-            if at is not None:
-                moment = max(self.run.at, at), self._position(key)
-                found = moment if found is None else min(found, moment)
-        return found
 
     def in_turn(self, lanes: Lanes) -> Iterable[str]:
         """Return the chats of lanes whose turn it could be now."""
+        if self.by_record:
+            return super().in_turn(lanes)
         if lanes.machine == "delivery":
             return lanes.ready
         found = ((chat, self._handed_at(lanes, chat, self.head_key(lanes, chat))) for chat in lanes.ready)
         return [chat for chat, at in found if at is not None and at <= self.run.at]
 
     def wrote(self, unit: Unit, first: int, *, modelled: bool) -> None:
-        """Keep the transitions."""
+        """Keep the transitions, and note whether they are those on record."""
+        super().wrote(unit, first, modelled=modelled)
+        if self.by_record and self._left_record_at(unit) != NEVER:
+            self.by_record = False
         now = unit.now
         for seq, (address, _, source, event, decision, cause, _, _, _, _) in enumerate(unit.entries, start=first):
             (state, _, version, _), _, (kind, _, _) = decision
@@ -451,21 +432,30 @@ class Free(Pace):
                 )
             )
 
-    def _turn_at(self, account: Account, free: int) -> Moment:
-        chat = account.outbox.next_chat(self.run.at)
-        key = self.head_key(account.outbox.lanes, chat) if chat is not None else None
-        if self._free is None or self._free[0] != key or free > self.run.at:
-            self._free = key, free
-        return max(self.latencies.turns.get(self._free, free), self.run.at), self._position(key)
+    def _turn_at(self, situation: Situation) -> Moment | None:
+        if self.by_record:
+            if situation in self.latencies.turns:
+                return super()._turn_at(situation)
+            self.by_record = False  # other settings let it leave at another time, or another one
+        key, free = situation
+        return max(self.latencies.turns.get(situation, free), free, self.run.at), self._position(key)
+
+    def _handing_at(self, lanes: Lanes) -> Moment | None:
+        if self.by_record:
+            return super()._handing_at(lanes)
+        found: Moment | None = None
+        for chat in lanes.ready:
+            key = self.head_key(lanes, chat)
+            at = self._handed_at(lanes, chat, key)
+            if at is not None:
+                moment = max(self.run.at, at), self._position(key)
+                found = moment if found is None else min(found, moment)
+        return found
 
     def _drained_at(self, tie: Snapshot, row: Row | None, since: int) -> Moment:
+        if self.by_record:
+            return super()._drained_at(tie, row, since)
         return since + self.latencies.drained.get(tie.version, 0), row.seq if row is not None else NEVER
-
-    def _offers_later(self, lanes: Lanes, chat: str, key: Key | None) -> Moment | None:  # noqa: ARG002
-        if key is None or key not in self.latencies.offers or key in self._delayed:
-            return None
-        self._delayed.add(key)
-        return self.run.at + self.latencies.offers[key], self._position(key)
 
     def _handed_at(self, lanes: Lanes, chat: str, key: Key | None) -> int | None:
         """Return when the first of a lane finds a handler; None if nobody comes."""
@@ -473,20 +463,3 @@ class Free(Pace):
             return None
         since = self.since(lanes, chat)
         return self.latencies.handings.get((key, since), since)
-
-
-def _turns(rows: list[Row]) -> dict[str, list[Row]]:
-    """Return the turns on record of the lanes of each machine, the first of them last."""
-    kinds = {"delivery": (delivery.Turn, delivery.Held), "inbound": (inbound.Handed,)}
-    return {name: [row for row in reversed(rows) if isinstance(row.event, kind)] for name, kind in kinds.items()}
-
-
-def _lives(rows: list[Row]) -> list[int]:
-    """Return when each process that drove the account did its last thing, by number from 1."""
-    found = [0]
-    for row in rows:
-        if isinstance(row.event, connection.Started):
-            found.append(row.at)
-        else:
-            found[-1] = max(found[-1], row.at)
-    return found

@@ -55,6 +55,9 @@ class Row(NamedTuple):
 Key = tuple[str, int]
 """An instance and a version of it: at which it was, or at which it asked for an attempt."""
 
+Deadline = tuple[str, int]
+"""An instance and when it is due, in ns."""
+
 
 class Answer(NamedTuple):
     """What came of an attempt.
@@ -109,8 +112,10 @@ class Recording:
         handled: how handlers ended, by the attempt.
         asked: when attempts were asked for, in ns.
         left: when the states that awaited them were left, in ns.
-        elapsed: when timers were met, and position of the row: by deadline.
+        elapsed: when timers were met, and position of the row.
         following: what happened next to an instance, by its version.
+        lives: when each process that drove the account did its last thing, in ns; by number, from 1.
+        turns: the turns of those that wait in lanes, by their machine, in order.
         waiting: how many deliveries are in their lanes when the journal ends.
         last_start: position of the last start.
         ends: when the journal ends, in ns.
@@ -127,8 +132,10 @@ class Recording:
     handled: dict[Key, Answer] = attrs.field(factory=dict)
     asked: dict[Key, int] = attrs.field(factory=dict)
     left: dict[Key, int] = attrs.field(factory=dict)
-    elapsed: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    elapsed: dict[Deadline, tuple[int, int]] = attrs.field(factory=dict)
     following: dict[Key, Row] = attrs.field(factory=dict)
+    lives: list[int] = attrs.field(factory=lambda: [0])
+    turns: dict[str, list[Row]] = attrs.field(factory=lambda: {"delivery": [], "inbound": []})
     waiting: int = 0
     last_start: int = 0
     ends: int = 0
@@ -172,6 +179,7 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
         kind = type(event)
         if kind is connection.Started:
             recording.last_start = seq
+            recording.lives.append(at)
         if kind is connection.Started and not started:
             started = True
             recording.machine = Address.parse(address).machine
@@ -189,7 +197,10 @@ def read(source: sqlite3.Connection, account: str, machines: Mapping[str, Machin
             left[(address, before.entered)] = at
         if started:
             recording.rows.append(row)
+            recording.lives[-1] = at
             recording.following[(address, before.version)] = row
+            if kind in TURNS:
+                recording.turns[TURNS[kind]].append(row)
             answers.note(row)
     if started:
         _sort(recording, answers, replays)
@@ -285,7 +296,7 @@ def _sort(recording: Recording, answers: "Answers", replays: Mapping[str, Replay
             case Elapsed():
                 due = getattr(row.before.data, event.timer, None)
                 if due is not None:
-                    recording.elapsed.setdefault(due, (row.at, row.seq))
+                    recording.elapsed.setdefault((row.address, due), (row.at, row.seq))
             case Late():
                 key = (row.address, event.of)
                 recording.answers.setdefault(key, _answer(row, key, asked, None, "", answers.late(event)))
@@ -316,6 +327,10 @@ SORTED: Final = (
     Outcome, delivery.Accepted, Elapsed, inbound.Handled, inbound.HandlerFailed, Late, circuit.Reset, Governed, *OUTSIDE,
 )  # fmt: skip
 """All that `_sort` looks at, the most frequent first; half of the rows is something else."""
+
+
+TURNS: Final = {delivery.Turn: "delivery", delivery.Held: "delivery", inbound.Handed: "inbound"}
+"""Events of those whose turn has come, with their machine."""
 
 
 def _answer(row: Row, key: Key, asked: Mapping[Key, int], effect: Any, state: str, result: Any) -> Answer:

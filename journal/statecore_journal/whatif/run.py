@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from statecore.account import Account, Command
 from statecore.driver import on_beat
 from statecore.errors import StatecoreError
-from statecore.events import Governed
+from statecore.events import Elapsed, Governed
 from statecore.machine import Machine
 from statecore.machines import MACHINES, circuit, connection, delivery, inbound
 from statecore.machines.delivery import SendPart
@@ -32,6 +32,10 @@ STILL_MAX: Final = 200_000
 
 BEYOND: Final = 2 * HOURS
 """A run that is slower than the record goes on for so long after it, to tell when all would have been over."""
+
+
+Timer = tuple[int, int, int, str]
+"""(when it is met in ns, its position on record or `NEVER`, its deadline in ns, whose)."""
 
 
 class Model(Protocol):
@@ -83,7 +87,9 @@ class Run:
         self._agenda: list[tuple[int, int, int, int, Callable[[], None]]] = []  # when, place, order, life, what
         self._told = 0  # how much of what came from outside has happened
         self._counter = itertools.count()
-        self._timers: list[tuple[int, str]] = []
+        self._timers: list[Timer] = []  # that were met, on record
+        self._others: list[Timer] = []  # that were not
+        self._next_timers = self._timers
         self._modelled = False
         self._ends = recording.ends
         self._live: set[str] = set()
@@ -146,19 +152,24 @@ class Run:
             found = item.at, item.seq
         if agenda and (found is None or agenda[0] < found):
             found, happen = agenda[0][:2], self._pop
-        for own, step in (
-            (self._timer(), self._elapse),
-            (pace.turn(), self._pump),
-            (pace.handing(), self._hand),
-            (pace.drain(), self._end),
-        ):
-            if own is not None and not pace.over(own) and (found is None or own < found):
-                found, happen = own, step
+        own = self._timer(found or (NEVER, NEVER))
+        if own is not None and (found is None or own < found) and not pace.over(own):
+            found, happen = own, self._elapse
+        own = pace.turn()
+        if own is not None and (found is None or own < found) and not pace.over(own):
+            found, happen = own, self._pump
+        own = pace.handing()
+        if own is not None and (found is None or own < found) and not pace.over(own):
+            found, happen = own, self._hand
+        if self.tie_state == "draining":
+            own = pace.drain()
+            if own is not None and (found is None or own < found) and not pace.over(own):
+                found, happen = own, self._end
         if found is None or found[0] > self._ends:
             if not self._behind() or not self.pace.goes_beyond():
                 return None
             self._ends = self.recording.ends + BEYOND
-            self._timers = list(self._store.due("", -1, None)[0])
+            self._arm_stored()
             return self._next()
         if self.at > self.recording.ends and not self._behind():
             return None
@@ -169,18 +180,51 @@ class Run:
 
     # ---- what is due -------------------------------------------------------------------------------------------------
 
-    def _timer(self) -> Moment | None:
+    def _arm_stored(self) -> None:
+        self._timers.clear()
+        self._others.clear()
+        for due, address in self._store.due("", -1, None)[0]:
+            self._arm(due, address, self._store.version(address))
+
+    def _arm(self, due: int, address: str, version: int) -> None:
+        met = self.recording.elapsed.get((address, due))
+        if met is not None:
+            heapq.heappush(self._timers, (max(met[0], due), met[1], due, address))
+            return
+        at, row = due, self.recording.following.get((address, version))
+        if row is not None and row.at > due and _machine(address).due(row.before) == due:
+            at = row.at  # it passed on record, and something else came first
+        heapq.heappush(self._others, (at, NEVER, due, address))
+
+    def _timer(self, before: Moment) -> Moment | None:
+        """Find the next timer before a moment.
+
+        Those that are due at once need not be met at once: who was accepted may not be known yet.
+        """
         account = self.account
-        if account is None or self.tie_state == "closed":
+        if account is None:
             return None
-        while self._timers:
-            due, address = self._timers[0]
-            if _machine(address).due(account.system.snapshot(address)) != due or self.pace.unmet(due):
-                heapq.heappop(self._timers)
-                continue
-            at, seq = self.recording.elapsed.get(due, (on_beat(due, self.at), NEVER))
-            return max(at, due), seq
-        return None
+        self._next_timers = self._timers
+        found: Moment | None = None
+        if self._timers and self._timers[0][:2] < before and self._drop_stale(self._timers, account):
+            found = None if self._let_go_of(self._timers[0][1]) else self._timers[0][:2]
+        if self.tie_state == "closed" or (self.pace.by_record and self.at < self.recording.lives[self.life]):
+            return found
+        if self._others and self._others[0][:2] < before and self._drop_stale(self._others, account):
+            at, _, due, _ = self._others[0]
+            moment = max(at, on_beat(due, self.at)), NEVER
+            if found is None or moment < found:
+                found, self._next_timers = moment, self._others
+        return found
+
+    def _drop_stale(self, timers: list[Timer], account: Account) -> bool:
+        """Forget deadlines that are none any more; tell whether there is one left."""
+        while timers:
+            _, _, due, address = timers[0]
+            if _machine(address).due(account.system.snapshot(address)) == due:
+                return True
+            heapq.heappop(timers)
+        return False
 
     # ---- what happens ------------------------------------------------------------------------------------------------
 
@@ -195,7 +239,7 @@ class Run:
             self._accept(item.address, event)
             return
         account = self.account
-        if account is None or self.tie_state == "closed":
+        if account is None or self._let_go_of(item.seq):
             return
         unit: Unit | None = None
         match event:
@@ -225,7 +269,6 @@ class Run:
         self._renewal = self._renewed_before(event.settings)
         self.life += 1
         self.pace.begin_life()
-        self._timers.clear()
         world: Any = self
         store: Any = self._store
         account = Account(self.recording.account, restored.platform, restored.policies, store, world)
@@ -235,13 +278,12 @@ class Run:
             half.lanes.pace = self.pace
         self.account = account
         unit = account.start(event, self._is_held)
-        for due, address in self._store.due("", -1, None)[0]:
-            heapq.heappush(self._timers, (due, address))
+        self._arm_stored()
         self._commit(unit)
 
-    def offer_later(self, lanes: PacedLanes, chat: str, moment: Moment) -> None:
-        """Put a chat at the end of those whose turn comes, at a moment."""
-        self._put(*moment, lambda: lanes.admit(chat))
+    def _let_go_of(self, position: int) -> bool:
+        """Tell whether something is too late, the account being closed; the turn that closes it still takes in what is there."""
+        return self.tie_state == "closed" and not (position != NEVER and self.pace.by_record)
 
     def _behind(self) -> bool:
         """Tell whether more is under way than was when the record ends."""
@@ -268,18 +310,18 @@ class Run:
         account.outbox.adopt(unit, first)
 
     def _elapse(self) -> None:
-        account = self._of_run()
+        account, address = self._of_run(), heapq.heappop(self._next_timers)[3]
         unit = account.system.begin(self.at)
-        account.elapse(unit)
+        held = account.system.instance(address)
+        _, timer = min(held.machine.deadlines(held.snapshot))
+        account.meet(unit, address, Elapsed(timer), held.seq)
         self._commit(unit)
-        while not unit.entries and self._timers and self._timers[0][0] <= self.at:
-            heapq.heappop(self._timers)
 
     def _pump(self) -> None:
         account = self._of_run()
         unit = account.system.begin(self.at)
         account.outbox.pump(unit)
-        self.pace.pumped(unit)
+        self.pace.pumped()
         self._commit(unit)
 
     def _hand(self) -> None:
@@ -291,6 +333,8 @@ class Run:
             self.pace.hands(lanes, chat)
         account.intake.take(unit)
         self._commit(unit)
+        for entry in unit.entries:
+            self._ask_handler((entry.address, entry.decision.snapshot.entered), unit.now)
 
     def _end(self) -> None:
         account = self._of_run()
@@ -309,9 +353,9 @@ class Run:
         self._seq += len(unit.entries)
         self._store.append(unit, first)
         self.pace.wrote(unit, first, modelled=self._modelled)
-        for address, machine, _, _, _, _, _, _, live, due in unit.entries:
+        for address, machine, _, _, decision, _, _, _, live, due in unit.entries:
             if due is not None:
-                heapq.heappush(self._timers, (due, address))
+                self._arm(due, address, decision[0][2])
             if machine is delivery.delivery:
                 (self._live.add if live else self._live.discard)(address)
         return first
@@ -329,9 +373,6 @@ class Run:
         for request in unit.requests:
             if snapshot(request.address).entered == request.attempt.entered:
                 self._ask(request, unit.now, first + request.entry)
-        for entry in unit.entries:
-            if type(entry.event) is inbound.Handed:
-                self._ask_handler((entry.address, entry.decision.snapshot.entered), unit.now)
 
     # ---- attempts ----------------------------------------------------------------------------------------------------
 
@@ -365,7 +406,7 @@ class Run:
 
     def _came_of(self, request: Request, result: Any, cause: int, began: int, *, modelled: bool) -> None:
         account = self.account
-        if account is None or self.tie_state == "closed":
+        if account is None or self._let_go_of(NEVER if modelled else 0):
             return
         address, attempt, _ = request
         if self.at > self.pace.dies:

@@ -48,7 +48,7 @@ class Network:
         self._numbers = 0
         self._ports = PORT_FIRST
         self._scope: trio.CancelScope | None = None
-        self.bytes_carried = 0
+        self.answered = 0  # how often platforms have sent something
         self.connections = 0
 
     def link(self, name: str, address: str) -> Link:
@@ -112,7 +112,7 @@ class Network:
             way += size / spell.amount
         way += self._lost_for(link, now, RETRANSMIT_S, **direction)
         pipe.arrives = max(pipe.arrives, now + way)
-        self.bytes_carried += size
+        self.answered += not pipe.up
         self.at(pipe.arrives, act)
 
     def _lost_for(self, link: Link, now: float, again: float, **direction: bool) -> float:

@@ -54,6 +54,14 @@ class Notes:
             )
         )  # fmt: skip
 
+    def shown_late(self, chat: str, text: str, answers: str, number: int) -> None:
+        """Note that a request is seen that was under review until now."""
+        for index, send in enumerate(self.truth.sends):
+            waits = send.said in ("review", "nothing") and not send.shown
+            if waits and (send.chat, send.text, send.answers, send.number) == (chat, text, answers, number):
+                self.truth.sends[index] = attrs.evolve(send, shown=True)
+                return
+
     def close(self) -> None:
         """Put leases that were taken at one instant into their order; the journal gave it, and its tasks were told in another."""
         self.truth.taken.sort(key=lambda one: (one.at, one.epoch))

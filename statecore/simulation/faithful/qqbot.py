@@ -40,7 +40,7 @@ class QQSide:
         if isinstance(fact, qq.Record):
             if fact.endpoint == "messages":
                 self._sent(fact)
-            self.notes.struck, self._seen = -1, len(self.sim.delivered)
+            self.notes.struck = -1
         elif isinstance(fact, qq.Resume):
             self._has(fact.session_id, fact.seq)
         elif fact.seq is not None:
@@ -64,13 +64,28 @@ class QQSide:
 
     def _sent(self, record: qq.Record) -> None:
         body = record.body if isinstance(record.body, Mapping) else {}
-        shown = any(not message.swallowed for message in self.sim.delivered[self._seen :])
+        shown = self._shows(record)
         text = body.get("content") or (body.get("markdown") or {}).get("content") or ""
         said, code = self._said(record)
         answers = str(body.get("msg_id") or "")
         number = body.get("msg_seq", 0) if record.scene in ("c2c", "group") and answers else 0
         chat = f"{record.scene}:{record.target}"
         self.notes.sent(chat, text, said, shown=shown, answers=answers, number=number, code=code)
+
+    def _shows(self, record: qq.Record | None = None) -> bool:
+        """Tell whether a request is seen by its chat's user, and note which earlier ones are: somebody looked at them first."""
+        shown = False
+        for message in self.sim.delivered[self._seen :]:
+            chat = (message.scene, message.target)
+            if message.swallowed:
+                continue
+            if record is not None and (record.scene, record.target, record.body) == (*chat, message.body):
+                shown = True
+            else:
+                number = message.msg_seq or 0 if message.msg_id else 0
+                self.notes.shown_late(":".join(chat), message.text, message.msg_id or "", number)
+        self._seen = len(self.sim.delivered)
+        return shown
 
     def _said(self, record: qq.Record) -> tuple[Said, str]:
         if record.answer is None and record.status in (None, 200):
@@ -90,6 +105,7 @@ class QQSide:
 
     def close(self) -> None:
         """Mark what the platform dropped: pushed into a session that nobody came back to, or into none."""
+        self._shows()
         current = set(self.bot.current.values())
         kept = {
             frame["d"]["id"]

@@ -52,7 +52,13 @@ def run_faithful(plan: Plan, folder: Path) -> Faithful:
     found: list[Violation] = []
     with plugged(plan.seed, folder, street.kernel):
         try:
-            (rows, instances), steps = virtual(street.run, seed=plan.seed, limit_s=limit_s, paid=lambda: street.rows)
+            (rows, instances), steps = virtual(
+                street.run,
+                seed=plan.seed,
+                limit_s=limit_s,
+                paid=lambda: street.rows,
+                answered=lambda: street.network.answered,
+            )
         except Spun as error:
             (rows, instances), steps = read_back(street.path), error.steps
             found.append(Violation("G2", str(error), rows[-1].seq if rows else None))
