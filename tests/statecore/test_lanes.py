@@ -92,6 +92,21 @@ def test_one_that_is_not_first_leaves_without_a_trace() -> None:
     assert it.head("ann") == first
 
 
+def test_the_next_one_has_the_state_that_was_decided_and_not_yet_committed() -> None:
+    """
+    A message that is held until its user writes must not be offered a turn because the journal does not know of it yet.
+    """
+    journal = Journal()
+    decided: dict[str, str] = {}
+    it = Lanes("wx", "delivery", journal, lambda address: decided.get(address) or journal.state_of(address))
+    first, second, third = (queue(journal, it, "ann") for _ in range(3))
+    decided[second.address] = "window-closed"
+
+    assert it.leave("ann", first.address) == Head(second.address, second.order, "window-closed")
+    assert it.head("ann") == Head(second.address, second.order, "window-closed")
+    assert it.leave("ann", second.address) == third
+
+
 def test_an_older_one_goes_before_a_newer_one_that_is_there_already() -> None:
     """
     Acceptance decides the order, and not which commit is heard of first.

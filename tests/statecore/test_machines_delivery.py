@@ -439,7 +439,7 @@ def test_a_review_that_is_passed_delivers_it() -> None:
     passed = live(PASSED, snapshot=REVIEWING)
 
     assert (passed.state, passed.data.audits, passed.data.message) == ("delivered", (), "m-9")
-    assert passed.data.action == ""
+    assert (passed.data.reason, passed.data.action) == ("", "")
 
 
 def test_a_review_that_is_not_passed_ends_it_with_what_to_do() -> None:
