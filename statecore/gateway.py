@@ -31,6 +31,7 @@ from statecore.recorded import recorded
 from statecore.settings import choice, count, duration, location, table
 from statecore.system import Unit
 from statecore.units import MILLISECONDS, SECONDS, parse_duration
+from statecore.waking import Clock
 from statecore.world import World, here
 
 log = logging.getLogger("statecore")
@@ -138,6 +139,7 @@ class Gateway:
         self._fed = trio.Event()
         self._settlers: dict[str, trio.Event] = {}
         self._hurry = trio.Event()
+        self._clock = Clock()
         self._pulse = trio.current_time()
         self._watchers: list[Callable[[Unit, int], None]] = [] if monitors is None else [monitors.take]
         self._monitors = monitors
@@ -381,6 +383,7 @@ class Gateway:
         try:
             with self._patience:
                 async with trio.open_nursery() as background:
+                    background.start_soon(self._clock.run)
                     background.start_soon(self._look)
                     background.start_soon(self._beat)
                     background.start_soon(self._tidy)
@@ -389,7 +392,7 @@ class Gateway:
                             if number >= STARTED_AT_ONCE:
                                 with trio.move_on_after(START_APART / SECONDS):
                                     await self._stop.wait()
-                            accounts.start_soon(self._supervise, name, config)
+                            accounts.start_soon(self._supervise, name, config, accounts, name=name)
                     self.stop("a command")  # every account was let go, so there is nothing left to be done here
                     background.cancel_scope.cancel()
                     if self._monitors is not None:
@@ -399,7 +402,7 @@ class Gateway:
             for event in self._settlers.values():
                 event.set()
 
-    async def _supervise(self, name: str, config: AccountConfig) -> None:
+    async def _supervise(self, name: str, config: AccountConfig, accounts: trio.Nursery) -> None:
         """Drive one account, whatever happens to it: a fault in one never touches another."""
         claim = self._claims[name] = self._claim(name, config)
         failures = 0
@@ -410,7 +413,7 @@ class Gateway:
                 if not await self._wait_for(name, claim):
                     return
                 began = self._world.now()
-                await self._drive(name, config)
+                await self._drive(name, config, accounts)
             except Exception as error:
                 first = _first(error)
                 if isinstance(first, StatecoreError):
@@ -484,17 +487,19 @@ class Gateway:
             self._troubles.pop(name, None)
         return ours
 
-    async def _drive(self, name: str, config: AccountConfig) -> None:
+    async def _drive(self, name: str, config: AccountConfig, accounts: trio.Nursery) -> None:
         epoch, offline = await self._journal.take(name, self._boot, *here())
         # Whoever drove it last may have been ahead of us, if the wall clock was set back between its start and ours. The
         # deadlines in the journal are on its clock.
         behind = max(0, self._journal.store.latest_at() - self._world.now())
         self._world.forward(behind)
         self._caught_up += behind
-        driver = Driver(name, config, self._journal, self._world, self._options.governor, self._hooks)
+        driver = Driver(
+            name, config, self._journal, self._world, self._options.governor, self._hooks, self._clock, accounts
+        )
         self._epochs[name] = epoch
         self._drivers[name] = driver
-        self._stops[name] = {}
+        self._stops.pop(name, None)
         if self.stopping:
             return
         self._take_commands()
@@ -610,9 +615,10 @@ class Gateway:
         account now because the owner did not live to read it.
         """
         for command in commands:
-            if command.id in self._stops[name]:
+            stops = self._stops.setdefault(name, {})
+            if command.id in stops:
                 continue
-            self._stops[name][command.id] = command
+            stops[command.id] = command
             driver.post(lambda command=command: self._stop_asked(driver, command))  # type: ignore[misc]
             self._hasten()
 
