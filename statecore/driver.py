@@ -509,7 +509,8 @@ class Driver:
                 self._attempts[address] = (attempt.entered, scope)
                 if self.ended:
                     scope.cancel()
-                await self._hold_back(address)
+                if held := self._budgets.hold(address, self._world.now()):
+                    await self._hold_back(address, held)
                 began = self._world.now()
                 scope.deadline = trio.current_time() + attempt.within / SECONDS
                 try:
@@ -543,12 +544,10 @@ class Driver:
         log.error("%s: an attempt raised %s; adapters must return what came of it", self.name, place(error))
         return Crash("died", place(error))
 
-    async def _hold_back(self, address: str) -> None:
-        held = self._budgets.hold(address, self._world.now())
-        if held:
-            rows = round(held / SECONDS * self._budgets.policy.rows_per_second)
-            self.post(lambda: self.account.governed(address, held, rows))
-            await trio.sleep(held / SECONDS)
+    async def _hold_back(self, address: str, held: int) -> None:
+        rows = round(held / SECONDS * self._budgets.policy.rows_per_second)
+        self.post(lambda: self.account.governed(address, held, rows))
+        await trio.sleep(held / SECONDS)
 
     def _call(self, address: str, effect: Any) -> Awaitable[Any] | Unsent:
         """Return the call that makes an attempt, to be awaited; or what it came to, where it is not to be made."""

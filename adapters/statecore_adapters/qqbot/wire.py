@@ -178,13 +178,15 @@ class Socket:
 
     async def _flush(self) -> Gone | None:
         """Send what is to be sent. Whoever comes while somebody is at it leaves it to that one."""
-        if self._sending:
+        data = b"" if self._sending else b"".join(self._protocol.data_to_send())
+        if not data:
             return None
         self._sending = True
         try:
             with trio.move_on_after(SEND_S, shield=True) as limit:
-                while data := b"".join(self._protocol.data_to_send()):
+                while data:
                     await self._stream.send_all(data)
+                    data = b"".join(self._protocol.data_to_send())
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             return self._end(error)  # what came before that is still to be read
         finally:
