@@ -130,6 +130,7 @@ class Gateway:
         self._claims: dict[str, Claim] = {}
         self._stops: dict[str, dict[int, Command]] = {}  # what each driver was asked to hand over by
         self._displaced: set[str] = set()
+        self._beside_hermes: set[str] = set()
         self._troubles: dict[str, str] = {}
         self._inbox: deque[Message] = deque()
         self._given: dict[str, weakref.ref[Message]] = {}  # not handled to their end yet
@@ -423,6 +424,7 @@ class Gateway:
                 self._troubles[name] = f"{type(first).__name__}: {first}"
             finally:
                 claim.release()
+                self._note_hermes(name)
                 self._drivers.pop(name, None)
                 self._epochs.pop(name, None)
             if first is None:  # it was let go in order
@@ -485,6 +487,7 @@ class Gateway:
         ours = await claim.acquire(self._stop, trouble)
         if ours:
             self._troubles.pop(name, None)
+            self._note_hermes(name)
         return ours
 
     async def _drive(self, name: str, config: AccountConfig, accounts: trio.Nursery) -> None:
@@ -581,20 +584,29 @@ class Gateway:
 
     def _look_for_hermes(self) -> None:
         """Stand back from an account that a Hermes gateway has taken although its lock was ours."""
-        here = hermes_is_here()
-        for name, driver in self._drivers.items():
-            if driver.ended or name in self._displaced or not (here or self._claims[name].hermes.holds):
+        names = self._drivers if hermes_is_here() else self._beside_hermes
+        for name in list(names):
+            driver, locks = self._drivers.get(name), self._claims[name].hermes
+            if driver is None or driver.ended or name in self._displaced:
                 continue
             try:
-                other = self._claims[name].hermes.keep()
+                other = locks.keep()
             except StatecoreError as error:
                 log.warning("account %s: %s", name, error)
                 continue
+            self._note_hermes(name)
             if other is not None:
                 log.error("account %s: %s has taken its lock; standing back", name, other)
                 self._displaced.add(name)
                 driver.stop(str(other), self._options.drain)
                 self._hasten()
+
+    def _note_hermes(self, name: str) -> None:
+        """Keep a list of who has locks of Hermes, so that where there is no Hermes nobody is looked at."""
+        if self._claims[name].hermes.holds:
+            self._beside_hermes.add(name)
+        else:
+            self._beside_hermes.discard(name)
 
     def _take_commands(self) -> None:
         for name in self._journal.store.asked():
