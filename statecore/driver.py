@@ -517,7 +517,7 @@ class Driver:
                     call = self._call(address, attempt.effect)
                     result = call if isinstance(call, Unsent) else await call
                 except Exception as error:  # noqa: BLE001 - an outcome too, so a child's death is a transition of its instance
-                    result = self._died(error)
+                    result = _died(address, error)
                 else:
                     result = _checked(result, attempt.effect)
             self._take_in(address, attempt, result, cause, began)
@@ -538,11 +538,6 @@ class Driver:
             self.post(
                 lambda: self.account.came_of(address, attempt.entered, result, cause=cause, began=began, size=size)
             )
-
-    def _died(self, error: Exception) -> Crash:
-        # What it says may hold a URL with a token in it; where it happened does not.
-        log.error("%s: an attempt raised %s; adapters must return what came of it", self.name, place(error))
-        return Crash("died", place(error))
 
     async def _hold_back(self, address: str, held: int) -> None:
         rows = round(held / SECONDS * self._budgets.policy.rows_per_second)
@@ -603,6 +598,12 @@ class Driver:
             answers=effect.answers,
             number=effect.number,
         )
+
+
+def _died(address: str, error: Exception) -> Crash:
+    # What it says may hold a URL with a token in it; where it happened does not.
+    log.error("%s: an attempt raised %s; adapters must return what came of it", address, place(error))
+    return Crash("died", place(error))
 
 
 def _checked(result: Any, effect: Any) -> Any:
