@@ -13,7 +13,6 @@ machine moves, no effect leaves and no message is handed over until what was dec
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -24,6 +23,7 @@ from statecore.account import Account, AccountStore, Command
 from statecore.codec import ERROR_CHARACTERS_MAX, mend
 from statecore.errors import JournalBusy, JournalError, JournalFull, NotAccepted
 from statecore.governor import Budgets, Governor
+from statecore.machine import Attempt
 from statecore.machines.connection import CredentialsChanged, Dial, HangUp, Receive, Started
 from statecore.machines.delivery import SETTLED, Accepted, SendPart
 from statecore.machines.inbound import Received
@@ -60,6 +60,7 @@ from statecore.platform import (
 from statecore.system import Request, Unit
 from statecore.ties import Crash
 from statecore.units import MILLISECONDS, SECONDS, show_duration
+from statecore.waking import Bell, Clock
 from statecore.world import World
 
 log = logging.getLogger("statecore")
@@ -165,6 +166,8 @@ class Driver:
         world: time, chance, ids.
         governor: the bound on transitions.
         hooks: the gateway's side.
+        clock: that of the process.
+        nursery: where its attempts live, as those of the other accounts do. None of them outlives it.
 
     Attributes:
         ended: whether it drives the account no more.
@@ -172,7 +175,15 @@ class Driver:
     """
 
     def __init__(
-        self, name: str, config: AccountConfig, journal: JournalPort, world: World, governor: Governor, hooks: Hooks
+        self,
+        name: str,
+        config: AccountConfig,
+        journal: JournalPort,
+        world: World,
+        governor: Governor,
+        hooks: Hooks,
+        clock: Clock,
+        nursery: trio.Nursery,
     ) -> None:
         store: AccountStore = journal.store
         self.name = name
@@ -184,7 +195,10 @@ class Driver:
         self._budgets = Budgets(governor)
         self._hooks = hooks
         self._posted: list[Callable[[], Unit | None]] = []
-        self._wake = trio.Event()
+        self._bell = Bell(clock)
+        self._nursery = nursery
+        self._under_way = 0  # tasks of attempts
+        self._failure: Exception | None = None  # of one of them
         self._attempts: dict[str, tuple[int, trio.CancelScope]] = {}
         self._sizes: dict[str, int] = {}
         self._commands: dict[int, None] = {}  # taken and not carried out; an empty set takes three times as much
@@ -208,7 +222,7 @@ class Driver:
 
     def wake(self) -> None:
         """Let the loop look around."""
-        self._wake.set()
+        self._bell.ring()
 
     def wake_to_hand(self) -> None:
         """Let the loop look around if there is a message that could be handed over."""
@@ -356,14 +370,16 @@ class Driver:
         """
         self._epoch = started.epoch
         try:
-            async with self._config.connect(self._journal.secrets(self.name)) as client, trio.open_nursery() as nursery:
+            async with self._config.connect(self._journal.secrets(self.name)) as client:
                 self._client = client
-                await self._commit([self.account.start(started, held)], nursery)
-                del started  # the configuration as text is in it, and what is named here stays as long as the account
-                while self.account.system.snapshot(self.account.address).state != "closed":
-                    await self._next_happening()
-                    await self._turn(nursery)
-                nursery.cancel_scope.cancel()
+                try:
+                    await self._commit([self.account.start(started, held)])
+                    del started  # the configuration as text is in it; what is named here stays as long as the account
+                    while self.account.system.snapshot(self.account.address).state != "closed":
+                        await self._next_happening()
+                        await self._turn()
+                finally:
+                    await self._end_all()
         finally:
             self.ended = True
             self._hooks.promise(-len(self._handing))
@@ -371,26 +387,25 @@ class Driver:
             for recorded in self._awaited:
                 recorded.event.set()
 
-    async def _turn(self, nursery: trio.Nursery) -> None:
+    async def _turn(self) -> None:
         """Let happen what has come up. What that led to is not held while the loop waits for the next."""
+        if self._failure is not None:
+            raise self._failure
         units = self._decide()
         self._moved = bool(units)
         if units:
-            await self._commit(units, nursery)
+            await self._commit(units)
 
-    async def _next_happening(self) -> None:
+    def _next_happening(self) -> Awaitable[None]:
+        """Return what to await until something has come up."""
         if self._posted:
-            await trio.lowlevel.checkpoint()
-            return
+            return self._bell.wait(0)
         dues = [due for due in (self.account.system.next_due(), self.account.outbox.next_turn) if due is not None]
-        bound: AbstractContextManager[Any] = nullcontext()
-        if dues:
-            now = self._world.now()
-            wait = on_beat(min(dues), now) - now
-            bound = trio.move_on_after(max(0 if self._moved else IDLE_FLOOR, wait) / SECONDS)
-        with bound:
-            await self._wake.wait()
-        self._wake = trio.Event()
+        if not dues:
+            return self._bell.wait()
+        now = self._world.now()
+        wait = on_beat(min(dues), now) - now
+        return self._bell.wait(max(0 if self._moved else IDLE_FLOOR, wait) / SECONDS)
 
     def _decide(self) -> list[Unit]:
         """Let everything happen that has come up. Pure but for what was posted."""
@@ -410,7 +425,7 @@ class Driver:
             units.append(unit)
         return units
 
-    async def _commit(self, units: list[Unit], nursery: trio.Nursery) -> None:
+    async def _commit(self, units: list[Unit]) -> None:
         placed = await self._append(units)
         self._committed_at = self._world.now()
         for unit, first in zip(units, placed, strict=True):
@@ -430,7 +445,7 @@ class Driver:
             self._end_attempts(unit)
             for request in unit.requests:
                 if self.account.system.snapshot(request.address).entered == request.attempt.entered:
-                    nursery.start_soon(self._attempt, request, first + request.entry)
+                    self._begin(request, first + request.entry)
         handing, self._handing = self._handing, []
         self._hooks.promise(-len(handing))
         for address in handing:
@@ -471,16 +486,49 @@ class Driver:
                 del self._attempts[entry.address]
                 under_way[1].cancel()
 
+    def _begin(self, request: Request, cause: int) -> None:
+        self._under_way += 1
+        self._nursery.start_soon(self._attempt, request, cause, name="attempt")
+
+    async def _end_all(self) -> None:
+        """End what is under way, and wait until it has ended."""
+        self.ended = True
+        for _, scope in self._attempts.values():
+            scope.cancel()
+        with trio.CancelScope(shield=True):  # the attempts can be cancelled
+            while self._under_way:
+                await self._bell.wait()
+
     async def _attempt(self, request: Request, cause: int) -> None:
-        """Make one attempt, and post what came of it."""
+        """Make one attempt, and post what came of it. All of it is here: for as long as it waits each call costs memory."""
         address, attempt, _ = request
+        del request
         result: Any = None
-        with trio.CancelScope() as scope:
-            self._attempts[address] = (attempt.entered, scope)
-            await self._hold_back(address)
-            began = self._world.now()
-            scope.deadline = trio.current_time() + attempt.within / SECONDS
-            result = await self._guarded(address, attempt.effect)
+        try:
+            with trio.CancelScope() as scope:
+                self._attempts[address] = (attempt.entered, scope)
+                if self.ended:
+                    scope.cancel()
+                if held := self._budgets.hold(address, self._world.now()):
+                    await self._hold_back(address, held)
+                began = self._world.now()
+                scope.deadline = trio.current_time() + attempt.within / SECONDS
+                try:
+                    call = self._call(address, attempt.effect)
+                    result = call if isinstance(call, Unsent) else await call
+                except Exception as error:  # noqa: BLE001 - an outcome too, so a child's death is a transition of its instance
+                    result = _died(address, error)
+                else:
+                    result = _checked(result, attempt.effect)
+            self._take_in(address, attempt, result, cause, began)
+        except Exception as error:  # noqa: BLE001 - a matter of this account; the nursery is everybody's
+            self._failure = error
+        finally:
+            self._under_way -= 1
+            if self.ended or self._failure is not None:
+                self.wake()
+
+    def _take_in(self, address: str, attempt: Attempt, result: Any, cause: int, began: int) -> None:
         if self._attempts.get(address, (None,))[0] == attempt.entered:  # else the state was left meanwhile
             del self._attempts[address]
             if result is None:
@@ -491,26 +539,10 @@ class Driver:
                 lambda: self.account.came_of(address, attempt.entered, result, cause=cause, began=began, size=size)
             )
 
-    async def _hold_back(self, address: str) -> None:
-        held = self._budgets.hold(address, self._world.now())
-        if held:
-            rows = round(held / SECONDS * self._budgets.policy.rows_per_second)
-            self.post(lambda: self.account.governed(address, held, rows))
-            await trio.sleep(held / SECONDS)
-
-    async def _guarded(self, address: str, effect: Any) -> Any:
-        """Make an attempt; what it raises is an outcome too, so a child's death is a transition of its instance."""
-        try:
-            call = self._call(address, effect)
-            result = call if isinstance(call, Unsent) else await call
-        except Exception as error:  # noqa: BLE001
-            # What it says may hold a URL with a token in it; where it happened does not.
-            log.error("%s: an attempt raised %s; adapters must return what came of it", address, place(error))  # noqa: TRY400
-            return Crash("died", place(error))
-        if not isinstance(result, OUTCOMES[type(effect)]):
-            return Crash("died", f"the adapter returned {type(result).__name__}, which is no outcome of {effect}")
-        told = isinstance(result, Failure | Unauthorised | Refusal | Unsent | Unclear | Ended | Note | str)
-        return mend(result, ERROR_CHARACTERS_MAX if told else None)
+    async def _hold_back(self, address: str, held: int) -> None:
+        rows = round(held / SECONDS * self._budgets.policy.rows_per_second)
+        self.post(lambda: self.account.governed(address, held, rows))
+        await trio.sleep(held / SECONDS)
 
     def _call(self, address: str, effect: Any) -> Awaitable[Any] | Unsent:
         """Return the call that makes an attempt, to be awaited; or what it came to, where it is not to be made."""
@@ -566,6 +598,20 @@ class Driver:
             answers=effect.answers,
             number=effect.number,
         )
+
+
+def _died(address: str, error: Exception) -> Crash:
+    # What it says may hold a URL with a token in it; where it happened does not.
+    log.error("%s: an attempt raised %s; adapters must return what came of it", address, place(error))
+    return Crash("died", place(error))
+
+
+def _checked(result: Any, effect: Any) -> Any:
+    """Return what an adapter returned, such as it can be written."""
+    if not isinstance(result, OUTCOMES[type(effect)]):
+        return Crash("died", f"the adapter returned {type(result).__name__}, which is no outcome of {effect}")
+    told = isinstance(result, Failure | Unauthorised | Refusal | Unsent | Unclear | Ended | Note | str)
+    return mend(result, ERROR_CHARACTERS_MAX if told else None)
 
 
 def payer(account: Account, unit: Unit) -> str:

@@ -31,6 +31,7 @@ from statecore.recorded import recorded
 from statecore.settings import choice, count, duration, location, table
 from statecore.system import Unit
 from statecore.units import MILLISECONDS, SECONDS, parse_duration
+from statecore.waking import Clock
 from statecore.world import World, here
 
 log = logging.getLogger("statecore")
@@ -129,6 +130,7 @@ class Gateway:
         self._claims: dict[str, Claim] = {}
         self._stops: dict[str, dict[int, Command]] = {}  # what each driver was asked to hand over by
         self._displaced: set[str] = set()
+        self._beside_hermes: set[str] = set()
         self._troubles: dict[str, str] = {}
         self._inbox: deque[Message] = deque()
         self._given: dict[str, weakref.ref[Message]] = {}  # not handled to their end yet
@@ -138,6 +140,7 @@ class Gateway:
         self._fed = trio.Event()
         self._settlers: dict[str, trio.Event] = {}
         self._hurry = trio.Event()
+        self._clock = Clock()
         self._pulse = trio.current_time()
         self._watchers: list[Callable[[Unit, int], None]] = [] if monitors is None else [monitors.take]
         self._monitors = monitors
@@ -381,6 +384,7 @@ class Gateway:
         try:
             with self._patience:
                 async with trio.open_nursery() as background:
+                    background.start_soon(self._clock.run)
                     background.start_soon(self._look)
                     background.start_soon(self._beat)
                     background.start_soon(self._tidy)
@@ -389,7 +393,7 @@ class Gateway:
                             if number >= STARTED_AT_ONCE:
                                 with trio.move_on_after(START_APART / SECONDS):
                                     await self._stop.wait()
-                            accounts.start_soon(self._supervise, name, config)
+                            accounts.start_soon(self._supervise, name, config, accounts, name=name)
                     self.stop("a command")  # every account was let go, so there is nothing left to be done here
                     background.cancel_scope.cancel()
                     if self._monitors is not None:
@@ -399,7 +403,7 @@ class Gateway:
             for event in self._settlers.values():
                 event.set()
 
-    async def _supervise(self, name: str, config: AccountConfig) -> None:
+    async def _supervise(self, name: str, config: AccountConfig, accounts: trio.Nursery) -> None:
         """Drive one account, whatever happens to it: a fault in one never touches another."""
         claim = self._claims[name] = self._claim(name, config)
         failures = 0
@@ -410,7 +414,7 @@ class Gateway:
                 if not await self._wait_for(name, claim):
                     return
                 began = self._world.now()
-                await self._drive(name, config)
+                await self._drive(name, config, accounts)
             except Exception as error:
                 first = _first(error)
                 if isinstance(first, StatecoreError):
@@ -420,6 +424,7 @@ class Gateway:
                 self._troubles[name] = f"{type(first).__name__}: {first}"
             finally:
                 claim.release()
+                self._note_hermes(name)
                 self._drivers.pop(name, None)
                 self._epochs.pop(name, None)
             if first is None:  # it was let go in order
@@ -482,19 +487,22 @@ class Gateway:
         ours = await claim.acquire(self._stop, trouble)
         if ours:
             self._troubles.pop(name, None)
+            self._note_hermes(name)
         return ours
 
-    async def _drive(self, name: str, config: AccountConfig) -> None:
+    async def _drive(self, name: str, config: AccountConfig, accounts: trio.Nursery) -> None:
         epoch, offline = await self._journal.take(name, self._boot, *here())
         # Whoever drove it last may have been ahead of us, if the wall clock was set back between its start and ours. The
         # deadlines in the journal are on its clock.
         behind = max(0, self._journal.store.latest_at() - self._world.now())
         self._world.forward(behind)
         self._caught_up += behind
-        driver = Driver(name, config, self._journal, self._world, self._options.governor, self._hooks)
+        driver = Driver(
+            name, config, self._journal, self._world, self._options.governor, self._hooks, self._clock, accounts
+        )
         self._epochs[name] = epoch
         self._drivers[name] = driver
-        self._stops[name] = {}
+        self._stops.pop(name, None)
         if self.stopping:
             return
         self._take_commands()
@@ -576,20 +584,29 @@ class Gateway:
 
     def _look_for_hermes(self) -> None:
         """Stand back from an account that a Hermes gateway has taken although its lock was ours."""
-        here = hermes_is_here()
-        for name, driver in self._drivers.items():
-            if driver.ended or name in self._displaced or not (here or self._claims[name].hermes.holds):
+        names = self._drivers if hermes_is_here() else self._beside_hermes
+        for name in list(names):
+            driver, locks = self._drivers.get(name), self._claims[name].hermes
+            if driver is None or driver.ended or name in self._displaced:
                 continue
             try:
-                other = self._claims[name].hermes.keep()
+                other = locks.keep()
             except StatecoreError as error:
                 log.warning("account %s: %s", name, error)
                 continue
+            self._note_hermes(name)
             if other is not None:
                 log.error("account %s: %s has taken its lock; standing back", name, other)
                 self._displaced.add(name)
                 driver.stop(str(other), self._options.drain)
                 self._hasten()
+
+    def _note_hermes(self, name: str) -> None:
+        """Keep a list of who has locks of Hermes, so that where there is no Hermes nobody is looked at."""
+        if self._claims[name].hermes.holds:
+            self._beside_hermes.add(name)
+        else:
+            self._beside_hermes.discard(name)
 
     def _take_commands(self) -> None:
         for name in self._journal.store.asked():
@@ -610,9 +627,10 @@ class Gateway:
         account now because the owner did not live to read it.
         """
         for command in commands:
-            if command.id in self._stops[name]:
+            stops = self._stops.setdefault(name, {})
+            if command.id in stops:
                 continue
-            self._stops[name][command.id] = command
+            stops[command.id] = command
             driver.post(lambda command=command: self._stop_asked(driver, command))  # type: ignore[misc]
             self._hasten()
 

@@ -11,9 +11,11 @@ account is not left alone because a newcomer died halfway.
 
 import datetime as dt
 import enum
+import functools
 import logging
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -108,6 +110,13 @@ class Vigil:
         self._next = {Step.ASK: Step.TERMINATE, Step.TERMINATE: Step.KILL}.get(step, Step.WAIT)
 
 
+@functools.lru_cache(16)
+def _of_process(boot: str, journal: Path) -> Holder:
+    """Return what is the same for all accounts of a gateway."""
+    pid, host = here()
+    return Holder(pid=pid, host=host, begun=processes.begun(pid) or 0, boot=boot, journal=str(journal.resolve()))
+
+
 @attrs.define
 class Claim:
     """One account that a process drives, or waits for.
@@ -129,23 +138,16 @@ class Claim:
     world: World
     boot: str
     replacing: Replacing | None = None
-    _about: Holder = attrs.field(init=False)
     _beside: Holder | None = None
     _owner: Holder | None = None
     _vigil: Vigil | None = None
     _told_at: float = 0
     _refused: str = ""
 
-    def __attrs_post_init__(self) -> None:
-        pid, host = here()
-        self._about = Holder(
-            pid=pid,
-            host=host,
-            begun=processes.begun(pid) or 0,
-            boot=self.boot,
-            account=self.name,
-            journal=str(self.journal.path.resolve()),
-        )
+    @property
+    def _about(self) -> Holder:
+        """What this process says of itself."""
+        return attrs.evolve(_of_process(self.boot, self.journal.path), account=self.name)
 
     async def acquire(self, stop: trio.Event, trouble: Callable[[str], None]) -> bool:
         """Take the account as soon as it is free, however long that takes.

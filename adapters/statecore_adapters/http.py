@@ -8,7 +8,7 @@ has left. So requests that must not be doubled go over a connection of their own
 import logging
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -71,7 +71,17 @@ class NoAnswer:
 def tls() -> ssl.SSLContext:
     """Return the one TLS context of the process: to read the certificate store again for every client costs some 20 ms
     and a megabyte."""
-    return httpx.create_ssl_context()
+    context = httpx.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])  # nothing here speaks another
+    return context
+
+
+def answered(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Answer | NoAnswer:
+    """Return an answer that was asked for as it is, and not packed."""
+    named = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+    if named.get("content-encoding", "identity").lower() != "identity":
+        return NoAnswer(stage="answer", error="the answer is packed, which was not asked for")
+    return Answer(status=status, body=body, headers=named)
 
 
 def retry_after(answer: Answer) -> int | None:

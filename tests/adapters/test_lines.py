@@ -1,14 +1,17 @@
 """Requests over connections of their own, or over one that is kept."""
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import attrs
 import pytest
 import trio
 import trio.testing
+import trustme
 
+from statecore_adapters import lines
 from statecore_adapters.http import Answer, NoAnswer
 from statecore_adapters.lines import Line, request
 
@@ -34,15 +37,16 @@ class Peer:
         """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def meet(self, stream: trio.SocketStream) -> None:
+    async def meet(self, stream: trio.abc.Stream) -> None:
         """Answer whoever has connected."""
         heads: list[str] = []
         self.heads.append(heads)
-        async for head in stream:
-            heads.append(head.decode())
-            await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-            if self.ends:
-                break
+        with suppress(trio.BrokenResourceError):  # who gives a request up does not wait for the answer
+            async for head in stream:
+                heads.append(head.decode())
+                await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                if self.ends:
+                    break
         await stream.aclose()
 
 
@@ -91,6 +95,35 @@ def test_a_line_is_one_connection_for_all_its_requests() -> None:
                 )
             assert list(map(len, peer.heads)) == [3]
             await line.close()
+
+    run(scene)
+
+
+def test_a_line_is_kept_over_tls_too_and_only_to_a_host_that_can_be_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, served = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(served)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    monkeypatch.setattr(lines, "tls", lambda: trusting)
+
+    async def scene() -> None:
+        peer = Peer()
+
+        async def meet(stream: trio.SocketStream) -> None:
+            with suppress(trio.BrokenResourceError):
+                await peer.meet(trio.SSLStream(stream, served, server_side=True, https_compatible=True))
+
+        async with trio.open_nursery() as nursery:
+            (listener,) = await nursery.start(partial(trio.serve_tcp, meet, 0, host="127.0.0.1"))
+            port, line = listener.socket.getsockname()[1], Line()
+            for _ in range(3):
+                assert isinstance(await ask(line, f"https://localhost:{port}/poll"), Answer)
+            assert list(map(len, peer.heads)) == [3]
+            await line.close()
+            refused = await ask(None, f"https://127.0.0.1:{port}/poll")
+            assert isinstance(refused, NoAnswer)
+            assert refused.stage == "tls"
+            nursery.cancel_scope.cancel()
 
     run(scene)
 

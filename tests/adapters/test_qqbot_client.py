@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from websockets.trio.client import ClientConnection
 
 from statecore.platform import (
     Address,
@@ -721,9 +720,9 @@ def test_an_intent_that_was_not_granted_stops_with_what_to_do() -> None:
     run(scene, intents=1 << 30)
 
 
-def test_a_request_that_meets_a_closed_socket_says_why_it_is_closed() -> None:
+def test_a_request_that_meets_a_closed_socket_is_followed_by_why_it_is_closed() -> None:
     """
-    The gateway may close right after its greeting.
+    The gateway may close right after its greeting, before anybody could have read that.
     """
 
     async def scene(hand: Hand) -> None:
@@ -731,7 +730,8 @@ def test_a_request_that_meets_a_closed_socket_says_why_it_is_closed() -> None:
         await hand.open()
         hand.sim.order(Close(4914))
         await hand.sim.wait_until(lambda: hand.sim.dials[-1].closed_at is not None)
-        ended = hand.take(await hand.client.identify())
+        hand.take(await hand.client.identify())
+        ended = await hand.frame()
         assert (ended.code, ended.then) == ("4914", "stop")
         assert await hand.client.identify() == ended
         assert await hand.frame() == ended
@@ -1100,12 +1100,12 @@ def test_a_socket_that_takes_nothing_any_more_is_dropped(monkeypatch: pytest.Mon
     """
     monkeypatch.setattr(wire, "SEND_S", 0.05)
 
-    async def stuck(_connection: object) -> None:
+    async def stuck(_stream: object, _data: bytes) -> None:
         await trio.sleep_forever()
 
     async def scene(hand: Hand) -> None:
         await hand.up()
-        monkeypatch.setattr("websockets.trio.client.ClientConnection.send_data", stuck)
+        monkeypatch.setattr(trio.SocketStream, "send_all", stuck)
         ended = hand.take(await hand.client.read(hand.taken, beat=True))
         assert (type(ended), ended.code, ended.then) == (Ended, "eof", "resume")
         assert "leaves" in ended.error or ended.error
@@ -1296,26 +1296,6 @@ def test_a_socket_that_dies_takes_nothing_with_it() -> None:
         replayed = await hand.frame()
         assert isinstance(replayed, Batch)
         assert replayed.messages[0].id == said
-
-    run(scene)
-
-
-def test_a_slip_in_a_socket_is_the_sockets_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The nursery is everybody's.
-    """
-
-    async def scene(hand: Hand) -> None:
-        async def slip(_connection: object, _code: int) -> None:
-            await trio.lowlevel.checkpoint()
-            raise Slip
-
-        with monkeypatch.context() as patch:
-            patch.setattr(ClientConnection, "aclose", slip)
-            assert await hand.client.open_socket(hand.sim.ws_url) == SocketOpen()
-            assert "did not answer" in await hand.client.hang_up()
-            await hand.sim.wait_until(lambda: hand.sim.dials[0].closed_at is not None)
-        await hand.up()
 
     run(scene)
 

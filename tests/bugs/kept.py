@@ -92,12 +92,12 @@ def effect_first() -> Any:
     """Have the driver make the attempts that its decisions ask for before these are committed."""
     right = Driver._commit
 
-    async def commit(self: Driver, units: list[Unit], nursery: trio.Nursery) -> None:
+    async def commit(self: Driver, units: list[Unit]) -> None:
         for unit in units:
             for request in unit.requests:
-                nursery.start_soon(self._attempt, request, 1)
+                self._begin(request, 1)
             unit.requests.clear()
-        await right(self, units, nursery)
+        await right(self, units)
 
     return patch.object(Driver, "_commit", commit)
 

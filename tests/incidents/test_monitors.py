@@ -174,6 +174,30 @@ def test_a_gateway_says_once_that_something_goes_on_and_once_that_it_is_over(sta
     assert f"since #{found.first}:" in said[0]
 
 
+def test_what_goes_on_is_told_as_it_is_when_it_is_asked_for(stage: Stage) -> None:
+    """
+    For how long, and how often it was tried; and of two kinds only the one that it is.
+    """
+    stage.account = Fake(stage.server, Plain(), Policies())
+    stage.server.dials.append(lambda _: Failure(stage="resolve", error="no such host"))
+    told: list[str] = []
+
+    async def program(gateway: Any) -> None:
+        for second in (301, 901):
+            await trio.sleep_until(second)
+            told.extend(f"{incident.kind}: {incident.summary}" for incident in gateway.incidents())
+
+    async def main() -> None:
+        await Watched(stage).run(program)
+
+    stage.run(main)
+
+    early, late = told
+    assert early.startswith("dns-failure: no connection for 5m")
+    assert late.startswith("dns-failure: no connection for 15m")
+    assert len([line for line in stage.log if "WARNING" in line and "since #" in line]) == 1
+
+
 def test_what_goes_on_is_known_over_a_restart(stage: Stage) -> None:
     """
     Whoever restarts a gateway in the middle of an incident has not ended it.

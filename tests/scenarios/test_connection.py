@@ -193,7 +193,7 @@ def test_deadlines_that_passed_in_a_suspend_have_passed(stage: Stage) -> None:
     """
     A20: what was to be tried again in an hour is tried again after the night, and not an hour after that.
     """
-    stage.server.during(0, 100, refused("mute"))
+    stage.server.during(0, 99, refused("mute"))
     stage.account = Fake(stage.server, Plain(), QUICK)
 
     async def main() -> None:

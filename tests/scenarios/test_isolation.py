@@ -8,11 +8,13 @@ D9: a flag on a dead chat that nothing ever clears. PraisonAI#2909: a later mess
 import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import attrs
 import pytest
 import trio
 
+from statecore.driver import Driver
 from statecore.messages import Delivered
 from statecore.platform import Client, Failure, Policies, Secrets
 from statecore.policies import Pacing
@@ -202,5 +204,37 @@ def test_an_account_that_hangs_keeps_no_other_from_working(stage: Stage, trouble
                 assert "no such proxy" in gateway.troubles()["stuck"]
             began = trio.current_time()
         assert trio.current_time() - began < 26
+
+    stage.run(main)
+
+
+def test_a_slip_of_our_own_in_an_attempt_ends_that_account_alone_and_it_comes_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Attempts of all accounts live in one place.
+    """
+    other = Server()
+    slips = ["one", "two"]
+    right = Driver._take_in
+
+    def take_in(self: Driver, *what: Any) -> None:
+        if self.name == "slips" and slips:
+            raise RuntimeError(f"slip {slips.pop()}")
+        right(self, *what)
+
+    monkeypatch.setattr(Driver, "_take_in", take_in)
+
+    async def main() -> None:
+        accounts = {"slips": Fake(other, Plain(), QUICK, identity="another account"), "wx": stage.account}
+        async with stage.gateway(accounts) as gateway:
+            await trio.sleep(0.5)
+            assert "slip" in gateway.troubles()["slips"]
+            began = trio.current_time()
+            receipt = await stage.send(gateway, "ann", "hello")
+            assert isinstance(await receipt.settled(), Delivered)
+            assert trio.current_time() < began + 1
+            receipt = await stage.send(gateway, "bob", "hello", account="slips")
+            assert isinstance(await receipt.settled(), Delivered)
 
     stage.run(main)

@@ -14,7 +14,7 @@ ROOT: Final = Path(statecore.__file__).parent
 IMPURE: Final = frozenset(
     {
         "world.py", "driver.py", "gateway.py", "messages.py", "wiring.py", "lease.py", "config.py", "__main__.py", "cli",
-        "handover.py", "hermes_lock.py", "loading.py", "processes.py", "systemd.py", "testing", "simulation",
+        "handover.py", "hermes_lock.py", "loading.py", "processes.py", "systemd.py", "testing", "simulation", "waking.py",
     }
 )  # fmt: skip
 """What does I/O, reads clocks or draws numbers; everything else is the pure core."""

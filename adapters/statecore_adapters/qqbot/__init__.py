@@ -238,7 +238,7 @@ class QQBot:
 
     def connect(self, secrets: Secrets) -> AbstractAsyncContextManager[SessionClient]:
         """Make the half that does I/O."""
-        from statecore_adapters.qqbot.client import Setup, connect  # httpx and websockets take a while to import
+        from statecore_adapters.qqbot.client import QQBotClient, Setup  # httpx and websockets take a while to import
 
         setup = Setup(
             app_id=self.app_id,
@@ -249,7 +249,7 @@ class QQBot:
             intents=intents.read(self.intents) | (intents.BITS["GUILD_MESSAGES"] if self.private_guilds else 0),
             markdown=self.format == "markdown",
         )
-        return connect(setup, secrets)
+        return QQBotClient(setup, secrets)
 
 
 __all__ = ["C2CWindow", "GroupWindow", "GuildWindow", "QQBot", "QQPacing", "QQPlatform"]

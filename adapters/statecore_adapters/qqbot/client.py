@@ -9,12 +9,10 @@ that is ended just when its frame arrives would otherwise lose it; whatever the 
 that frame again.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Self
 
 import attrs
-import trio
 
 from statecore.platform import (
     Address,
@@ -84,26 +82,30 @@ class Setup:
 
 
 class QQBotClient:
-    """One account's requests, and its socket.
+    """One account's requests, and its socket. Leaving it as a context drops that.
 
     Args:
         setup: what it is told once.
         secrets: the access token, and where the session stands.
-        nursery: where the task of the socket lives.
     """
 
-    def __init__(self, setup: Setup, secrets: Secrets, nursery: trio.Nursery) -> None:
+    def __init__(self, setup: Setup, secrets: Secrets) -> None:
         self._setup = setup
         self._secrets = secrets
-        self._nursery = nursery
         self._base = setup.api_base.rstrip("/")
         self._secret = ""
         self._socket: wire.Socket | None = None
-        self._turn = trio.Lock()  # a call that was ended may still be on its way out when the next one comes
+        self._turn = wire.Turn()  # a call that was ended may still be on its way out when the next one comes
         self._returned = 0
         self._last: Frame = NO_SOCKET
         self._ended: Ended | None = None
         self._greeted = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Close what there is."""
@@ -155,7 +157,7 @@ class QQBotClient:
     async def open_socket(self, url: str) -> SocketOpen | Failure:
         """Drop the socket there is, if any, and open another."""
         self._drop()
-        opened = await wire.open_socket(self._nursery, url)
+        opened = await wire.open_socket(url)
         if isinstance(opened, Failure):
             return opened
         self._socket = opened
@@ -192,7 +194,8 @@ class QQBotClient:
             beat: whether to send a heartbeat first. One that cannot leave says nothing yet: what came before the end of
                 the connection is still to be read.
         """
-        async with self._turn:
+        await self._turn.take()
+        try:
             socket = self._socket
             if socket is None:
                 return NO_SOCKET
@@ -209,7 +212,11 @@ class QQBotClient:
                 return NO_SOCKET
             self._last = self._read(socket, came)
             self._returned += 1
+            if self._ended is self._last:
+                await socket.part()
             return self._last
+        finally:
+            self._turn.give_back()
 
     def _read(self, socket: wire.Socket, came: bytes | wire.Gone) -> Frame:
         if isinstance(came, wire.Gone):
@@ -217,7 +224,6 @@ class QQBotClient:
         frame = protocol.read(came, self._session())
         if isinstance(frame, Ended):
             self._ended = frame
-            socket.leave()
         if isinstance(frame, Hello):
             if self._greeted:
                 return Note(what="another hello")
@@ -248,10 +254,7 @@ class QQBotClient:
             self._drop()
             return ""
         self._ended = Ended(code="hung up", error="closed from here", then="resume")
-        socket.leave()
-        answered = False
-        with trio.move_on_after(wire.GOODBYE_S):
-            answered = await socket.left()
+        answered = await socket.leave()
         if self._socket is socket:
             self._drop()
         return "" if answered else f"the gateway did not answer the close within {wire.GOODBYE_S:g} s"
@@ -313,21 +316,3 @@ class QQBotClient:
 def _failure(answer: http.NoAnswer) -> Failure:
     reachable = answer.stage in ("receive", "answer") and not answer.timed_out
     return Failure(stage=answer.stage, error=answer.error, reachable=reachable, action=answer.action)
-
-
-@asynccontextmanager
-async def connect(setup: Setup, secrets: Secrets) -> AsyncIterator[QQBotClient]:
-    """Make a client; leaving the context drops its socket and closes its connections."""
-    failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        client = QQBotClient(setup, secrets, nursery)
-        try:
-            yield client
-        except Exception as error:  # noqa: BLE001 - raised below, as itself and not inside a group
-            failure = error
-        finally:
-            nursery.cancel_scope.cancel()
-            with trio.CancelScope(shield=True):
-                await client.close()
-    if failure is not None:
-        raise failure

@@ -1,27 +1,25 @@
 """One WebSocket, from its opening until it is dropped.
 
-The library reads it in a task of its own, in a nursery that outlives it: whatever becomes of the socket, the task ends and
-nothing else does. Whoever holds the `Socket` reads from it, says goodbye or lets go; none of that can hang.
+The library opens the connection and knows the protocol; who holds the `Socket` reads and writes. So it has no task and no
+nursery of its own, and takes in nothing that nobody waits for. None of what can be done with it can hang.
 """
 
+import functools
 import logging
-from typing import Any, Final
+from contextlib import suppress
+from typing import Final
 
 import attrs
 import trio
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidHandshake,
-    InvalidProxy,
-    InvalidStatus,
-    InvalidURI,
-    ProxyError,
-)
-from websockets.trio.client import ClientConnection
-from websockets.trio.client import connect as dial
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI, ProxyError
+from websockets.frames import DATA_OPCODES, Frame
+from websockets.protocol import State
+from websockets.trio.client import connect
 
 from statecore.platform import Failure, Stage
 from statecore_adapters import http
+from statecore_adapters.lines import fetch, socket_of
 
 OPEN_S: Final = 20.0
 """Seconds for name, connection, TLS and upgrade together."""
@@ -58,133 +56,215 @@ class Gone:
     why: str
 
 
+class Turn:
+    """What one task has at a time: a lock that takes no memory while nobody waits for it. Not fair."""
+
+    __slots__ = ("_free", "_taken")
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._free: trio.Event | None = None  # there while somebody waits
+
+    async def take(self) -> None:
+        """Wait until nobody has it, and take it."""
+        while self._taken:
+            self._free = self._free or trio.Event()
+            await self._free.wait()
+        self._taken = True
+
+    def give_back(self) -> None:
+        """Let others take it."""
+        self._taken = False
+        if self._free is not None:
+            self._free.set()
+            self._free = None
+
+
 class Socket:
     """A WebSocket that was opened.
 
     Args:
-        connection: the library's.
-        nursery: where its tasks live.
+        stream: what it goes over.
+        protocol: what the library knows of it.
     """
 
-    def __init__(self, connection: ClientConnection, nursery: trio.Nursery) -> None:
-        self._connection = connection
-        self._nursery = nursery
+    __slots__ = ("_came", "_dropped", "_part", "_protocol", "_sending", "_stream", "_turn")
+
+    def __init__(self, stream: trio.abc.Stream, protocol: ClientProtocol) -> None:
+        self._stream = stream
+        self._protocol = protocol
         self._dropped = False
-        self._gone: trio.Event | None = None  # there once somebody leaves
+        self._sending = False
+        self._turn = Turn()  # to read
+        self._came: list[bytes] = []  # and nobody has taken it yet
+        self._part: bytearray | None = None  # of a message that comes in pieces
+        self._collect()
 
     async def send(self, text: str) -> Gone | None:
         """Send a frame. It leaves whole, or the socket is dropped; to be cancelled in between would leave half a frame."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        try:
-            with trio.move_on_after(SEND_S, shield=True) as limit:
-                await self._connection.send(text)
-        except ConnectionClosed as closed:
-            return _gone(closed)
-        if limit.cancelled_caught:
-            self.drop()
-            return Gone(1006, "nothing leaves any more")
-        return None
+        if self._dropped or self._protocol.state is not State.OPEN:
+            return self._end()
+        self._protocol.send_text(text.encode())
+        return await self._flush()
 
     async def receive(self) -> bytes | Gone:
-        """Take the next frame. Safe to cancel: it is then the next one still. One call at a time."""
-        if not self._dropped:
-            try:
-                return await self._connection.recv(decode=False)
-            except ConnectionClosed as closed:
-                if not self._dropped:
-                    return _gone(closed)
-        return Gone(1006, "dropped from here")
+        """Take the next frame. Safe to cancel: it is then the next one still."""
+        await self._turn.take()
+        try:
+            while not self._came:
+                if self._dropped or self._protocol.state is not State.OPEN:
+                    return self._end()
+                if (gone := await self._read()) is not None:
+                    return gone
+            return self._came.pop(0)
+        finally:
+            self._turn.give_back()
 
-    def leave(self) -> None:
-        """Say goodbye, and drop it when that is answered, or is not. Does not wait."""
-        if self._gone is None:
-            self._gone = trio.Event()
-            self._nursery.start_soon(self._leave, self._gone)
+    async def part(self) -> None:
+        """Say goodbye, and let go of it without waiting for the answer."""
+        await self._say_goodbye()
+        self.drop()
+
+    async def leave(self) -> bool:
+        """Say goodbye, and let go of it when that is answered, or is not; tell which."""
+        with trio.move_on_after(GOODBYE_S):
+            await self._say_goodbye()
+            await self._turn.take()  # whoever reads takes the answer in as well
+            try:
+                while self._protocol.close_rcvd is None and not self._dropped and await self._read() is None:
+                    pass
+            finally:
+                self._turn.give_back()
+        self.drop()
+        return self._protocol.close_rcvd is not None
+
+    async def _say_goodbye(self) -> None:
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(RESUMABLE)
+            await self._flush()
 
     def drop(self) -> None:
         """Let go of it at once. Nothing is said, and what it still holds comes again by resuming."""
         if not self._dropped:
             self._dropped = True
-            self._nursery.start_soon(trio.aclose_forcefully, self._connection.stream)  # that ends the task that reads
+            socket_of(self._stream).close()  # that ends a call that reads
 
-    async def left(self) -> bool:
-        """Wait until it is gone after `leave`; tell whether that was by an answered goodbye."""
-        assert self._gone is not None, "somebody leaves"
-        await self._gone.wait()
-        return self._connection.protocol.close_rcvd is not None
+    # ---- reading and writing -----------------------------------------------------------------------------------------
 
-    async def _leave(self, gone: trio.Event) -> None:
+    async def _read(self) -> Gone | None:
+        """Take in what comes next, and send what the protocol answers to it; return how it ended, if nothing comes."""
         try:
-            with trio.move_on_after(GOODBYE_S):
-                await self._connection.aclose(RESUMABLE)
-        except Exception:  # noqa: BLE001 - it is left all the same, and the account that it belonged to goes on
-            _quiet.debug("a socket did not end in good order", exc_info=True)
+            data = await fetch(self._stream)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            return self._end(error)
+        _take_in(self._protocol, data)
+        self._collect()
+        await self._flush()
+        return None
+
+    def _collect(self) -> None:
+        """Put the frames that came together to messages."""
+        for event in self._protocol.events_received():
+            if not isinstance(event, Frame):
+                event.headers.clear()  # of the upgrade; the library holds it for good, and it is 1.5 kB
+            elif event.opcode in DATA_OPCODES:
+                if not event.fin or self._part is not None:
+                    self._part = self._part or bytearray()
+                    self._part += event.data
+                if event.fin:
+                    self._came.append(bytes(event.data if self._part is None else self._part))
+                    self._part = None
+
+    async def _flush(self) -> Gone | None:
+        """Send what is to be sent. Whoever comes while somebody is at it leaves it to that one."""
+        data = b"" if self._sending else b"".join(self._protocol.data_to_send())
+        if not data:
+            return None
+        self._sending = True
+        try:
+            with trio.move_on_after(SEND_S, shield=True) as limit:
+                while data:
+                    await self._stream.send_all(data)
+                    data = b"".join(self._protocol.data_to_send())
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            return self._end(error)  # what came before that is still to be read
         finally:
+            self._sending = False
+        if limit.cancelled_caught:
             self.drop()
-            gone.set()
+            return Gone(1006, "nothing leaves any more")
+        return None
+
+    def _end(self, error: Exception | None = None) -> Gone:
+        """Tell how it ended."""
+        closed, sent = self._protocol.close_rcvd, self._protocol.close_sent
+        if self._dropped:
+            return Gone(1006, "dropped from here")
+        if closed is not None:
+            return Gone(closed.code, _shown(closed.reason))
+        if sent is not None:  # the library broke it off: a frame too large, or no WebSocket any more
+            return Gone(1006, _shown(sent.reason) or f"closed from here with {sent.code}")
+        cause = error or self._protocol.parser_exc
+        return Gone(1006, _shown(str(cause) or type(cause).__name__) if cause is not None else "")
 
 
-class _Dial(dial):
-    """One attempt to connect. The library would follow redirects, ten of them; no gateway sends any, and each would be an
-    attempt that no machine has decided on."""
-
-    def process_redirect(self, exc: Exception) -> Exception:
-        """Follow none."""
-        return exc
+def _take_in(protocol: ClientProtocol, data: bytes) -> None:
+    if data:
+        protocol.receive_data(data)
+    else:
+        protocol.receive_eof()
 
 
-class _Connection(ClientConnection):
-    """A connection that is hung up on as soon as its first answer is known to be no upgrade. The library would read on,
-    however much comes, until the other side ends or `OPEN_S` is over."""
-
-    async def send_data(self) -> None:
-        """Send what is to be sent; the library does so after each piece that came."""
-        await super().send_data()
-        if self.protocol.handshake_exc is not None:
-            raise trio.BrokenResourceError("what answers is no gateway")
+@functools.lru_cache(64)
+def _way(url: str) -> connect:
+    """Return what opens connections to an address, by way of a proxy if one is named. All accounts ask the same few."""
+    return connect(url, ssl=http.tls() if url.startswith("wss:") else None, user_agent_header="statecore")
 
 
-async def open_socket(nursery: trio.Nursery, url: str) -> Socket | Failure:
+async def open_socket(url: str) -> Socket | Failure:
     """Open a WebSocket.
 
     Args:
-        nursery: where its tasks live.
         url: where.
     """
-    reached: list[Stage] = ["connect"]
-
-    def connected(*arguments: Any, **options: Any) -> ClientConnection:
-        reached.append("receive")
-        return _Connection(*arguments, **options)
-
+    stage: Stage = "connect"
+    stream: trio.abc.Stream | None = None
     try:
-        connection = await _Dial(
-            url,
-            ssl=http.tls() if url.startswith("wss:") else None,
-            create_connection=connected,  # type: ignore[arg-type]  # a factory is as good as a class
-            compression=None,  # frames are small, and a gateway need not be able to make them expand here
-            user_agent_header="statecore",
-            open_timeout=OPEN_S,
-            ping_interval=None,  # the protocol has heartbeats of its own, and the machine watches them
-            close_timeout=GOODBYE_S,
-            max_size=MESSAGE_BYTES_MAX,
-            logger=_quiet,
-        ).connect(nursery)
-    except Exception as error:  # noqa: BLE001 - of three libraries and an operating system; each is a peer's doing
-        return _not_open(error, reached[-1])
-    for head in (connection.request, connection.response):
-        if head is not None:
-            head.headers.clear()  # nobody asks for them any more, and they are 3 kB
-    return Socket(connection, nursery)
+        with trio.fail_after(OPEN_S):
+            way = _way(url)
+            stream = await way.open_tcp_stream()
+            if way.ws_uri.secure:
+                stream = await way.enable_tls(stream)
+            stage = "receive"
+            return Socket(stream, await _upgraded(stream, way))
+    except BaseException as error:
+        if stream is not None:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
+        if not isinstance(error, Exception):
+            raise
+        return _not_open(error, stage)  # of three libraries and an operating system; each is a peer's doing
 
 
-def _gone(closed: ConnectionClosed) -> Gone:
-    if closed.rcvd is not None:
-        return Gone(closed.rcvd.code, _shown(closed.rcvd.reason))
-    if closed.sent is not None:  # the library broke it off: a frame too large, or no WebSocket any more
-        return Gone(1006, _shown(closed.sent.reason) or f"closed from here with {closed.sent.code}")
-    cause = closed.__cause__
-    return Gone(1006, _shown(str(cause) or type(cause).__name__) if cause is not None else "")
+async def _upgraded(stream: trio.abc.Stream, way: connect) -> ClientProtocol:
+    """Ask for the upgrade. There is one attempt and no redirect, and what is no upgrade is read no further than that."""
+    # Frames are small, and a gateway need not be able to make them expand here: no compression. The heartbeats are the
+    # protocol's own, and the machine watches them.
+    protocol = ClientProtocol(way.ws_uri, max_size=MESSAGE_BYTES_MAX, logger=_quiet)
+    asked = protocol.connect()
+    asked.headers["User-Agent"] = "statecore"
+    protocol.send_request(asked)
+    with suppress(trio.BrokenResourceError):  # what it said before it hung up tells more
+        await stream.send_all(b"".join(protocol.data_to_send()))
+    while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
+        try:
+            _take_in(protocol, await fetch(stream))
+        except trio.BrokenResourceError:
+            protocol.receive_eof()
+    if protocol.handshake_exc is not None:
+        raise protocol.handshake_exc
+    return protocol
 
 
 def _not_open(error: Exception, stage: Stage) -> Failure:
@@ -201,9 +281,9 @@ def _not_open(error: Exception, stage: Stage) -> Failure:
             return Failure(stage="connect", error="the proxy's address is not valid", action="check the proxy settings")
         case ProxyError():
             return Failure(stage="connect", error=f"the proxy: {_shown(str(error))}", action="check the proxy settings")
-        case TimeoutError() if stage == "receive":
+        case TimeoutError() | trio.TooSlowError() if stage == "receive":
             return Failure(stage=stage, error=f"the upgrade was not answered within {OPEN_S:g} s")
-        case TimeoutError():
+        case TimeoutError() | trio.TooSlowError():
             return Failure(stage=stage, error=f"no connection within {OPEN_S:g} s")
         case InvalidHandshake():
             return Failure(stage="answer", error=f"no WebSocket answers: {_shown(str(error))}", reachable=True)

@@ -1,6 +1,6 @@
 """What the monitors have in common: cases that may become incidents, and what counts messages that wait."""
 
-from collections import Counter
+from array import array
 from collections.abc import Collection, Iterable
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -83,20 +83,20 @@ class Case:
     start: Mark
     address: str
     newest: Mark
-    rows: list[int] = attrs.field(factory=list)
+    rows: "array[int]" = attrs.field(factory=lambda: array("q"))
     certain: bool = False
     count: int = 0
     amount: int = 0
     refused: int = 0
     dead: int = 0
     doubled: int = 0
-    reasons: Counter[str] = attrs.field(factory=Counter)
+    reasons: dict[str, int] = attrs.field(factory=dict)
     extra: Any = None
 
     @classmethod
     def at(cls, start: Mark, address: str = "") -> "Case":
         """Open a case."""
-        return cls(start, address or start.address, start, [start.seq])
+        return cls(start, address or start.address, start, array("q", [start.seq]))
 
     def note(self, row: Row, reason: str = "") -> None:
         """Add a row to it."""
@@ -104,8 +104,13 @@ class Case:
         self.newest = Mark.of(row)
         self.show(row.seq)
         if reason:
-            known = reason in self.reasons or len(self.reasons) < REASONS_MAX
-            self.reasons[reason if known else next(iter(self.reasons))] += 1
+            self.hear(reason)
+
+    def hear(self, reason: str) -> None:
+        """Count what was said."""
+        if reason not in self.reasons and len(self.reasons) >= REASONS_MAX:
+            reason = next(iter(self.reasons))
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
     def show(self, seq: int) -> None:
         """Name a row that shows it; of too many, the first and the newest."""
@@ -124,7 +129,7 @@ class Case:
     @property
     def reason(self) -> str:
         """What was said most often."""
-        return self.reasons.most_common(1)[0][0] if self.reasons else "no reason was given"
+        return max(self.reasons, key=self.reasons.__getitem__) if self.reasons else "no reason was given"
 
     def lasted(self, at: int) -> str:
         """Say for how long it had gone on."""
@@ -132,7 +137,7 @@ class Case:
 
     def told(self, kind: str, end: Mark | None, *, summary: str, cause: str, advice: str, cost: Cost) -> Incident:
         """Make an incident of it."""
-        rows = self.rows
+        rows = list(self.rows)
         if end is not None and end.seq not in rows:
             rows = [*rows[: ROWS_MAX - 1], end.seq]
         return Incident(
@@ -269,6 +274,11 @@ class Lasting:
             if case.certain or self._enough(case, at):
                 yield self._told(case, at, None)
 
+    def news(self, at: int) -> Iterable[Incident]:
+        """Yield what time alone has made certain since this was last asked. A row ends it, and says so."""
+        for case in self._cases.values():
+            yield from self._noticed(case, at)
+
 
 class Told(NamedTuple):
     """A case in words; see `Incident`."""
@@ -377,7 +387,7 @@ class Repeating:
             case.amount += amount
             case.show(mark.seq)
             if reason:
-                case.reasons[reason] += 1
+                case.hear(reason)
         case.note(row, recent[-1][1])
         case.amount += recent[-1][2]
         self.charge(case, row)

@@ -70,6 +70,21 @@ class Watch:
                 self._drop(monitor, error, "asked for what goes on")
         return found
 
+    def news(self, at: int) -> tuple[list[Incident], frozenset[str]]:
+        """Return what a gateway must hear at *at*, in ns, and the kinds of which that is only what is new; see `Monitor`."""
+        found: list[Incident] = []
+        terse: list[str] = []
+        for monitor in tuple(self._monitors):
+            ask = getattr(monitor, "news", None)
+            try:
+                found += monitor.finish(at) if ask is None else ask(at)
+            except Exception as error:  # noqa: BLE001
+                self._drop(monitor, error, "asked for what goes on")
+            else:
+                if ask is not None:
+                    terse.append(monitor.kind)
+        return found, frozenset(terse)
+
     def _drop(self, monitor: Monitor, error: Exception, when: str) -> None:
         self._monitors.remove(monitor)
         self._wanting.clear()

@@ -55,6 +55,7 @@ class Outage(Lasting):
         super().__init__()
         self.least = least
         self.failures = failures
+        self._others: set[str] = set()  # whose first failures have told that they are not of this kind
 
     def mine(self, case: Case) -> bool:
         """Tell by its first failures whether it is of this kind: not those of the resolver."""
@@ -66,15 +67,23 @@ class Outage(Lasting):
             return
         case = self._cases.get(row.address)
         if row.target == "reconnecting" and row.event != "Elapsed(retry_at)":
+            if row.address in self._others:
+                return
             if case is None:
                 case = self._cases[row.address] = Case.at(Mark.of(row))
                 case.extra = 0
             if case.count < self.failures:  # the first ones decide what kind it is, and so it stays
                 case.extra += row.get("stage") == "resolve"
             case.note(row, f"{row.get('stage') or row.get('how') or 'heartbeat'}: {row.get('error', 'nobody answers')}")
+            if case.count == self.failures and not self.mine(case):
+                del self._cases[row.address]
+                self._others.add(row.address)
+                return
             yield from self._noticed(case, row.at)
-        elif case is not None and (row.target in UP or row.target in ("token-stale", "tripped", "draining")):
-            yield from self._ended(row)
+        elif row.target in UP or row.target in ("token-stale", "tripped", "draining"):
+            self._others.discard(row.address)
+            if case is not None:
+                yield from self._ended(row)
 
     def _enough(self, case: Case, at: int) -> bool:
         return case.count >= self.failures and at - case.start.at >= self.least and self.mine(case)

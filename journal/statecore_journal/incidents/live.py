@@ -51,12 +51,14 @@ class LiveMonitors:
         self._wall = wall
         self._unseen: list[tuple[Unit, int, int]] = []
         self._epochs: dict[str, int] = {}
-        self._open: dict[tuple[str, str, int], Incident] = {}
+        self._open: dict[
+            tuple[str, str, int], Incident | None
+        ] = {}  # None if its monitor says by itself that it is over
         self._over: OrderedDict[tuple[str, str, int], None] = OrderedDict()  # those that were told to their end
         self._names: dict[type[Event], str | None] = {}
         self._lags = Lags()
         self._news: list[Incident] = []
-        self._asked_at = 0
+        self._asked_at = self._looked_at = 0
         self._journal: Reader | None = None
         self._complete = 0  # up to this row nothing was missed
         self._own = 0  # rows of this process behind that one
@@ -79,6 +81,8 @@ class LiveMonitors:
                         self._over[incident.identity] = None
         except JournalError as error:
             log.warning("what went on before this process began is not known: %s", error)
+        for incident in self._watch.going_on(now):
+            self._found(incident)
         self._ask(now)
         self._flush()
 
@@ -101,6 +105,7 @@ class LiveMonitors:
             now: the gateway's clock, in ns.
         """
         self._look()
+        self._looked_at = now
         if now - self._asked_at >= ASK_EVERY:
             self._asked_at = now
             self._ask(now)
@@ -108,7 +113,8 @@ class LiveMonitors:
 
     def going_on(self) -> list[Incident]:
         """Return the incidents that go on now, oldest first."""
-        return sorted(self._open.values(), key=lambda incident: incident.first)
+        found = self._watch.going_on(self._looked_at)
+        return sorted([one for one in found if one.identity in self._open], key=lambda incident: incident.first)
 
     # ---- rows --------------------------------------------------------------------------------------------------------
 
@@ -170,11 +176,15 @@ class LiveMonitors:
 
     def _ask(self, now: int) -> None:
         """Ask the monitors for what goes on; what none of them speaks of any more is over."""
-        asked = {incident.identity: incident for incident in self._watch.going_on(now)}
-        for incident in asked.values():
+        found, terse = self._watch.news(now)
+        for incident in found:
             self._found(incident)
-        for identity in self._open.keys() - asked.keys():
-            self._end(self._open[identity])
+        asked = {incident.identity for incident in found}
+        for identity, known in list(self._open.items()):
+            if identity[0] in terse:
+                self._open[identity] = None
+            elif identity not in asked:
+                self._end(identity, known)
 
     def _found(self, incident: Incident) -> None:
         identity = incident.identity
@@ -186,14 +196,15 @@ class LiveMonitors:
         elif identity not in self._over:
             if identity not in self._open:  # it was certain only when it was over
                 self._news.append(incident)
-            self._end(incident)
+            self._end(identity, incident)
 
-    def _end(self, incident: Incident) -> None:
-        known = self._open.pop(incident.identity, None)
-        self._over[incident.identity] = None
+    def _end(self, identity: tuple[str, str, int], incident: Incident | None) -> None:
+        known = identity in self._open
+        self._open.pop(identity, None)
+        self._over[identity] = None
         if len(self._over) > OVER_MAX:
             self._over.popitem(last=False)
-        if known is not None:
+        if known and incident is not None:
             log.info(
                 "account %s: %s of #%d is over: %s", incident.account, incident.kind, incident.first, incident.summary
             )

@@ -143,6 +143,9 @@ class Monitor(Protocol):
     "Elapsed(retry_at)"). Without it, or with None, it sees every row, and costs time for each. And it may have an attribute
     `waiting`: it is given a `Waiting` that counts what is on its way, for what an incident delayed. With an attribute `lags`
     that is true it also sees the rows whose `Row.lag_before` is set.
+
+    A monitor whose incidents are all ended by rows that it sees may have a method `news`, like `finish` but for what has become
+    certain since it was last asked: a gateway then asks for that, and need not hear of a thousand outages every few seconds.
     """
 
     @property
