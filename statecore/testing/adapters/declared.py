@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import attrs
 import pytest
+import trio
 
 from statecore.platform import Pending, Refusal, Taken
 from statecore.reading import Evidence
@@ -138,13 +139,14 @@ class Declared(Attempts):
             for how, payload in odd_frames().items():
                 await hand.prepare("identify")
                 await hand.well("identify")
-                await hand.network.inject(self.frame(payload))
-                for _ in range(4):
-                    outcome = await hand.call("read")
-                    assert not isinstance(outcome, Raised | Hung), f"reading {how} came to {outcome!r}"
-                    self.is_an_outcome("read", outcome, how)
-                    if outcome.__class__.__name__ in ("Ended", "Note"):
-                        break
+                async with trio.open_nursery() as nursery:  # a long one arrives only while it is read
+                    nursery.start_soon(hand.network.inject, self.frame(payload))
+                    for _ in range(4):
+                        outcome = await hand.call("read")
+                        assert not isinstance(outcome, Raised | Hung), f"reading {how} came to {outcome!r}"
+                        self.is_an_outcome("read", outcome, how)
+                        if outcome.__class__.__name__ in ("Ended", "Note"):
+                            break
 
         self.run(check)
 
