@@ -214,6 +214,7 @@ class Replay:
         self._kinds: dict[str, type[Event]] = {
             name_of(event): Elapsed if isinstance(event, Elapsed) else event for event in (*machine.events, *BUILT_IN)
         }
+        self._schema = getattr(machine.remembers, "schema", 1)
 
     def start(self, checkpoint: Row | None) -> tuple[Snapshot, int]:
         """Return where a history begins, and the position of what led there."""
@@ -310,8 +311,8 @@ class Replay:
         ):
             if was != found:
                 return Divergence(seq, address, version, "", f"{name} {was}", f"{name} {found}")
-        try:
-            if self.remembered(text, schema) == data:
+        try:  # what would be written of it now tells as much, in half the time
+            if (schema == self._schema and codec.dumps(data) == text) or self.remembered(text, schema) == data:
                 return None
         except CodecError as error:
             return Divergence(seq, address, version, "", text, f"nothing, because {error}")

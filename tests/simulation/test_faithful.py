@@ -25,7 +25,7 @@ from statecore_adapters.weixin import Weixin
 from statecore_journal import diverges
 from statecore_journal.whatif import what_if
 
-SEEDS = (2, 13, 16)
+SEEDS = (1, 2, 13)
 MINUTE = 1 / 60
 SAID = ("delivered", "purged")
 """Ends that need no reason: it arrived, or an operator wanted it so."""
@@ -136,7 +136,7 @@ def test_another_seed_makes_another_journal(tmp_path: Path) -> None:
 # ---- two drivers and what-if hold each other honest ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [1, 2, 13])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_if_reproduces_every_row(seed: int) -> None:
     """
     The rows hold all that decided: given the recorded outside, the same account makes them again.
