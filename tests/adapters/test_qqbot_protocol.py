@@ -554,7 +554,7 @@ RECORDED = ("chat", "sender", "id", "text", "kinds", "sent_at", "weak_id", "quot
 RESULTS = Hello | Welcome | Batch | Note | Review | BeatAck | BeatWanted | Invalid | Ended
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.binary() | FRAMES.map(lambda value: json.dumps(value).encode()), st.none() | st.just(SESSION))
 def test_any_frame_is_read_as_something(data: bytes, session: Session | None) -> None:
     """

@@ -492,7 +492,7 @@ UPDATES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(value=UPDATES)
 def test_whatever_json_comes_a_poll_ends_in_a_value_the_journal_can_hold(value: dict[str, Any]) -> None:
     """
@@ -577,7 +577,7 @@ def test_an_answer_that_is_none_is_neither_a_success_nor_a_refusal(body: bytes) 
         parse_sent(body)
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(body=st.binary(max_size=80) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_no_answer_whatever_raises_anything_else(body: bytes) -> None:
     """

@@ -67,7 +67,7 @@ def sendable(text: str) -> bool:
 # ---- the law ---------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(text=TEXTS.filter(sendable), limits=LIMITS)
 def test_only_whitespace_and_added_fence_lines_tell_the_parts_from_the_text(text: str, limits: tuple[int, int]) -> None:
     """
@@ -78,7 +78,7 @@ def test_only_whitespace_and_added_fence_lines_tell_the_parts_from_the_text(text
     assert visible(text) == visible("".join(piece.text for piece in found))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(text=TEXTS.filter(sendable), limits=LIMITS)
 def test_every_part_fits_and_shows_something(text: str, limits: tuple[int, int]) -> None:
     """
