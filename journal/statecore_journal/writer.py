@@ -295,12 +295,12 @@ class Writer:
         if error is None:
             self._wal.bound(self._connection)
             return
+        by_itself = len(jobs) > 1 and not isinstance(error, JournalFull | JournalBusy)
         for job in jobs:
-            if len(jobs) > 1 and not isinstance(error, JournalFull | JournalBusy):
-                if not self._overtakes(job):
-                    job.error = self._attempt([job])
-            else:
+            if not by_itself:
                 job.error = error
+            elif not self._overtakes(job):
+                job.error = self._attempt([job])
             if isinstance(job.error, JournalFull | JournalBusy) and job.rows and job.placed is None:
                 self._set_back(job.account, job.error)
 

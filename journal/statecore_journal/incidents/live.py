@@ -36,6 +36,9 @@ TOLD_MAX: Final = 10
 PAST: Final = 2000
 """Rows from before this process that are read first, so that what goes on is known over a restart."""
 
+Identity = tuple[str, str, int]
+"""See `Incident.identity`."""
+
 
 class LiveMonitors:
     """Runs monitors in a gateway, and says in the log what they find: once when it is certain, and once when it is over.
@@ -51,10 +54,8 @@ class LiveMonitors:
         self._wall = wall
         self._unseen: list[tuple[Unit, int, int]] = []
         self._epochs: dict[str, int] = {}
-        self._open: dict[
-            tuple[str, str, int], Incident | None
-        ] = {}  # None if its monitor says by itself that it is over
-        self._over: OrderedDict[tuple[str, str, int], None] = OrderedDict()  # those that were told to their end
+        self._open: dict[Identity, Incident | None] = {}  # None if its monitor says by itself that it is over
+        self._over: OrderedDict[Identity, None] = OrderedDict()  # those that were told to their end
         self._names: dict[type[Event], str | None] = {}
         self._lags = Lags()
         self._news: list[Incident] = []
@@ -198,7 +199,7 @@ class LiveMonitors:
                 self._news.append(incident)
             self._end(identity, incident)
 
-    def _end(self, identity: tuple[str, str, int], incident: Incident | None) -> None:
+    def _end(self, identity: Identity, incident: Incident | None) -> None:
         known = identity in self._open
         self._open.pop(identity, None)
         self._over[identity] = None
