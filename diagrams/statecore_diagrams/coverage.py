@@ -136,14 +136,12 @@ class Coverage:
             with open_reader(source) as reader:
                 self.journal(reader)
             return
-        with source.reading() as opened:
-            ((first, last),) = opened.execute("select coalesce(min(seq), 1), coalesce(max(seq), 0) from events")
-            ((pruned,),) = opened.execute("select exists (select 1 from checkpoints)")
+        ((first, last, pruned),) = source.ask(
+            "select coalesce(min(seq), 1), coalesce(max(seq), 0), exists (select 1 from checkpoints) from events"
+        )
         self.pruned = self.pruned or bool(pruned) or first > 1
         for after in range(first - 1, last, PAGE):
-            with source.reading() as opened:
-                rows = opened.execute(_COUNT, (after, min(after + PAGE, last))).fetchall()
-            for row in rows:
+            for row in source.ask(_COUNT, after, min(after + PAGE, last)):
                 self.row(*row)
 
     # ---- putting together --------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import attrs
 from statecore.errors import StatecoreError
 from statecore.events import Arrival
 from statecore.machines import MACHINES
+from statecore_journal.files import undisturbed
 from statecore_journal.fold import Replay
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Chain:
     pruned: int | None
 
 
+@undisturbed
 def why(reader: Reader, seq: int, *, machines: Mapping[str, Machine] = MACHINES, whole: bool = False) -> Chain:
     """Walk the causes of a row back to the event from outside that began it.
 
@@ -100,8 +102,7 @@ def why(reader: Reader, seq: int, *, machines: Mapping[str, Machine] = MACHINES,
 
 
 def _known(reader: Reader) -> str:
-    with reader.reading() as connection:
-        first, last = connection.execute("select min(seq), max(seq) from events").fetchone()
+    ((first, last),) = reader.ask("select min(seq), max(seq) from events")
     return "it has none" if first is None else f"it has {first} to {last}"
 
 

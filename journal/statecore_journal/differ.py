@@ -17,6 +17,7 @@ from statecore import codec
 from statecore.errors import StatecoreError
 from statecore.machine import Machine, Snapshot
 from statecore_journal.fields import read_fields
+from statecore_journal.files import undisturbed
 from statecore_journal.fold import CHECKPOINTS, EVENTS, VERSION, Replay
 from statecore_journal.reader import SHOWN_MAX, instances_of, open_reader
 
@@ -163,6 +164,7 @@ _BY_NATURE: Final = (("seq", 1), ("at", 2), ("wall", 9), ("epoch", 10), ("cause"
 _DATA: Final = 8
 
 
+@undisturbed
 def diff(
     left: str | Path, right: str | Path, *, machine: str | None = None, account: str | None = None, strict: bool = False
 ) -> Difference:
@@ -274,6 +276,7 @@ def _side(row: tuple[Any, ...] | None) -> Side | None:
 # ---- two versions of the machines ------------------------------------------------------------------------------------
 
 
+@undisturbed
 def diff_versions(
     path: str | Path,
     left: Mapping[str, Machine],

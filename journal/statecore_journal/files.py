@@ -4,19 +4,25 @@ Only SQLite opens the file and its `-shm`. Closing any other descriptor of them,
 this process's own connections hold (https://sqlite.org/howtocorrupt.html, section 2.2). The `-wal` carries no locks.
 """
 
+import functools
 import os
 import shutil
 import sqlite3
 import stat
 import struct
 import tempfile
-from collections.abc import Collection, Iterator
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
-from statecore.errors import JournalCorrupt, JournalError, JournalTooNew, NotAJournal
+from statecore.errors import JournalBusy, JournalCorrupt, JournalError, JournalTooNew, NotAJournal
 from statecore_journal.problems import RECOVER, translated
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 APPLICATION_ID: Final = 0x53544A31
 """Marks the file as a journal of statecore ("STJ1"), in SQLite's own header field for that."""
@@ -35,6 +41,13 @@ WAL_STEP_BYTES: Final = 4 * 1024 * 1024
 
 BUSY_READING_S: Final = 5.0
 """How long a read waits for a lock. Readers of a WAL wait for nobody, but for a process that repairs it after a crash."""
+
+
+READINGS_MAX: Final = 5
+"""How often a file is read that somebody begins to use each time."""
+
+SHARED: Final = "readonly_shm=1"
+"""Has SQLite read beside whoever writes, and leave their index alone."""
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -63,41 +76,190 @@ def own(path: Path) -> None:
         ) from error
 
 
+class Disturbed(JournalBusy):
+    """Somebody began to use the file while it was read as one that nobody uses, so what was read means nothing."""
+
+
+def undisturbed(reading: Callable[P, T]) -> Callable[P, T]:
+    """Have a function that reads a journal, and may be called twice, read it again if it was `Disturbed`.
+
+    Five times at most: a gateway that starts and stops all the time is one that nobody can look into.
+    """
+
+    @functools.wraps(reading)
+    def again(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(READINGS_MAX - 1):
+            with suppress(Disturbed):
+                return reading(*args, **kwargs)
+        return reading(*args, **kwargs)
+
+    return again
+
+
 @contextmanager
 def read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a connection that cannot write, and has SQLite write nothing for its sake either.
 
     What it takes for that depends on who else has the file open, so a connection is not kept for longer than an answer.
 
-    - No log beside it: nobody has it open. `immutable` keeps SQLite from making one just to read.
+    - No log beside it: nobody has it open. `immutable` keeps SQLite from making one just to read, and from looking
+      whether anybody changes the file. So that is done here.
     - A log with its index: somebody has it open, or was killed. `readonly_shm` has SQLite make an index of its own in
       memory if the one that is there cannot be trusted, where it would otherwise repair it.
     - A log without: a copy that someone made to look into. SQLite would make the index beside it; so a copy is read.
 
     Raises:
         sqlite3.Error: see `translated`.
+        Disturbed: somebody began to use the file meanwhile. It is raised in place of whatever came of reading it.
     """
     with ExitStack() as stack:
-        yield _open(path, stack)
+        connection, stamp = _open(path, stack)
+        try:
+            yield connection
+        except Exception as error:
+            if _changed(path, stamp):
+                raise _disturbed(path) from error
+            raise
+        if _changed(path, stamp):
+            raise _disturbed(path)
 
 
-def _open(path: Path, stack: ExitStack) -> sqlite3.Connection:
+class _Here:
+    """Keeps readers and writers of one file in this process out of each other's way.
+
+    Within a process SQLite opens the index of a log once, the way that the first connection needs it. Beside a reader
+    that leaves it alone nobody could write. So the first writer waits for those, while no reader begins; and what begins
+    beside a writer reads in the ordinary way, since the index is open for writing then.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._readers: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
+        self._writers: Counter[str] = Counter()
+
+    def read(self, path: str) -> bool:
+        """Begin to read; return whether with `SHARED`: beside a writer of this process there is no need to."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting[path], BUSY_READING_S)
+            self._readers[path] += 1
+            return not self._writers[path]
+
+    def end_reading(self, path: str) -> None:
+        """Undo that."""
+        self._count(self._readers, path, -1)
+
+    def write(self, path: str, timeout_s: float) -> None:
+        """Begin to write.
+
+        Raises:
+            JournalBusy: something in this process still reads.
+        """
+        self._count(self._waiting, path, 1)
+        try:
+            with self._changed:
+                if not self._changed.wait_for(lambda: self._writers[path] or not self._readers[path], timeout_s):
+                    raise JournalBusy(f"{path} is being read by this same process; nothing was written. End that first")
+                self._writers[path] += 1
+        finally:
+            self._count(self._waiting, path, -1)
+
+    def end_writing(self, path: str) -> None:
+        """Undo that."""
+        self._count(self._writers, path, -1)
+
+    def _count(self, which: Counter[str], path: str, by: int) -> None:
+        with self._changed:
+            which[path] += by
+            if not which[path]:
+                del which[path]
+            self._changed.notify_all()
+
+
+_HERE: Final = _Here()
+
+
+class WritingConnection(sqlite3.Connection):
+    """A connection that may write; to be given to `sqlite3.connect` as `factory`.
+
+    Raises:
+        JournalBusy: something in this process reads the file, for longer than the timeout.
+    """
+
+    def __init__(self, path: str | Path, timeout: float = BUSY_READING_S, **options: Any) -> None:
+        self._path = os.path.realpath(path)
+        _HERE.write(self._path, timeout)
+        self._counted = True
+        try:
+            super().__init__(path, timeout, **options)
+        except BaseException:
+            self._end()
+            raise
+
+    def close(self) -> None:
+        """Close it."""
+        super().close()
+        self._end()
+
+    def _end(self) -> None:
+        if self._counted:
+            self._counted = False
+            _HERE.end_writing(self._path)
+
+
+def _disturbed(path: Path) -> Disturbed:
+    return Disturbed(f"somebody began to use {path} while it was read; nothing is wrong with it. Read it again")
+
+
+Stamp: TypeAlias = tuple[int, ...]
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return what is another when a file was written to, or replaced. What is only in the log beside it counts for nothing."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _changed(path: Path, stamp: Stamp | None) -> bool:
+    try:
+        return stamp is not None and stamp != _stamp(path)
+    except OSError:
+        return True
+
+
+def _open(path: Path, stack: ExitStack) -> tuple[sqlite3.Connection, Stamp | None]:
+    """Return a connection, and the stamp that the file has to keep while it is read, unless SQLite sees to that."""
     for last in (
         False,
         False,
         True,
     ):  # whoever has the file open may close it, or begin to use it, between two lines here
+        stamp = _stamp(path)
         uri = _uri(path) or _uri_of_copy(path, stack)
+        shared = SHARED in uri
+        if shared:
+            uri = stack.enter_context(_beside_writers(path, uri))
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_READING_S)
         try:
             connection.execute("pragma schema_version").fetchone()
-        except sqlite3.OperationalError:
+        except sqlite3.DatabaseError as error:
             connection.close()
+            if last and _changed(path, stamp):
+                raise _disturbed(path) from error
             if last:
                 raise
         else:
-            return stack.enter_context(closing(connection))
+            return stack.enter_context(closing(connection)), None if shared else stamp
     raise AssertionError("the last attempt returns or raises")
+
+
+@contextmanager
+def _beside_writers(path: Path, uri: str) -> Iterator[str]:
+    file = os.path.realpath(path)
+    try:
+        yield uri if _HERE.read(file) else uri.replace(SHARED, "")
+    finally:
+        _HERE.end_reading(file)
 
 
 def _uri_of_copy(path: Path, stack: ExitStack) -> str:
@@ -114,7 +276,7 @@ def _uri(path: Path) -> str | None:
     base = path.resolve().as_uri()
     if not _size(beside(path, "-wal")):
         return f"{base}?immutable=1"
-    return f"{base}?mode=ro&readonly_shm=1" if beside(path, "-shm").exists() else None
+    return f"{base}?mode=ro&{SHARED}" if beside(path, "-shm").exists() else None
 
 
 def _size(path: Path) -> int:
@@ -125,6 +287,7 @@ def _size(path: Path) -> int:
         return 0
 
 
+@undisturbed
 def inspect(path: Path, known: int, columns: Collection[tuple[str, str]] = ()) -> int:
     """Refuse what is no journal that this code can use, without changing a byte of it.
 

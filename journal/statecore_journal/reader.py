@@ -21,7 +21,7 @@ from statecore.units import SECONDS
 from statecore_journal import moments
 from statecore_journal.causes import SetOff
 from statecore_journal.fields import read_fields
-from statecore_journal.files import read_only
+from statecore_journal.files import read_only, undisturbed
 from statecore_journal.problems import RECOVER, translated
 from statecore_journal.schema import check
 
@@ -225,7 +225,11 @@ class Reader:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Look at the journal as it is at one moment, through a connection that cannot write."""
+        """Look at the journal as it is at one moment, through a connection that cannot write.
+
+        Raises:
+            Disturbed: what was seen means nothing, because somebody began to use the file; see `undisturbed`.
+        """
         if self._connection is not None:
             yield self._connection
             return
@@ -237,16 +241,24 @@ class Reader:
             finally:
                 self._connection = None
 
-    def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    @undisturbed
+    def ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return the rows that are the answer to one question.
+
+        Args:
+            sql: the question.
+            values: for its question marks.
+        """
         with self.reading() as opened:
             return opened.execute(sql, values).fetchall()
 
     def _accounts(self) -> list[str]:
         """Return the names of the accounts that have instances, at the cost of one look into the index for each."""
-        return [name for (name,) in self._all(ACCOUNTS)]
+        return [name for (name,) in self.ask(ACCOUNTS)]
 
     # ---- status ------------------------------------------------------------------------------------------------------
 
+    @undisturbed
     def status(self, wall: int, troubles: Mapping[str, str] | None = None) -> Status:
         """Fold the journal into where everything is.
 
@@ -256,12 +268,12 @@ class Reader:
         """
         self._unreadable = []
         with self.reading():
-            newest = self._all("select seq, at, wall from events order by seq desc limit 1")
+            newest = self.ask("select seq, at, wall from events order by seq desc limit 1")
             events, at, written = newest[0] if newest else (0, wall, wall)
             names = {
                 *self._accounts(),
-                *(name for (name,) in self._all("select account from leases")),
-                *(name for (name,) in self._all("select distinct account from commands where done is null")),
+                *(name for (name,) in self.ask("select account from leases")),
+                *(name for (name,) in self.ask("select distinct account from commands where done is null")),
                 *(troubles or {}),
             }
             facts = self._facts()
@@ -285,24 +297,24 @@ class Reader:
             if not chat:
                 circuits[account] = (state, self._read(f"circuit/{account}", data, circuit.Circuit, schema))
         counts: dict[str, dict[str, dict[str, int]]] = {}
-        for account, machine, state, count in self._all(
+        for account, machine, state, count in self.ask(
             "select account, machine, state, count(*) from instances where machine in ('delivery', 'inbound')"
             " group by account, machine, state"
         ):
             counts.setdefault(account, {}).setdefault(machine, {})[state] = count
         chats: dict[str, list[tuple[str, int, str]]] = {}
-        for account, chat, waiting, _, address in self._all(
+        for account, chat, waiting, _, address in self.ask(
             "select account, chat, count(*), min(ord), address from instances where machine = 'delivery' and live = 1"
             " group by account, chat order by count(*) desc"
         ):
             chats.setdefault(account, []).append((chat, waiting, address))
-        owners = {name: rest for name, *rest in self._all(f"select account, {_OWNER} from leases")}  # noqa: S608 - a constant
-        commands = dict(self._all("select account, count(*) from commands where done is null group by account"))
+        owners = {name: rest for name, *rest in self.ask(f"select account, {_OWNER} from leases")}  # noqa: S608 - a constant
+        commands = dict(self.ask("select account, count(*) from commands where done is null group by account"))
         return _Facts(ties, circuits, counts, chats, owners, commands)
 
     def _instances(self, machine: str) -> list[tuple[Any, ...]]:
         """Return (account, chat, state, at, data, schema) of the instances of a machine of which an account has few."""
-        return self._all(
+        return self.ask(
             "select account, chat, state, at, data, schema from instances where address > ? and address < ?",
             f"{machine}/",
             f"{machine}0",  # the character that follows the slash
@@ -341,11 +353,11 @@ class Reader:
 
     def owner(self, name: str, wall: int) -> Owner | None:
         """Return who drives an account, as far as the journal knows, or None if nobody ever has."""
-        rows = self._all(f"select {_OWNER} from leases where account = ?", name)  # noqa: S608 - a constant
+        rows = self.ask(f"select {_OWNER} from leases where account = ?", name)  # noqa: S608 - a constant
         return _owner(rows[0] if rows else None, wall)
 
     def _instance(self, address: str, kind: type[Any]) -> tuple[str | None, int, Any]:
-        rows = self._all("select state, at, data, schema from instances where address = ?", address)
+        rows = self.ask("select state, at, data, schema from instances where address = ?", address)
         if not rows:
             return None, 0, kind()
         state, at, data, schema = rows[0]
@@ -406,14 +418,13 @@ class Reader:
             cause: only what the row at this position set off, directly or through others.
         """
         after = max(after, cause or 0)
-        with self.reading():
-            scope, wanted, values = self._filter(machine, account, chat, event, state, outcome)
-            where = f"{scope} where {wanted} and seq > ? and seq <= ?"
-            end = self.last() if until is None else min(self.last(), until)
-            if last is not None and cause is None:
-                first = f"select min(seq) from (select seq from {where} order by seq desc limit ?)"  # noqa: S608
-                ((begin,),) = self._all(first, *values, after, end, last)
-                after = end if begin is None else begin - 1
+        scope, wanted, values = self._filter(machine, account, chat, event, state, outcome)
+        where = f"{scope} where {wanted} and seq > ? and seq <= ?"
+        end = self.last() if until is None else min(self.last(), until)
+        if last is not None and cause is None:
+            first = f"select min(seq) from (select seq from {where} order by seq desc limit ?)"  # noqa: S608
+            ((begin,),) = self.ask(first, *values, after, end, last)
+            after = end if begin is None else begin - 1
         rows = self._pages(where, values, after, end)
         if cause is not None:
             rows = SetOff(self, cause).among(rows)
@@ -430,9 +441,9 @@ class Reader:
     def _page(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Read some rows; one, if there is damage among those that follow, so that all before it are seen."""
         try:
-            page = self._all(sql, *values, LOG_PAGE)
+            page = self.ask(sql, *values, LOG_PAGE)
         except JournalCorrupt:
-            page = self._all(sql, *values, 1)
+            page = self.ask(sql, *values, 1)
         after = values[-2]
         if not page:
             return page
@@ -444,29 +455,31 @@ class Reader:
     def row(self, seq: int) -> LogRow | None:
         """Return the row at a position, or None if there is none."""
         columns = ", ".join(_LOG_COLUMNS)
-        rows = self._all(f"select {columns} from events where seq = ?", seq)  # noqa: S608 - a constant
+        rows = self.ask(f"select {columns} from events where seq = ?", seq)  # noqa: S608 - a constant
         return _log_row(rows[0]) if rows else None
 
     def last(self) -> int:
         """Return the position of the last row; 0 if there is none."""
-        ((found,),) = self._all("select coalesce(max(seq), 0) from events")
+        ((found,),) = self.ask("select coalesce(max(seq), 0) from events")
         return int(found)
 
     def oldest(self) -> int:
         """Return the position of the first row; 0 if there is none."""
-        ((found,),) = self._all("select coalesce(min(seq), 0) from events")
+        ((found,),) = self.ask("select coalesce(min(seq), 0) from events")
         return int(found)
 
     def causes(self, after: int, end: int) -> list[tuple[int, int]]:
         """Return (position, position of the cause) of a page of rows that were caused by others, in their order."""
         caused = "select seq, cause from events where seq > ? and seq <= ? and cause is not null order by seq limit ?"
-        return self._all(caused, after, end, CAUSES_PAGE)
+        return self.ask(caused, after, end, CAUSES_PAGE)
 
+    @undisturbed
     def since(self, moment: moments.Moment) -> int:
         """Return the position of the first row from a moment on."""
         with self.reading() as opened:
             return moments.since(opened, moment)
 
+    @undisturbed
     def until(self, moment: moments.Moment) -> int:
         """Return the position of the last row up to a moment."""
         with self.reading() as opened:
@@ -485,7 +498,7 @@ class Reader:
         whose, bound, narrow = instances_of(machine, account)
         conditions: list[tuple[str, tuple[Any, ...]]] = [(whose, bound)]
         if chat is not None:
-            addresses = [address for (address,) in self._all("select address from instances where chat = ?", chat)]
+            addresses = [address for (address,) in self.ask("select address from instances where chat = ?", chat)]
             conditions.append(("machine in (select value from json_each(?))", (json.dumps(addresses),)))
         if event is not None:
             conditions.append(("event = ?", (event,)))
@@ -500,6 +513,7 @@ class Reader:
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
 
+    @undisturbed
     def dead(self, account: str | None = None) -> list[Letter]:
         """Return the deliveries that died and the messages that were set aside, oldest first."""
         with self.reading():
@@ -507,7 +521,7 @@ class Reader:
                 row
                 for name in (self._accounts() if account is None else [account])
                 for machine, state in (("delivery", "dead"), ("inbound", "quarantined"))
-                for row in self._all(
+                for row in self.ask(
                     "select seq, address from instances where account = ? and machine = ? and state = ?",
                     name,
                     machine,
@@ -516,14 +530,15 @@ class Reader:
             ]
             return [letter for _, address in sorted(rows) if (letter := self.letter(address)) is not None]
 
+    @undisturbed
     def letter(self, address: str) -> Letter | None:
         """Return one delivery or message with its text, or None if there is none. What was pruned has no text any more."""
         machine = Address.parse(address).machine
         if machine not in ("delivery", "inbound"):
             return None
         with self.reading():
-            rows = self._all("select account, chat, state, at, data, schema from instances where address = ?", address)
-            begun = self._all("select data, schema from events where machine = ? and version = 1", address)
+            rows = self.ask("select account, chat, state, at, data, schema from instances where address = ?", address)
+            begun = self.ask("select data, schema from events where machine = ? and version = 1", address)
         if not rows:
             return None
         account, chat, state, at, text, schema = rows[0]
@@ -554,13 +569,14 @@ class Reader:
 
     def has_chat(self, account: str, chat: str) -> bool:
         """Tell whether anything of an account belongs to a chat."""
-        return bool(self._all("select 1 from instances where account = ? and chat = ? limit 1", account, chat))
+        return bool(self.ask("select 1 from instances where account = ? and chat = ? limit 1", account, chat))
 
     def command_result(self, number: int) -> str | None:
         """Return what came of a command, or None while nobody has carried it out."""
-        rows = self._all("select done from commands where id = ?", number)
+        rows = self.ask("select done from commands where id = ?", number)
         return rows[0][0] if rows else None
 
+    @undisturbed
     def find(self, id_: str) -> list[str]:
         """Return the addresses of deliveries and messages whose id is, or begins with, *id_*."""
         if "/" in id_:
@@ -571,7 +587,7 @@ class Reader:
                 for machine in ("delivery", "inbound")
                 for account in self._accounts()
                 for begin in (f"{machine}/{account}/{id_}",)
-                for (address,) in self._all(
+                for (address,) in self.ask(
                     "select address from instances where address >= ? and address < ?", begin, begin + _LAST_CHARACTER
                 )
             ]

@@ -17,7 +17,7 @@ from sqlite_utils.migrations import Migrations
 
 from statecore.errors import JournalError, NotAJournal
 from statecore.units import MILLISECONDS, SECONDS
-from statecore_journal.files import APPLICATION_ID, inspect, own
+from statecore_journal.files import APPLICATION_ID, WritingConnection, inspect, own
 from statecore_journal.problems import is_busy, translated
 from statecore_journal.queueing import waiting
 
@@ -136,9 +136,12 @@ def connect(path: Path, *, busy_ns: int) -> sqlite3.Connection:
 
     Raises:
         sqlite3.Error: see `translated`.
+        JournalBusy: another thread of this process reads it, and has not ended in time.
         JournalError: the disk does not allow a write-ahead log.
     """
-    connection = sqlite3.connect(path, timeout=busy_ns / 1e9, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=busy_ns / 1e9, isolation_level=None, check_same_thread=False, factory=WritingConnection
+    )
     connection.execute("pragma auto_vacuum = incremental")  # of a new file: pruning gives pages back to the disk
     (mode,) = connection.execute("pragma journal_mode = wal").fetchone()
     if mode != "wal":

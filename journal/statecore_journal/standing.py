@@ -15,6 +15,7 @@ from statecore import codec
 from statecore.loading import load_machines
 from statecore.machine import Machine, Snapshot
 from statecore_journal.apart import Task, parts, run
+from statecore_journal.files import undisturbed
 from statecore_journal.fold import Divergence
 from statecore_journal.reader import instances_of, open_reader
 from statecore_journal.sweep import Aside, Sweep, Where
@@ -161,6 +162,7 @@ class Part:
     parted: tuple[Divergence, ...]
 
 
+@undisturbed
 def fold_part(task: Task) -> Part:
     """Fold some of the instances of a journal; for a process of its own."""
     assert task.until is not None, "whoever shares the work out says where it ends"

@@ -20,6 +20,7 @@ from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES
 from statecore_journal.advice import explained
 from statecore_journal.apart import Task, parts, run
+from statecore_journal.files import undisturbed
 from statecore_journal.fold import INSTANCES, VERSION, Divergence, Folded, Replay
 from statecore_journal.reader import open_reader
 from statecore_journal.sweep import EVERYWHERE, Aside, Sweep, Where
@@ -57,6 +58,7 @@ class Verified:
         return not self.diverging and not self.unknown
 
 
+@undisturbed
 def verify(
     path: str | Path, *, machines: Mapping[str, Machine] | None = None, specs: Sequence[str] = (), jobs: int = 1
 ) -> Verified:
@@ -119,6 +121,7 @@ def _unknown(path: str | Path, found: Verified, machines: Mapping[str, Machine])
 # ---- the parts of a journal ------------------------------------------------------------------------------------------
 
 
+@undisturbed
 def verify_part(task: Task) -> Verified:
     """Compare some of the instances of a journal; for a process of its own."""
     with open_reader(task.path) as reader, reader.reading() as connection:

@@ -100,9 +100,8 @@ def printable_lines(text: str) -> str:
 
 
 def _rows(reader: Any, until: int | None) -> int:
-    with reader.reading() as connection:
-        sql = "select count(*) from events" if until is None else "select count(*) from events where seq <= ?"
-        ((count,),) = connection.execute(sql, () if until is None else (until,)).fetchall()
+    sql = "select count(*) from events" if until is None else "select count(*) from events where seq <= ?"
+    ((count,),) = reader.ask(sql, *(() if until is None else (until,)))
     return int(count)
 
 

@@ -16,6 +16,7 @@ from statecore.machines import MACHINES, connection, delivery, inbound, window
 from statecore.system import System, Unit
 from statecore.units import SECONDS
 from statecore_journal import Journal, open_journal
+from statecore_journal.files import WritingConnection
 from statecore_journal.rows import INSERT_EVENT, INSERT_INSTANCE, UPDATE_INSTANCE, Batch, encode
 from statecore_journal.schema import connect, prepare
 
@@ -202,7 +203,7 @@ def record(path: Path, units: Iterable[Unit]) -> None:
 
 def rows(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """Ask a journal by hand, or change it."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection_:
+    with closing(sqlite3.connect(path, isolation_level=None, factory=WritingConnection)) as connection_:
         return connection_.execute(sql, values).fetchall()
 
 

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -16,11 +17,11 @@ import pytest
 import trio
 
 from statecore.account import Command
-from statecore.errors import JournalCorrupt, JournalError, NotAJournal
+from statecore.errors import JournalBusy, JournalCorrupt, JournalError, NotAJournal
 from statecore.units import SECONDS
-from statecore_journal import diverges, fold, open_reader, submit
-from statecore_journal.files import inspect, read_only
-from statecore_journal.schema import SCHEMA_VERSION, prepare
+from statecore_journal import Reader, diverges, fold, open_reader, submit
+from statecore_journal.files import inspect, read_only, undisturbed
+from statecore_journal.schema import SCHEMA_VERSION, connect, prepare
 from tests.journal.desk import LAMPS, START, Hand, Pressed, files, opened, rows
 
 ROOT = Path(__file__).parents[2]
@@ -224,6 +225,75 @@ def test_a_reader_and_a_writer_of_one_process_do_not_disturb_each_other(tmp_path
             await journal._writer.run(lambda connection: submit_meanwhile(path, connection))
 
     trio.run(main)
+
+
+def test_what_was_read_while_somebody_began_to_use_the_file_is_read_again(tmp_path: Path) -> None:
+    """
+    A page is looked at while its gateway is restarted. SQLite looks for nobody in a file that nobody has open, and would
+    call the journal damaged, or mix two moments.
+    """
+    path = tmp_path / "gateway.db"
+    write(path, 5)
+    found: list[int] = []
+
+    @undisturbed
+    def look(reader: Reader) -> int:
+        with reader.reading() as reading:
+            ((before,),) = reading.execute("select count(*) from events")
+            if len(found) < 2:
+                write(path, 40, note="x" * 500)
+            found.append(before)
+            if len(found) == 1:
+                raise JournalCorrupt("what pages of two moments look like")
+            ((rows_,),) = reading.execute("select count(*) from (select * from events order by data)")
+            assert before == rows_
+            return int(before)
+
+    with open_reader(path) as reader:
+        assert look(reader) == 85
+        assert found == [5, 45, 85]
+        with pytest.raises(JournalBusy, match="nothing is wrong with it"), reader.reading():
+            write(path, 1)
+
+
+def test_a_file_that_is_damaged_is_not_read_again_and_again(tmp_path: Path) -> None:
+    """
+    What is wrong with the file itself is said at once.
+    """
+    path = tmp_path / "gateway.db"
+    write(path, 5)
+    found = []
+
+    @undisturbed
+    def look(reader: Reader) -> None:
+        with reader.reading():
+            found.append(1)
+            raise JournalCorrupt("a page is gone")
+
+    with open_reader(path) as reader, pytest.raises(JournalCorrupt):
+        look(reader)
+    assert found == [1]
+
+
+def test_a_gateway_starts_while_its_own_process_reads_what_a_killed_one_left(tmp_path: Path) -> None:
+    """
+    A program that embeds it answers for its health in another thread. SQLite opens the index once for all of a process.
+    """
+    path = tmp_path / "gateway.db"
+    with running(path, 5):
+        pass
+    writer = threading.Thread(target=write, args=(path, 5))
+    with open_reader(path) as reader:
+        with reader.reading() as reading:
+            with pytest.raises(JournalBusy, match="by this same process"):
+                connect(path, busy_ns=1)
+            writer.start()
+            assert reading.execute("select count(*) from events").fetchone() == (5,)
+        writer.join()
+        assert reader.status(START).events == 10
+        with closing(connect(path, busy_ns=SECONDS)) as beside:
+            beside.execute("begin immediate")
+            assert reader.status(START).events == 10
 
 
 def submit_meanwhile(path: Path, _: sqlite3.Connection) -> None:

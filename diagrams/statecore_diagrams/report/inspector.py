@@ -34,6 +34,7 @@ from statecore_diagrams.report.report import ReportError
 from statecore_diagrams.report.watching import Watching
 from statecore_journal import Reader, open_reader
 from statecore_journal.export.redact import Open
+from statecore_journal.files import undisturbed
 
 HOST: Final = "127.0.0.1"
 TOKEN_BYTES: Final = 32
@@ -108,6 +109,7 @@ class Inspector:
         known = hmac.compare_digest(token.encode("utf-8", "replace"), self._token)
         return known and host in (f"{HOST}:{self.port}", f"localhost:{self.port}")
 
+    @undisturbed
     def page(self) -> tuple[bytes, str]:
         """Return the page and its policy."""
         with open_reader(self.path) as reader, self._reading(reader) as (connection, queries):
@@ -122,6 +124,7 @@ class Inspector:
         policy = f"{self._page.policy(live=True, styles=self._styles)}; frame-ancestors 'none'"
         return text.encode("utf-8", "replace"), policy
 
+    @undisturbed
     def answer(self, name: str, about: Mapping[str, Any]) -> Any:
         """Answer a question."""
         given = checked(name, about)

@@ -22,6 +22,7 @@ from statecore_journal.export.events import EVENT_COLUMNS, hidden, hiding_of
 from statecore_journal.export.names import Names
 from statecore_journal.export.redact import Hiding
 from statecore_journal.export.target import target
+from statecore_journal.files import undisturbed
 from statecore_journal.incidents import Incident
 from statecore_journal.incidents.finding import clock_at_end
 
@@ -176,6 +177,7 @@ class _Report:
             "tables": self.packer.tables.plain(),
         }
 
+    @undisturbed
     def _members(self) -> frozenset[str] | None:
         """Return the instances of the chat that was asked for, and those its account's chats share; None for all."""
         if self.cut.chat is None:
@@ -187,8 +189,7 @@ class _Report:
 
     def _chats(self, addresses: list[str]) -> dict[str, str]:
         sql = "select address, chat from instances where address in (select value from json_each(?)) and chat != ''"
-        with self.reader.reading() as connection:
-            found = connection.execute(sql, (json.dumps(addresses),)).fetchall()
+        found = self.reader.ask(sql, json.dumps(addresses))
         return {address: self.hiding.chat(chat) for address, chat in found}
 
 

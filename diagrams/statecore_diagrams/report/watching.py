@@ -110,10 +110,9 @@ class Watching:
 
     def _read(self, reader: Reader) -> bool:
         """See the next rows; return whether there may be more."""
-        with reader.reading() as connection:
-            sql = f"select {_COLUMNS} from events where seq > ? order by seq limit ?"  # noqa: S608 - constants
-            page: list[Columns] = connection.execute(sql, (self._after, ROWS_AT_ONCE)).fetchall()
-            (beat,) = connection.execute("select max(beat) from leases").fetchone()
+        sql = f"select {_COLUMNS} from events where seq > ? order by seq limit ?"  # noqa: S608 - constants
+        page: list[Columns] = reader.ask(sql, self._after, ROWS_AT_ONCE)
+        ((beat,),) = reader.ask("select max(beat) from leases")
         for columns in page:
             if self._feed.wants(columns):
                 self._keep(self._feed.see(columns))

@@ -194,9 +194,8 @@ def _account(address: str) -> str:
 
 
 def _page(source: Reader, after: int, end: int) -> Sequence[tuple[Any, ...]]:
-    with source.reading() as connection:
-        sql = f"select {_COLUMNS} from events where seq > ? and seq <= ? order by seq limit {PAGE}"  # noqa: S608
-        page = connection.execute(sql, (after, end)).fetchall()
+    sql = f"select {_COLUMNS} from events where seq > ? and seq <= ? order by seq limit {PAGE}"  # noqa: S608
+    page = source.ask(sql, after, end)
     kinds = (set(map(type, column)) for column in zip(*page, strict=True))
     if page and (any(found - known for found, known in zip(kinds, _KINDS, strict=True)) or page[-1][0] <= after):
         raise JournalCorrupt(f"{source.path} is damaged: what is behind row {after} are no rows. {RECOVER}")
@@ -205,15 +204,13 @@ def _page(source: Reader, after: int, end: int) -> Sequence[tuple[Any, ...]]:
 
 def clock_at_end(source: Reader, until: int | None) -> int:
     """Return until when the journal speaks: after its last row, whoever drives an account went on to write a heartbeat."""
-    with source.reading() as connection:
-        end = 2**63 - 1 if until is None else until
-        newest = connection.execute(
-            "select at, wall from events where seq <= ? order by seq desc limit 1", (end,)
-        ).fetchone()
-        (beat,) = connection.execute("select max(beat) from leases").fetchone()
-    if newest is None:
+    end = 2**63 - 1 if until is None else until
+    newest = source.ask(
+        "select at, wall, (select max(beat) from leases) from events where seq <= ? order by seq desc limit 1", end
+    )
+    if not newest:
         return 0
-    at, wall = newest
+    ((at, wall, beat),) = newest
     if not (isinstance(at, int) and isinstance(wall, int) and isinstance(beat, int | None)):
         raise JournalCorrupt(f"{source.path} is damaged: a time in it is no number. {RECOVER}")
     return at if until is not None else at + max(0, (beat or wall) - wall)
@@ -265,9 +262,8 @@ class Chats:
         return self._chats.get(row.address, "")
 
     def _asked(self, address: str) -> str:
-        with self._source.reading() as connection:
-            found = connection.execute("select chat from instances where address = ?", (address,)).fetchone()
-        return "" if found is None else str(found[0])
+        found = self._source.ask("select chat from instances where address = ?", address)
+        return str(found[0][0]) if found else ""
 
     def forget(self, address: str) -> None:
         """Forget one that is over."""

@@ -73,9 +73,7 @@ class LiveMonitors:
         """
         self._journal = journal
         try:
-            with journal.reading() as connection:
-                (last,) = connection.execute("select coalesce(max(seq), 0) from events").fetchone()
-            self._complete = last
+            self._complete = last = journal.last()
             for row in rows(journal, after=max(0, last - PAST), wanted=self._watch.wanted):
                 for incident in self._watch.see(row):
                     if incident.last is not None:

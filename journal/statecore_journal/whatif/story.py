@@ -27,6 +27,7 @@ from statecore.recorded import Restored, configured, parsed, restore
 from statecore.settings import written
 from statecore.system import Address
 from statecore.units import SECONDS
+from statecore_journal.files import undisturbed
 from statecore_journal.incidents import Incident, Row, Watch, installed
 from statecore_journal.incidents.finding import Chats, made
 from statecore_journal.reader import open_reader
@@ -485,6 +486,7 @@ def _first(one: Sequence[Any]) -> Any:
 # ---- from a recording ------------------------------------------------------------------------------------------------
 
 
+@undisturbed
 def recorded_story(path: str | Path, account: str, platforms: Mapping[str, type[Any]] | None = None) -> Story:
     """Read an account from a journal, as a story.
 
