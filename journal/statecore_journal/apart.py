@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any, Final
 
@@ -97,19 +98,20 @@ def run(tasks: Sequence[Task], result: type[Any]) -> list[Any]:
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-c", f"import sys; from {__name__} import main; sys.exit(main(sys.argv[1]))"]
-    processes = [
-        subprocess.Popen(  # noqa: S603 - this very interpreter
-            [*command, codec.dumps(task)], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-        )
-        for task in tasks[1:]
-    ]
-    try:
+    with ExitStack() as stack:
+        processes = []
+        for task in tasks[1:]:
+            process = subprocess.Popen(  # noqa: S603 - this very interpreter
+                [*command, codec.dumps(task)],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            processes.append(stack.enter_context(process))
+            stack.callback(process.kill)
         found = [_do(tasks[0])]
         said = [process.communicate()[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
     for process, text in zip(processes, said, strict=True):
         if process.returncode == 0:
             found.append(codec.loads(text, result))

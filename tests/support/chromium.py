@@ -1,7 +1,9 @@
 """A real browser: Debian's Chromium, driven by playwright."""
 
+import gc
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -34,6 +36,10 @@ def browser() -> Iterator[Browser]:
             yield running
         finally:
             running.close()
+    # it closes its loop without waiting for its driver, and some later test would be blamed for that
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 class Window:
