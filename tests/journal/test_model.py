@@ -356,7 +356,7 @@ def quick(connect: Callable[..., sqlite3.Connection]) -> Callable[..., sqlite3.C
 
 TestJournalModel = pytest.mark.filterwarnings("default")(JournalModel.TestCase)
 JournalModel.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=18, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

@@ -24,7 +24,7 @@ def test_a_sample_of_all_mutants_is_noticed(tmp_path: Path) -> None:
     """
     The whole run takes too long for every commit; this one sees that it still works, and that rows are still missed.
     """
-    options = "--sample 8 --seed 4 --stages 1 --jobs 1 --json"
+    options = "--sample 6 --seed 4 --stages 1 --jobs 1 --json"
     command = [sys.executable, "-m", "tests.mutation", *options.split()]
     ran = subprocess.run(
         command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=300
@@ -32,9 +32,9 @@ def test_a_sample_of_all_mutants_is_noticed(tmp_path: Path) -> None:
 
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)["mutants"]
-    assert len(found) == 8
+    assert len(found) == 6
     by = [mutant["noticed_by"] or "" for mutant in found]
-    assert sum(name.startswith("tests/") for name in by) > 3
+    assert sum(name.startswith("tests/") for name in by) >= 3
     assert any(name.startswith("the definition") for name in by)
 
 

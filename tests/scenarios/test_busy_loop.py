@@ -59,6 +59,7 @@ def test_a_lying_peer_is_asked_about_once_a_second(stage: Stage, lie: str) -> No
     assert stage.steps / LASTS < 50
 
 
+@pytest.mark.usefixtures("slow_looks")
 def test_a_peer_that_answers_dials_and_nothing_else_is_dialled_ever_more_slowly(stage: Stage) -> None:
     """
     A13: standing for a moment is not standing, so a thousand short-lived connections cost no more than a dead one.
@@ -152,6 +153,7 @@ def test_a_flood_is_bounded_by_the_governor(stage: Stage, size: int) -> None:
     assert len(book.messages()) == len(stage.server.inbox)
 
 
+@pytest.mark.usefixtures("slow_looks")
 def test_a_dial_that_succeeds_and_a_poll_that_is_refused_do_not_chase_each_other(stage: Stage) -> None:
     """
     A7: the dial says yes, the poll says no; the one must not wake what the other put to sleep.

@@ -57,6 +57,7 @@ def test_connected_is_what_the_platform_says(stage: Stage) -> None:
     assert min(at for at, _, connected in seen if connected) > 35
 
 
+@pytest.mark.usefixtures("slow_looks")
 @pytest.mark.parametrize("where", ["dial", "first poll", "later poll"])
 def test_what_hangs_is_given_up_and_the_row_says_where(stage: Stage, where: str) -> None:
     """
@@ -100,6 +101,7 @@ def test_an_idle_day_costs_no_reconnect(stage: Stage) -> None:
     assert not book.events("Lost")
 
 
+@pytest.mark.usefixtures("slow_looks")
 @pytest.mark.parametrize(("pattern", "dials"), [("silent, then held", 1), ("silent for ever", 4)])
 def test_one_poll_without_an_answer_is_a_race_and_two_are_a_loss(stage: Stage, pattern: str, dials: int) -> None:
     """
@@ -306,6 +308,7 @@ def test_new_credentials_end_the_wait_within_seconds(stage: Stage, way: str) -> 
     assert ("wx", "token/ann") not in book.secrets
 
 
+@pytest.mark.usefixtures("slow_looks")
 def test_a_fault_that_only_a_person_can_mend_is_probed_slowly_and_says_what_to_do(stage: Stage) -> None:
     """
     A22 (hermes-agent#106359): a certificate, a proxy, a wrong address. It comes back by itself when it is mended.

@@ -19,6 +19,7 @@ from tests.support.power import Power
 from tests.support.stage import Stage
 
 
+@pytest.mark.usefixtures("slow_looks")
 @pytest.mark.parametrize("scope", ["fast", "mute"])
 def test_half_open_admits_one_and_each_failed_probe_doubles_the_wait(stage: Stage, scope: str) -> None:
     """

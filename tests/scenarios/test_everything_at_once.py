@@ -41,7 +41,7 @@ from tests.support.power import Power
 from tests.support.stage import Stage, answer
 
 CHATS: Final = ("ann", "bob", "cyd", "dan", "eve")
-STORM: Final = 500.0
+STORM: Final = 300.0
 """Seconds in which things go wrong."""
 
 POLICIES: Final = attrs.evolve(

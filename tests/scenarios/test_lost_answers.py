@@ -61,6 +61,7 @@ def test_a_lost_answer_is_dealt_with_as_the_platform_allows(
         assert shown == ["one"] * takes + ["and more"]
 
 
+@pytest.mark.usefixtures("slow_looks")
 def test_answers_that_are_lost_again_and_again_end_it_where_keys_are_not_known(stage: Stage) -> None:
     """
     Once more is once more: the third copy is a person's decision.

@@ -145,6 +145,7 @@ def test_two_thousand_refused_dials_later_it_connects(stage: Stage) -> None:
     assert 20 < sum(waits[10:]) / len(waits[10:]) < 40
 
 
+@pytest.mark.usefixtures("slow_looks")
 @pytest.mark.parametrize("error", ["the server closed the connection (1000)", "EOF", ""])
 def test_only_a_stop_of_ours_leads_to_closed(stage: Stage, error: str) -> None:
     """

@@ -53,6 +53,7 @@ def test_twenty_messages_into_a_refusal_of_twenty_seconds_make_fewer_than_twelve
     assert over < 90
 
 
+@pytest.mark.usefixtures("slow_looks")
 @pytest.mark.parametrize("length", [20, 200, 2000])
 def test_refused_requests_grow_with_the_logarithm_of_the_refusal(stage: Stage, length: int) -> None:
     """

@@ -67,6 +67,7 @@ def test_a_forgotten_token_stays_forgotten_over_a_restart_and_a_new_one_is_used(
     assert stage.server.attempts[-1].part.token == f"{CANARY}-context-ann-2"
 
 
+@pytest.mark.usefixtures("slow_looks")
 def test_both_refused_is_no_reason_to_try_again_and_again(stage: Stage) -> None:
     """
     The experiment is made once: a chat refused with and without its token is left alone until its user writes.
