@@ -85,8 +85,11 @@ def encode(unit: Unit) -> Rows:
         schema, final, remembered = getattr(data, "schema", 1), state in machine.final, codec.dumps(data)
         row = (machine.name, account, chat, state, version, entered, live, final, due, now, schema, remembered)
         lasts[address] = before, row, index, None if order == PLACED else order, placed
-    return Rows(unit, events, lasts)
+    return _new(Rows, (unit, events, lasts))
 
+
+_new: Final = tuple.__new__
+"""See `statecore.machine`: building a NamedTuple by its class costs twice as much."""
 
 Shown = tuple[str | None, str | None, Verdict]
 """The columns `outcome` and `guards`, and the verdict they are of."""

@@ -111,7 +111,8 @@ class Writer:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._epochs: dict[str, int] = {}
         self._fence: dict[str, int] = {}
-        self._fence_version = 0
+        self._known_version = 0
+        self._following = 0
         self._setbacks: dict[str, _Setbacks] = {}
         self._token = trio.lowlevel.current_trio_token()
         self._connection = connect(path, busy_ns=busy_ns)
@@ -176,7 +177,7 @@ class Writer:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._thread is None:
             self._write([job])
-            self._announce([job])
+            self._deliver([job])
             await trio.lowlevel.cancel_shielded_checkpoint()
         else:
             job.task = trio.lowlevel.current_task()
@@ -204,17 +205,14 @@ class Writer:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._thread.join)
 
-    def _announce(self, jobs: list[_Job]) -> None:
+    def _deliver(self, jobs: list[_Job]) -> None:
+        """Let the tasks of a batch go on; none of them runs before all of it is announced."""
         for job in jobs:
             if job.placed is not None and job.error is None:
                 pairs = zip(job.rows, job.result, strict=True)
                 job.placed([(rows.unit, at) for rows, at in pairs if isinstance(at, int)])
-
-    def _deliver(self, jobs: list[_Job]) -> None:
-        self._announce(jobs)
-        for job in jobs:
-            assert job.task is not None, "every job comes from a task that waits for it"
-            trio.lowlevel.reschedule(job.task)
+            if job.task is not None:
+                trio.lowlevel.reschedule(job.task)
 
     # ---- the thread's side -------------------------------------------------------------------------------------------
 
@@ -322,14 +320,16 @@ class Writer:
         try:
             self._begin(connection)
             try:
-                self._perform(connection, jobs)
+                following = self._perform(connection, jobs)
                 self._wake()
                 began = default_timer()
                 connection.execute("commit")
                 took = default_timer() - began
                 self._slow = min(took, self._took) > SLOW_S
                 self._took = took
+                self._following = following
             except BaseException:
+                self._known_version = 0
                 if connection.in_transaction:
                     connection.execute("rollback")
                 raise
@@ -349,16 +349,17 @@ class Writer:
             self._wake()
             begin(connection, self._path, busy_ns=self._busy_ns)
 
-    def _perform(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
-        self._read_fence(connection)
-        batch = self._batch(connection)
+    def _perform(self, connection: sqlite3.Connection, jobs: list[_Job]) -> int:
+        """Do the jobs; return the place of the next row."""
+        self._look_for_others(connection)
+        batch = Batch(self._following, self._wall())
         for job in jobs:
             if job.function is not None:
                 self._wake()  # it may take its time
                 _flush(connection, batch)
                 self._fence.clear()  # it may be the taking of a lease
                 job.result = job.function(connection)
-                batch = self._batch(connection)
+                batch = Batch(_following(connection), self._wall())
                 continue
             job.result = results = []
             for rows in job.rows:
@@ -371,13 +372,15 @@ class Writer:
                 if unit.secrets or unit.forget or unit.done:
                     _write_aside(connection, unit, dropped=existing is not None)
         _flush(connection, batch)
+        return batch.following
 
-    def _read_fence(self, connection: sqlite3.Connection) -> None:
-        """Look at the leases again if anybody else has written since. Within a transaction nobody else can."""
+    def _look_for_others(self, connection: sqlite3.Connection) -> None:
+        """Look at the leases, and where the rows end, again if anybody else has written. Within a transaction nobody can."""
         (version,) = connection.execute("pragma data_version").fetchone()
-        if version != self._fence_version:
+        if version != self._known_version:
             self._fence.clear()
-            self._fence_version = version
+            self._following = _following(connection)
+            self._known_version = version
 
     def _check_lease(self, connection: sqlite3.Connection, account: str) -> int:
         """Refuse to write for an account that another process has taken: the fence is in the journal, not in memory."""
@@ -388,9 +391,11 @@ class Writer:
         self._fence[account] = ours
         return ours
 
-    def _batch(self, connection: sqlite3.Connection) -> Batch:
-        (last,) = connection.execute("select coalesce(max(seq), 0) from events").fetchone()
-        return Batch(last + 1, self._wall())
+
+def _following(connection: sqlite3.Connection) -> int:
+    """Return the place of the next row."""
+    (last,) = connection.execute("select coalesce(max(seq), 0) from events").fetchone()
+    return int(last) + 1
 
 
 def _refuse_to_abort(_: Any) -> trio.lowlevel.Abort:

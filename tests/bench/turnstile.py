@@ -10,7 +10,7 @@ import attrs
 from transitions import Machine as Engine
 
 from statecore.events import External
-from statecore.evolve import evolve
+from statecore.evolve import evolver
 from statecore.machine import STAY, Machine, Signal, on
 
 
@@ -21,6 +21,9 @@ class Turnstile:
     credit: int = 1_000_000_000
     passed: int = 0
     at: int = 0
+
+
+evolve = evolver(Turnstile)
 
 
 @attrs.frozen(kw_only=True)
