@@ -7,6 +7,7 @@ of something awaited:
 - an `Outcome` is what came of the one attempt the state asked for. It costs nothing, so a circle of outcomes would spin;
 - an `Arrival` is an outcome that carries something the outside sent. What a hostile peer can drive by sending is the
   governor's to bound;
+- a `Timed` outcome is of an attempt that took a while, by our own clock: that time has paid for it;
 - `Elapsed` is a timer of the state.
 
 Events are facts: frozen, in the past tense, with every number that was chosen when they happened (a delay, a reading,
@@ -39,6 +40,14 @@ class Outcome(Event):
 @attrs.frozen(kw_only=True)
 class Arrival(Outcome):
     """An outcome that carries something the outside sent."""
+
+
+@attrs.frozen(kw_only=True)
+class Timed(Outcome):
+    """An outcome of an attempt that took at least `floor`, measured by whoever made the attempt and not by the peer."""
+
+    floor: ClassVar[int] = 0
+    """ns; each class says how many. One that says none pays for nothing."""
 
 
 @attrs.frozen

@@ -362,16 +362,15 @@ class Polling:
     """How often an account is polled when nothing comes.
 
     Args:
-        period: the shortest time from one empty poll to the next. A platform that holds its polls never notices it.
+        period: the shortest time from one empty poll to the next. A platform that holds its polls never notices it: they
+            follow one another at once.
         period_max: what that grows to for a peer that goes on answering at once.
-        gap: the pause after a poll that the platform held.
 
     None can be above a minute: between two polls of a connection that stands, its machine waits no longer.
     """
 
     period: int = duration("1s", low="100ms", high="1m")
     period_max: int = duration("5s", low="100ms", high="1m")
-    gap: int = duration("100ms", low="50ms", high="1m")
 
     def __attrs_post_init__(self) -> None:
         if self.period_max < self.period:

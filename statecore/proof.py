@@ -10,8 +10,9 @@ The checks, in the order in which they are reported:
 4. nothing comes from nowhere: an outcome needs an attempt in that state, a timer needs a `Timer`, a signal a `Signal`;
    and nothing awaited is ignored;
 5. every timer has a floor above zero and a finite cap;
-6. every cycle is paid for by a timer's floor, a signal, or an arrival. What is left is a cycle of bare outcomes, which
-   a peer that answers at once turns into a loop that burns a core. Two-state and longer cycles count like self-loops;
+6. every cycle is paid for by a timer's floor, a signal, an arrival, or an outcome that takes its time. What is left is a
+   cycle of bare outcomes, which a peer that answers at once turns into a loop that burns a core. Two-state and longer
+   cycles count like self-loops;
 7. events and what is remembered survive the journal's codec.
 
 Prior art cuts such cycles at run time, if at all; a table is data, so here they are found before the first event.
@@ -24,7 +25,7 @@ import attrs
 
 from statecore import codec
 from statecore.errors import DefinitionError
-from statecore.events import BUILT_IN, Arrival, Broken, Elapsed, Event, External, Outcome, name_of
+from statecore.events import BUILT_IN, Arrival, Broken, Elapsed, Event, External, Outcome, Timed, name_of
 from statecore.units import LONGEST_NS
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ def _bounds(what: str, name: str, value: object) -> list[str]:
 def _pays(event: type[Event] | Elapsed) -> bool:
     if isinstance(event, Elapsed):
         return True  # every timer has a floor: check 5
-    return issubclass(event, External | Arrival)
+    return issubclass(event, External | Arrival) or (issubclass(event, Timed) and event.floor > 0)
 
 
 def _cycles(machine: "Machine") -> list[str]:

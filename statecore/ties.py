@@ -97,8 +97,7 @@ class Tie:
 def idle_wait(policies: Policies, empties: int, held: int) -> int:
     """Choose the pause after a poll that brought nothing.
 
-    A poll that the platform held needs none to speak of. One that came back at once is repeated once a period, and a
-    peer that keeps doing that is asked ever less often.
+    One that came back at once is repeated once a period, and a peer that keeps doing that is asked ever less often.
 
     Args:
         policies: the account's numbers.
@@ -106,8 +105,15 @@ def idle_wait(policies: Policies, empties: int, held: int) -> int:
         held: ns the poll took.
     """
     policy = policies.polling
-    period = min(policy.period_max, policy.period * 2 ** min(empties // 30, 32))
-    return max(policy.gap, period - held) if held < period else max(policy.gap, 50 * MILLISECONDS)
+    period: int = min(policy.period_max, policy.period * 2 ** min(empties // 30, 32))
+    return max(50 * MILLISECONDS, period - held)
+
+
+def _nothing_came(policies: Policies, data: connection.Connection, held: int, *, silent: bool = False) -> Event:
+    """Tell what a poll comes to that brought nothing: one that the platform held needs no pause."""
+    if not silent and held >= max(policies.polling.period, connection.Waited.floor):
+        return connection.Waited(held=held)
+    return connection.Idle(held=held, wait=idle_wait(policies, data.empties, held), silent=silent)
 
 
 def _polled(policies: Policies, chance: Chance, result: Any, at: Snapshot, held: int, now: int) -> Event:
@@ -119,14 +125,14 @@ def _polled(policies: Policies, chance: Chance, result: Any, at: Snapshot, held:
             failure = Failure(stage="silence", error=NO_ANSWER)
             return _lost(policies, chance, failure, data, now)
         case Empty():
-            return connection.Idle(held=held, wait=idle_wait(policies, data.empties, held), silent=result.silent)
+            return _nothing_came(policies, data, held, silent=result.silent)
         case _:
             return _any(policies, chance, result, data, now)
 
 
 def _poll_arrived(policies: Policies, data: Any, new: int, copies: int, held: int) -> Event:
     if not new:  # the cursor did not help, so ask again as if nothing had come
-        return connection.Idle(held=held, wait=idle_wait(policies, data.empties, held))
+        return _nothing_came(policies, data, held)
     return connection.Arrived(messages=new, copies=copies, held=held)
 
 

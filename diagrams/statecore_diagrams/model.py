@@ -15,12 +15,13 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from statecore.events import Arrival, Elapsed, Event, External, name_of
+from statecore.events import Arrival, Elapsed, Event, External, Timed, name_of
 from statecore.machine import Effect, Machine, Signal, Timer, Wait
 from statecore.units import show_duration
 
 Pays: TypeAlias = Literal["timer", "outside", ""]
-"""What a transition costs whoever would drive a cycle through it: a timer's floor, something from outside, or nothing."""
+"""What a transition costs whoever would drive a cycle through it: time (a timer's floor, or that of a `Timed`
+outcome), something from outside, or nothing."""
 
 _NAMELESS: Final = "<lambda>"
 
@@ -203,6 +204,6 @@ def _transitions(machine: Machine) -> Iterator[Transition]:
 
 def pays(event: type[Event] | Elapsed) -> Pays:
     """Tell what an event costs whoever would drive a cycle through it."""
-    if isinstance(event, Elapsed):
+    if isinstance(event, Elapsed) or issubclass(event, Timed):
         return "timer"
     return "outside" if issubclass(event, External | Arrival) else ""

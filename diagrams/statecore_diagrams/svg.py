@@ -241,7 +241,7 @@ def short(number: int) -> str:
 
 
 _PAYS: Final = {
-    "timer": "paid for by a timer's floor",
+    "timer": "paid for by time",
     "outside": "paid for from outside",
     "": "an outcome, which costs nothing",
 }
@@ -263,7 +263,7 @@ def _piece_data(transitions: Sequence[Transition]) -> str:
 
 
 _LEGEND: Final = {
-    "pays-timer": "a timer's floor pays",
+    "pays-timer": "time pays",
     "pays-outside": "paid for from outside",
     "pays-nothing": "an outcome: costs nothing, so no cycle is made of these alone",
 }

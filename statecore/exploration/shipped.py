@@ -59,6 +59,7 @@ SAMPLES: Final[Mapping[type[Event], Sequence[Event]]] = {
     connection.TokenRefused: (connection.TokenRefused(code="x", message="m", wait=SECONDS, action="a"),),
     connection.Rejected: (connection.Rejected(error="e", wait=SECONDS, action="a"),),
     connection.Arrived: (connection.Arrived(messages=1),),
+    connection.Waited: (connection.Waited(held=2 * SECONDS),),
     connection.Idle: tuple(connection.Idle(held=held, wait=SECONDS) for held in (0, 2 * SECONDS)),
     connection.HungUp: (connection.HungUp(),),
     session.Noted: (session.Noted(what="w"),),

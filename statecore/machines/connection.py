@@ -16,11 +16,11 @@ One instance outlives many physical connections. Each `Dial` begins a generation
 recorded as late and changes nothing.
 """
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import attrs
 
-from statecore.events import Arrival, Broken, Elapsed, External, Outcome
+from statecore.events import Arrival, Broken, Elapsed, External, Outcome, Timed
 from statecore.evolve import evolver
 from statecore.machine import STAY, Effect, Machine, Signal, Timer, ignore, on
 from statecore.units import DAYS, HOURS, MILLISECONDS, MINUTES, SECONDS
@@ -258,8 +258,21 @@ class Arrived(Arrival):
 
 
 @attrs.frozen(kw_only=True)
+class Waited(Timed):
+    """Nothing came, and the platform held the poll until it was sure, so the next one may follow at once.
+
+    Args:
+        held: ns the poll took, at least `floor`.
+    """
+
+    floor: ClassVar[int] = 1 * SECONDS
+
+    held: int
+
+
+@attrs.frozen(kw_only=True)
 class Idle(Outcome):
-    """Nothing came.
+    """Nothing came, and the next poll has to wait.
 
     Args:
         held: ns the poll took.
@@ -322,6 +335,12 @@ def up(was: C, _event: Outcome, now: int) -> C:
 def served(was: Connection, event: Outcome, now: int) -> Connection:
     """Note that a poll was answered: only that proves that the credentials are good for what they are needed for."""
     return evolve(up(was, event, now), stale_probes=0)
+
+
+def quiet(was: Connection, event: Waited, now: int) -> Connection:
+    if was.down_since is not None or was.stale_probes:
+        return served(was, event, now)
+    return evolve(was, empties=0, silences=0) if was.empties or was.silences else was
 
 
 def rest(was: Connection, event: Idle, now: int) -> Connection:
@@ -419,7 +438,7 @@ LIVE = ("dialling", *POLLING, "resting", *WAITING)
 EVERY = ("closed", *LIVE, "draining", "hanging-up")
 QUIET = ("closed", "resting", *WAITING, "draining")  # they make no attempt
 DIALLED = (Ready, Opened)
-POLLED = (Arrived, Idle)
+POLLED = (Arrived, Waited, Idle)
 FAILED = (Lost, TokenRefused, Rejected)
 
 POLL = Effect(Receive, (*POLLED, *FAILED), within=3 * MINUTES)
@@ -441,6 +460,7 @@ connection = Machine(
         on(("dialling", *POLLING), Rejected,         "tripped",      trip),
 
         on(POLLING,             Arrived,             "connected",    served),
+        on(POLLING,             Waited,              "connected",    quiet),
         on(POLLING,             Idle,                "resting",      rest),
         on("resting",           Elapsed,             "connected"),
 

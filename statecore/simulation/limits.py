@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from statecore.events import Broken
 from statecore.machines.circuit import Tripped
-from statecore.machines.connection import CredentialsChanged, Idle, Lost, Rejected, Resumed, Started, Woke
+from statecore.machines.connection import CredentialsChanged, Idle, Lost, Rejected, Resumed, Started, Waited, Woke
 from statecore.machines.delivery import Held, NotSent, PartAccepted, PartPending, PartRefused, Purged, Revived
 from statecore.machines.inbound import Handed, Received, Retried
 from statecore.machines.session import Greeted
@@ -65,7 +65,7 @@ def g5_isolation(record: Record) -> Found:
 
 def g2_polls_paced(record: Record) -> Found:
     """Polls that bring nothing are paced, however fast the platform answers them."""
-    polls = Counter((row.address, row.at // MINUTES) for row in record.happened(Idle))
+    polls = Counter((row.address, row.at // MINUTES) for row in record.happened(Waited, Idle))
     for (address, minute), count in polls.items():
         if count > POLLS_PER_MINUTE:
             yield Violation("G2", f"{address} made {count} polls that brought nothing in minute {minute}")

@@ -27,7 +27,7 @@ from attr import validators
 from hypothesis import strategies as st
 
 from statecore.errors import ConfigError
-from statecore.events import Broken, Elapsed, Event, Late
+from statecore.events import Broken, Elapsed, Event, Late, Timed
 from statecore.exploration.samples import constants
 from statecore.machine import Machine, Snapshot
 from statecore.testing import lives
@@ -344,7 +344,8 @@ class _Drawing:
             event = draw(self._events[choice])
             if isinstance(event, Broken) and event.how == "interrupted" and not self._stray:
                 event = attrs.evolve(event, how="died")  # the other is what a crash comes to
-            life.happen(event, after=draw(_DELAYS))
+            after = draw(_DELAYS)
+            life.happen(event, after=max(after, event.floor) if isinstance(event, Timed) else after)
         if self._stray and draw(st.integers(0, 15)) == 15:
             life.happen(draw(self._late))
 

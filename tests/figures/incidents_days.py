@@ -67,7 +67,7 @@ USUAL: Final[Mapping[tuple[str, str], tuple[type[Event], ...]]] = {
     ("connection", "closed"): (connection.Started,),
     ("connection", "dialling"): (connection.Ready, connection.Ready, connection.Lost),
     ("connection", "proving"): (connection.Arrived,),
-    ("connection", "connected"): (connection.Idle, connection.Idle, connection.Arrived),
+    ("connection", "connected"): (connection.Waited, connection.Idle, connection.Arrived),
     ("connection", "hanging-up"): (connection.HungUp,),
     ("connection", "draining"): (connection.Drained,),
     ("session", "closed"): (connection.Started,),

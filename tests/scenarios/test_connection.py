@@ -52,7 +52,6 @@ def test_connected_is_what_the_platform_says(stage: Stage) -> None:
         ("dialling", False),
         ("proving", False),
         ("connected", True),
-        ("resting", True),
     }
     assert min(at for at, _, connected in seen if connected) > 35
 

@@ -43,7 +43,6 @@ TIMERS: Final = {
     "accounts.wx.circuit.chat_cooldown": ("circuit.probe_at", "delivery.until"),
     "accounts.wx.circuit.cooldown": ("circuit.probe_at", "delivery.until"),
     "accounts.wx.circuit.cap": ("circuit.probe_at", "delivery.until"),
-    "accounts.wx.polling.gap": ("connection.rest_until",),
     "accounts.wx.polling.period": ("connection.rest_until",),
     "accounts.wx.polling.period_max": ("connection.rest_until",),
     "accounts.wx.retry.resend_after": ("delivery.resend_at",),

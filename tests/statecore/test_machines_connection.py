@@ -28,6 +28,7 @@ from statecore.machines.connection import (
     Started,
     StopRequested,
     TokenRefused,
+    Waited,
     Woke,
     connection,
 )
@@ -43,7 +44,8 @@ STOP = StopRequested(by="signal", wait=10 * SECONDS)
 WOKE = Woke(slept=8 * HOURS, wait=1 * SECONDS)
 DOUBTED = Doubted(reason="ret=-14", wait=2 * SECONDS)
 MESSAGES = Arrived(messages=2)
-QUIET = Idle(held=35 * SECONDS, wait=100 * MILLISECONDS)
+QUIET = Waited(held=35 * SECONDS)
+SILENT = Idle(held=40 * SECONDS, wait=100 * MILLISECONDS, silent=True)
 
 
 def live(*events: Any, snapshot: Snapshot | None = None, now: int = NOW) -> Snapshot:
@@ -66,7 +68,7 @@ PLACES = {
     "dialling": live(STARTED),
     "proving": live(STARTED, Opened()),
     "connected": CONNECTED,
-    "resting": live(QUIET, snapshot=CONNECTED),
+    "resting": live(SILENT, snapshot=CONNECTED),
     "reconnecting": live(LOST, snapshot=CONNECTED),
     "suspect": live(WOKE, snapshot=CONNECTED),
     "token-stale": live(STALE, snapshot=CONNECTED),
@@ -108,7 +110,7 @@ def test_a_platform_that_merely_answers_is_being_proved_and_not_connected() -> N
     assert connection.attempt(proving) == Attempt(Receive(), 3 * MINUTES, 2)
 
 
-@pytest.mark.parametrize(("proof", "state"), [(MESSAGES, "connected"), (QUIET, "resting")])
+@pytest.mark.parametrize(("proof", "state"), [(MESSAGES, "connected"), (QUIET, "connected"), (SILENT, "resting")])
 def test_the_first_poll_that_is_answered_proves_the_account(proof: Any, state: str) -> None:
     """
     Nothing coming is an answer too, and the answer of a platform that accepts us.
@@ -148,18 +150,28 @@ def test_polls_that_come_back_at_once_are_counted_until_one_was_held() -> None:
     The count is what makes the pause grow before a peer that lies about being busy.
     """
     hasty = Idle(held=1 * SECONDS - 1, wait=1 * SECONDS)
-    resting = live(hasty, "rest_until", hasty, "rest_until", snapshot=CONNECTED)
+    again = live(hasty, "rest_until", hasty, "rest_until", snapshot=CONNECTED)
 
-    assert resting.data.empties == 2
-    assert live(Idle(held=1 * SECONDS, wait=1), snapshot=resting).data.empties == 0
+    assert again.data.empties == 2
+    assert live(Idle(held=1 * SECONDS, wait=1), snapshot=again).data.empties == 0
+    assert live(QUIET, snapshot=again).data.empties == 0
+
+
+def test_a_poll_that_was_held_is_followed_by_the_next_at_once() -> None:
+    """
+    A connection on which nothing happens is asked once in half a minute, and writes one row for it.
+    """
+    decision = connection.step(CONNECTED, QUIET, NOW)
+
+    assert (decision.snapshot.state, decision.snapshot.data) == ("connected", CONNECTED.data)
+    assert decision.effects == (Attempt(Receive(), 3 * MINUTES, CONNECTED.version + 1),)
 
 
 def test_polls_that_are_never_answered_are_counted_until_one_is() -> None:
     """
     One silence is the race between their patience and ours; several are a dead peer.
     """
-    silent = Idle(held=40 * SECONDS, wait=1, silent=True)
-    twice = live(silent, "rest_until", silent, "rest_until", snapshot=CONNECTED)
+    twice = live(SILENT, "rest_until", SILENT, "rest_until", snapshot=CONNECTED)
 
     assert twice.data.silences == 2
     assert live(QUIET, snapshot=twice).data.silences == 0
@@ -333,7 +345,7 @@ def test_each_dial_begins_a_generation() -> None:
     It is how a log line is put down to one physical connection among thousands.
     """
     assert [live(STARTED).data.generation, live("retry_at", snapshot=PLACES["reconnecting"]).data.generation] == [1, 2]
-    assert live(QUIET, "rest_until", MESSAGES, snapshot=CONNECTED).data.generation == 1
+    assert live(QUIET, SILENT, "rest_until", MESSAGES, snapshot=CONNECTED).data.generation == 1
 
 
 @pytest.mark.parametrize("place", list(PLACES))
@@ -508,7 +520,7 @@ def test_a_second_sleep_is_waited_out_like_the_first() -> None:
 @pytest.mark.parametrize(
     ("event", "timer", "shortest", "longest"),
     [
-        (QUIET, "rest_until", 50 * MILLISECONDS, 1 * MINUTES),
+        (SILENT, "rest_until", 50 * MILLISECONDS, 1 * MINUTES),
         (LOST, "retry_at", 50 * MILLISECONDS, 1 * DAYS),
         (WOKE, "retry_at", 50 * MILLISECONDS, 5 * MINUTES),
         (STALE, "probe_at", 1 * SECONDS, 6 * HOURS),

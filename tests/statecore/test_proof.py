@@ -7,7 +7,7 @@ import datetime as dt
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import attrs
 import pytest
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statecore.errors import DefinitionError
-from statecore.events import Arrival, Broken, Elapsed, Event, External, Governed, Late, Offline, Outcome
+from statecore.events import Arrival, Broken, Elapsed, Event, External, Governed, Late, Offline, Outcome, Timed
 from statecore.machine import STAY, Effect, Machine, Row, Signal, Timer, ignore, on
 from statecore.units import DAYS, MINUTES, SECONDS
 from tests.statecore.strategies import often
@@ -658,6 +658,13 @@ class Edge(NamedTuple):
     target: int
 
 
+@attrs.frozen(kw_only=True)
+class Minute(Timed):
+    """An outcome that nobody has in less than a minute."""
+
+    floor: ClassVar[int] = 1 * MINUTES
+
+
 def ring(edges: list[Edge], size: int) -> Machine:
     """Build a machine of *size* states that is sound but for its cycles.
 
@@ -665,9 +672,10 @@ def ring(edges: list[Edge], size: int) -> Machine:
     """
     outcomes = {edge: make(f"O{index}", Outcome) for index, edge in enumerate(edges) if edge.kind == "outcome"}
     arrivals = {edge: make(f"A{index}", Arrival) for index, edge in enumerate(edges) if edge.kind == "arrival"}
+    timed = {edge: make(f"T{index}", Minute) for index, edge in enumerate(edges) if edge.kind == "timed"}
     signals = {edge: make(f"S{index}", External) for index, edge in enumerate(edges) if edge.kind == "signal"}
     begins = [make(f"To{index}", External) for index in range(size)]
-    attempts = {**outcomes, **arrivals}
+    attempts = {**outcomes, **arrivals, **timed}
     heard: tuple[Any, ...] = (*begins, *attempts.values(), *signals.values(), Pulled)
     names = [f"s{index}" for index in range(size)]
     table = [on("start", event, name) for event, name in zip(begins, names, strict=True)]
@@ -726,7 +734,7 @@ def shown(problem: str, edges: list[Edge]) -> tuple[Edge, ...]:
 def graphs(draw: st.DrawFn) -> tuple[list[Edge], int]:
     size = draw(st.integers(1, 4))
     node = st.integers(0, size - 1)
-    kinds = st.sampled_from(["outcome", "outcome", "outcome", "arrival", "timer", "signal"])
+    kinds = st.sampled_from(["outcome", "outcome", "outcome", "arrival", "timed", "timer", "signal"])
     edges = draw(st.lists(st.builds(Edge, node, kinds, node), max_size=7, unique=True))
     timed: set[int] = set()
     sound = []
@@ -803,7 +811,7 @@ def test_two_cycles_are_refused_each_with_its_own_path() -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", ["timer", "signal", "arrival"])
+@pytest.mark.parametrize("kind", ["timer", "signal", "arrival", "timed"])
 def test_a_cycle_that_a_wait_pays_for_is_accepted(kind: str) -> None:
     """
     A poll that waits, a person who asks again, and messages that keep coming are all cycles that should be.
@@ -811,6 +819,16 @@ def test_a_cycle_that_a_wait_pays_for_is_accepted(kind: str) -> None:
     edges = [Edge(0, "outcome", 1), Edge(1, "outcome", 2), Edge(2, kind, 0)]
 
     assert len(ring(edges, 3).states) == 5
+
+
+def test_an_outcome_that_says_no_time_pays_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    "It takes a while" is no number.
+    """
+    monkeypatch.setattr(Minute, "floor", 0)
+
+    with pytest.raises(DefinitionError, match="nothing pays for the cycle s0 --T0--> s0"):
+        ring([Edge(0, "timed", 0)], 1)
 
 
 # ---- codec -----------------------------------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ EVENTS: Final[Mapping[type, Mapping[str, Kind]]] = {
     connection.TokenRefused: _fields("wait", code=Kind.PROSE, message=Kind.PROSE, action=Kind.PROSE),
     connection.Rejected: _fields("wait", error=Kind.PROSE, action=Kind.PROSE),
     connection.Arrived: _fields("messages copies held"),
+    connection.Waited: _fields("held"),
     connection.Idle: _fields("held wait silent"),
     connection.HungUp: _fields(error=Kind.PROSE),
 

@@ -33,7 +33,7 @@ EMPTY_POLLS: Final = 60
 QUICK: Final = 1 * SECONDS
 """A poll that comes back empty sooner than this was not held."""
 
-UPS: Final = frozenset({"Ready", "Welcomed", "Arrived", "Idle"})
+UPS: Final = frozenset({"Ready", "Welcomed", "Arrived", "Waited", "Idle"})
 """Events by which the platform says that it accepts the account."""
 
 
@@ -224,7 +224,7 @@ class Zombie:
         if row.target == "beating" or (row.event == "Idle" and row.get("silent", False)):
             if row.event != "Idle" or address not in self._signs:
                 self._signs[address] = Mark.of(row)
-        elif row.event in ("Idle", "Arrived") and row.machine == "connection":
+        elif row.event in ("Waited", "Idle", "Arrived") and row.machine == "connection":
             self._signs.pop(address, None)
         if address in self._cases:
             if row.target in UP or row.target == "draining":
@@ -280,7 +280,7 @@ class InstantEmpty:
     """
 
     kind: ClassVar[str] = "instant-empty"
-    events: ClassVar[frozenset[str]] = frozenset({"Idle", "Arrived", "Lost", "Broken", "TokenRefused", "Rejected",
+    events: ClassVar[frozenset[str]] = frozenset({"Waited", "Idle", "Arrived", "Lost", "Broken", "TokenRefused", "Rejected",
                                                   "StopRequested"})  # fmt: skip
 
     def __init__(self, *, least: int = EMPTY_POLLS) -> None:

@@ -112,7 +112,7 @@ class SpinHeld(Repeating):
     """
 
     kind: ClassVar[str] = "spin-held"
-    events: ClassVar[frozenset[str]] = frozenset({"Governed", "Arrived", "Noted", "Idle", "Lost"})
+    events: ClassVar[frozenset[str]] = frozenset({"Governed", "Arrived", "Noted", "Waited", "Idle", "Lost"})
     quiet = 1 * MINUTES
 
     def __init__(

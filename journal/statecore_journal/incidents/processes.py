@@ -32,7 +32,7 @@ class RestartRace:
 
     kind: ClassVar[str] = "restart-race"
     events: ClassVar[frozenset[str]] = frozenset({"StopRequested", "HungUp", "Broken", "Started", "Ready", "Welcomed",
-                                                  "Arrived", "Idle"})  # fmt: skip
+                                                  "Arrived", "Waited", "Idle"})  # fmt: skip
 
     def __init__(self, *, slow: int = SLOW_STOP, follows: int = FOLLOWS) -> None:
         self.slow = slow

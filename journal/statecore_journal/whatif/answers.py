@@ -93,7 +93,7 @@ class Answers:
                 return self._of_part(row)
             case delivery.PartUnknown():
                 return Unclear(error=event.error)
-            case connection.Arrived() | connection.Idle():
+            case connection.Arrived() | connection.Waited() | connection.Idle():
                 return self._of_poll(row, event)
             case connection.Ready() | connection.Opened():
                 fresh = any(isinstance(child.event, window.TokenForgotten) for child in self._children.get(row.seq, ()))
@@ -133,7 +133,7 @@ class Answers:
         )
         if messages or isinstance(event, connection.Arrived):
             return Batch(messages=messages)
-        return Empty(silent=event.silent)
+        return Empty(silent=isinstance(event, connection.Idle) and event.silent)
 
     def _message(self, row: "Row") -> Message:
         if isinstance(row.event, inbound.Repeated):
