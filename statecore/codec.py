@@ -35,7 +35,9 @@ def _finite(value: float) -> float:
     return value
 
 
-_plain: Final[dict[type, Callable[[Any], Any]]] = {}  # what the converter would look up for each value again
+PLAIN: Final[dict[type, Callable[[Any], Any]]] = {}
+"""What takes a value of a class apart, of each class that `dumps` has written: the converter would look it up each time.
+Where that is done for every row it is asked first."""
 _upcasters: Final[dict[tuple[str, int], Upcast]] = {}
 
 
@@ -47,9 +49,9 @@ def dumps(value: Any) -> str:
     """
     kind = type(value)
     try:
-        plain = _plain.get(kind)
+        plain = PLAIN.get(kind)
         if plain is None:
-            plain = _plain[kind] = _converter.get_unstructure_hook(kind)
+            plain = PLAIN[kind] = _converter.get_unstructure_hook(kind)
         return orjson.dumps(plain(value)).decode()
     except Exception as error:
         raise CodecError(f"{type(value).__name__} cannot be written to the journal: {error}") from error

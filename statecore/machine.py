@@ -319,10 +319,9 @@ class Machine:
 
     def due(self, snapshot: Snapshot) -> int | None:
         """Return the earliest deadline of an instance, or None if it awaits no timer."""
-        state, data, _, _ = snapshot
         due: int | None = None
-        for field in self._deadlines[state]:
-            deadline = getattr(data, field)
+        for field in self._deadlines[snapshot[0]]:
+            deadline = getattr(snapshot[1], field)
             if deadline is not None and (due is None or deadline < due):
                 due = deadline
         return due

@@ -294,7 +294,11 @@ class System:
         return first
 
     def _apply(self, unit: Unit, address: str, event: Event, cause: int, chat: str) -> Decision:
-        held = self.instance(address)
+        held = self._instances.get(address)
+        if held is None:
+            held = self.instance(address)
+        else:
+            self._instances.move_to_end(address)
         machine, before = held.machine, held.snapshot
         source = before[0]
         decision = machine.step(before, event, unit.now)

@@ -6,6 +6,8 @@ the journal decides last. So giving a row its place is one concatenation, on the
 
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from statecore import codec
 from statecore.errors import Conflict
 from statecore.events import name_of
@@ -26,6 +28,7 @@ UPDATE_INSTANCE: Final = (
     "update instances set state = ?, version = ?, entered = ?, live = ?, final = ?, due = ?, at = ?, schema = ?, data = ?,"
     " ord = coalesce(?, ord), seq = ? where address = ? and version = ?"
 )
+_json, _PLAIN = orjson.dumps, codec.PLAIN  # looked up once: this is done for every row
 _KEPT: Final = 3
 """Columns of an instance that its first row decides once and for all: machine, account, chat."""
 
@@ -59,7 +62,11 @@ def encode(unit: Unit) -> Rows:
         address, machine, source, event, (snapshot, _, verdict), cause, chat, order, live, due = entry
         state, data, version, entered = snapshot
         outcome, guards, _ = SHOWN.get(id(verdict)) or shown(verdict)
-        fields = codec.dumps(event)
+        try:
+            fields = _json(_PLAIN[event.__class__](event)).decode()
+            remembered = _json(_PLAIN[data.__class__](data)).decode()
+        except Exception:  # noqa: BLE001 - which says what it is, or writes the first of a class
+            fields, remembered = codec.dumps(event), codec.dumps(data)
         events.append(
             (
                 (
@@ -82,7 +89,7 @@ def encode(unit: Unit) -> Rows:
         if address in lasts:
             before, _, _, _, earlier = lasts[address]
             placed = placed if placed >= 0 else earlier
-        schema, final, remembered = getattr(data, "schema", 1), state in machine.final, codec.dumps(data)
+        schema, final = getattr(data, "schema", 1), state in machine.final
         row = (machine.name, account, chat, state, version, entered, live, final, due, now, schema, remembered)
         lasts[address] = before, row, index, None if order == PLACED else order, placed
     return _new(Rows, (unit, events, lasts))

@@ -156,8 +156,11 @@ class Writer:
             CodecError: a value cannot be written.
             JournalBusy, JournalFull, JournalCorrupt, Conflict, Fenced: see there. Nothing was written.
         """
-        rows = [encode(unit) for unit in units]
-        size = sum([len(one.events) for one in rows])
+        rows: list[Rows] = []
+        size = 0
+        for unit in units:
+            rows.append(encode(unit))
+            size += len(unit.entries)
         job = _Job(size, rows, placed)
         if placed is not None and (setbacks := self._setbacks.get(job.account)) is not None:
             job.setbacks = setbacks.known
