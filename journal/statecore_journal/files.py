@@ -11,14 +11,13 @@ import sqlite3
 import stat
 import struct
 import tempfile
-import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
+from typing import Final, ParamSpec, TypeAlias, TypeVar
 
 from statecore.errors import JournalBusy, JournalCorrupt, JournalError, JournalTooNew, NotAJournal
+from statecore_journal.neighbours import ALONE, BUSY_READING_S, reading
 from statecore_journal.problems import RECOVER, translated
 
 P = ParamSpec("P")
@@ -39,15 +38,9 @@ WAL_WAIT_MS: Final = 100
 WAL_STEP_BYTES: Final = 4 * 1024 * 1024
 """After how much more it tries again."""
 
-BUSY_READING_S: Final = 5.0
-"""How long a read waits for a lock. Readers of a WAL wait for nobody, but for a process that repairs it after a crash."""
-
 
 READINGS_MAX: Final = 5
 """How often a file is read that somebody begins to use each time."""
-
-SHARED: Final = "readonly_shm=1"
-"""Has SQLite read beside whoever writes, and leave their index alone."""
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -124,89 +117,6 @@ def read_only(path: Path) -> Iterator[sqlite3.Connection]:
             raise _disturbed(path)
 
 
-class _Here:
-    """Keeps readers and writers of one file in this process out of each other's way.
-
-    Within a process SQLite opens the index of a log once, the way that the first connection needs it. Beside a reader
-    that leaves it alone nobody could write. So the first writer waits for those, while no reader begins; and what begins
-    beside a writer reads in the ordinary way, since the index is open for writing then.
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._readers: Counter[str] = Counter()
-        self._waiting: Counter[str] = Counter()
-        self._writers: Counter[str] = Counter()
-
-    def read(self, path: str) -> bool:
-        """Begin to read; return whether with `SHARED`: beside a writer of this process there is no need to."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._waiting[path], BUSY_READING_S)
-            self._readers[path] += 1
-            return not self._writers[path]
-
-    def end_reading(self, path: str) -> None:
-        """Undo that."""
-        self._count(self._readers, path, -1)
-
-    def write(self, path: str, timeout_s: float) -> None:
-        """Begin to write.
-
-        Raises:
-            JournalBusy: something in this process still reads.
-        """
-        self._count(self._waiting, path, 1)
-        try:
-            with self._changed:
-                if not self._changed.wait_for(lambda: self._writers[path] or not self._readers[path], timeout_s):
-                    raise JournalBusy(f"{path} is being read by this same process; nothing was written. End that first")
-                self._writers[path] += 1
-        finally:
-            self._count(self._waiting, path, -1)
-
-    def end_writing(self, path: str) -> None:
-        """Undo that."""
-        self._count(self._writers, path, -1)
-
-    def _count(self, which: Counter[str], path: str, by: int) -> None:
-        with self._changed:
-            which[path] += by
-            if not which[path]:
-                del which[path]
-            self._changed.notify_all()
-
-
-_HERE: Final = _Here()
-
-
-class WritingConnection(sqlite3.Connection):
-    """A connection that may write; to be given to `sqlite3.connect` as `factory`.
-
-    Raises:
-        JournalBusy: something in this process reads the file, for longer than the timeout.
-    """
-
-    def __init__(self, path: str | Path, timeout: float = BUSY_READING_S, **options: Any) -> None:
-        self._path = os.path.realpath(path)
-        _HERE.write(self._path, timeout)
-        self._counted = True
-        try:
-            super().__init__(path, timeout, **options)
-        except BaseException:
-            self._end()
-            raise
-
-    def close(self) -> None:
-        """Close it."""
-        super().close()
-        self._end()
-
-    def _end(self) -> None:
-        if self._counted:
-            self._counted = False
-            _HERE.end_writing(self._path)
-
-
 def _disturbed(path: Path) -> Disturbed:
     return Disturbed(f"somebody began to use {path} while it was read; nothing is wrong with it. Read it again")
 
@@ -216,15 +126,15 @@ Stamp: TypeAlias = tuple[int, ...]
 
 def _stamp(path: Path) -> Stamp:
     """Return what is another when a file was written to, or replaced. What is only in the log beside it counts for nothing."""
-    found = path.stat()
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _changed(path: Path, stamp: Stamp | None) -> bool:
-    try:
-        return stamp is not None and stamp != _stamp(path)
-    except OSError:
-        return True
+    return stamp is not None and stamp != _stamp(path)
 
 
 def _open(path: Path, stack: ExitStack) -> tuple[sqlite3.Connection, Stamp | None]:
@@ -236,9 +146,9 @@ def _open(path: Path, stack: ExitStack) -> tuple[sqlite3.Connection, Stamp | Non
     ):  # whoever has the file open may close it, or begin to use it, between two lines here
         stamp = _stamp(path)
         uri = _uri(path) or _uri_of_copy(path, stack)
-        shared = SHARED in uri
-        if shared:
-            uri = stack.enter_context(_beside_writers(path, uri))
+        shared = ALONE in uri
+        if shared and not stack.enter_context(reading(path)):
+            uri = uri.replace(ALONE, "")
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_READING_S)
         try:
             connection.execute("pragma schema_version").fetchone()
@@ -251,15 +161,6 @@ def _open(path: Path, stack: ExitStack) -> tuple[sqlite3.Connection, Stamp | Non
         else:
             return stack.enter_context(closing(connection)), None if shared else stamp
     raise AssertionError("the last attempt returns or raises")
-
-
-@contextmanager
-def _beside_writers(path: Path, uri: str) -> Iterator[str]:
-    file = os.path.realpath(path)
-    try:
-        yield uri if _HERE.read(file) else uri.replace(SHARED, "")
-    finally:
-        _HERE.end_reading(file)
 
 
 def _uri_of_copy(path: Path, stack: ExitStack) -> str:
@@ -275,8 +176,8 @@ def _uri_of_copy(path: Path, stack: ExitStack) -> str:
 def _uri(path: Path) -> str | None:
     base = path.resolve().as_uri()
     if not _size(beside(path, "-wal")):
-        return f"{base}?immutable=1"
-    return f"{base}?mode=ro&{SHARED}" if beside(path, "-shm").exists() else None
+        return f"{base}?mode=ro&immutable=1"
+    return f"{base}?mode=ro&{ALONE}" if beside(path, "-shm").exists() else None
 
 
 def _size(path: Path) -> int:

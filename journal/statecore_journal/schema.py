@@ -17,7 +17,8 @@ from sqlite_utils.migrations import Migrations
 
 from statecore.errors import JournalError, NotAJournal
 from statecore.units import MILLISECONDS, SECONDS
-from statecore_journal.files import APPLICATION_ID, WritingConnection, inspect, own
+from statecore_journal.files import APPLICATION_ID, inspect, own
+from statecore_journal.neighbours import WritingConnection
 from statecore_journal.problems import is_busy, translated
 from statecore_journal.queueing import waiting
 
@@ -142,10 +143,18 @@ def connect(path: Path, *, busy_ns: int) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=busy_ns / 1e9, isolation_level=None, check_same_thread=False, factory=WritingConnection
     )
+    try:
+        _set_up(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("pragma auto_vacuum = incremental")  # of a new file: pruning gives pages back to the disk
     (mode,) = connection.execute("pragma journal_mode = wal").fetchone()
     if mode != "wal":
-        connection.close()
         raise JournalError(f"{path} cannot have a write-ahead log where it is ({mode} mode); use a local disk")
     connection.execute("pragma synchronous = full")
     connection.execute(
@@ -153,7 +162,6 @@ def connect(path: Path, *, busy_ns: int) -> sqlite3.Connection:
     )  # what is forgotten or pruned is overwritten; not every build does that
     connection.execute(f"pragma journal_size_limit = {WAL_BYTES_KEPT}")
     connection.execute("pragma cache_size = -1024")  # there are two, and the system has its own cache of the file
-    return connection
 
 
 def begin(connection: sqlite3.Connection, path: Path, *, busy_ns: int) -> None:

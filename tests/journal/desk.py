@@ -16,7 +16,7 @@ from statecore.machines import MACHINES, connection, delivery, inbound, window
 from statecore.system import System, Unit
 from statecore.units import SECONDS
 from statecore_journal import Journal, open_journal
-from statecore_journal.files import WritingConnection
+from statecore_journal.neighbours import WritingConnection
 from statecore_journal.rows import INSERT_EVENT, INSERT_INSTANCE, UPDATE_INSTANCE, Batch, encode
 from statecore_journal.schema import connect, prepare
 

@@ -275,6 +275,21 @@ def test_a_file_that_is_damaged_is_not_read_again_and_again(tmp_path: Path) -> N
     assert found == [1]
 
 
+def test_a_file_that_is_gone_is_missed_in_a_sentence(tmp_path: Path) -> None:
+    """
+    Somebody tidied up beneath a display that was left on.
+    """
+    path = tmp_path / "gateway.db"
+    write(path, 5)
+    with open_reader(path) as reader:
+        assert reader.status(START).events == 5
+        path.unlink()
+
+        with pytest.raises(JournalError, match="unable to open"):
+            reader.status(START)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_gateway_starts_while_its_own_process_reads_what_a_killed_one_left(tmp_path: Path) -> None:
     """
     A program that embeds it answers for its health in another thread. SQLite opens the index once for all of a process.
