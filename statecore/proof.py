@@ -19,7 +19,7 @@ Prior art cuts such cycles at run time, if at all; a table is data, so here they
 """
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
@@ -282,17 +282,23 @@ def _bounds(what: str, name: str, value: object) -> list[str]:
 # ---- 6: cycles -------------------------------------------------------------------------------------------------------
 
 
-def _pays(event: type[Event] | Elapsed) -> bool:
-    if isinstance(event, Elapsed):
-        return True  # every timer has a floor: check 5
-    return issubclass(event, External | Arrival) or (issubclass(event, Timed) and event.floor > 0)
+Pays: TypeAlias = Literal["timer", "outside", ""]
+"""What a transition costs whoever would drive a cycle through it: time (a timer's floor, or that of a `Timed`
+outcome), something from outside, or nothing."""
+
+
+def pays(event: type[Event] | Elapsed) -> Pays:
+    """Tell what an event costs whoever would drive a cycle through it."""
+    if isinstance(event, Elapsed) or (issubclass(event, Timed) and event.floor > 0):
+        return "timer"  # every timer has a floor: check 5
+    return "outside" if issubclass(event, External | Arrival) else ""
 
 
 def _cycles(machine: "Machine") -> list[str]:
     """Find a shortest unpaid cycle through each state that lies on one, each cycle reported once."""
     unpaid: dict[str, list[tuple[str, str]]] = {}
     for source, event, target, _ in _edges(machine):
-        if not _pays(event):  # type: ignore[arg-type]
+        if not pays(event):  # type: ignore[arg-type]
             unpaid.setdefault(source, []).append((name_of(event), target))
     problems, seen = [], set()
     for start in machine.states:

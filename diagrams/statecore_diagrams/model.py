@@ -11,17 +11,14 @@ Everything is in the order of the definition, so that a changed row changes a fe
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 import attrs
 
-from statecore.events import Arrival, Elapsed, Event, External, Timed, name_of
+from statecore.events import name_of
 from statecore.machine import Effect, Machine, Signal, Timer, Wait
+from statecore.proof import Pays, pays
 from statecore.units import show_duration
-
-Pays: TypeAlias = Literal["timer", "outside", ""]
-"""What a transition costs whoever would drive a cycle through it: time (a timer's floor, or that of a `Timed`
-outcome), something from outside, or nothing."""
 
 _NAMELESS: Final = "<lambda>"
 
@@ -200,10 +197,3 @@ def _transitions(machine: Machine) -> Iterator[Transition]:
                     pays=pays(event),
                     because=row.because or "",
                 )
-
-
-def pays(event: type[Event] | Elapsed) -> Pays:
-    """Tell what an event costs whoever would drive a cycle through it."""
-    if isinstance(event, Elapsed) or issubclass(event, Timed):
-        return "timer"
-    return "outside" if issubclass(event, External | Arrival) else ""

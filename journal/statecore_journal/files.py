@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeAlias, TypeVar
 
 from statecore.errors import JournalBusy, JournalCorrupt, JournalError, JournalTooNew, NotAJournal
-from statecore_journal.neighbours import ALONE, BUSY_READING_S, reading
+from statecore_journal.neighbours import ALONE, BUSY_READING_S, among_neighbours
 from statecore_journal.problems import RECOVER, translated
 
 P = ParamSpec("P")
@@ -37,7 +37,6 @@ WAL_WAIT_MS: Final = 100
 
 WAL_STEP_BYTES: Final = 4 * 1024 * 1024
 """After how much more it tries again."""
-
 
 READINGS_MAX: Final = 5
 """How often a file is read that somebody begins to use each time."""
@@ -147,7 +146,7 @@ def _open(path: Path, stack: ExitStack) -> tuple[sqlite3.Connection, Stamp | Non
         stamp = _stamp(path)
         uri = _uri(path) or _uri_of_copy(path, stack)
         shared = ALONE in uri
-        if shared and not stack.enter_context(reading(path)):
+        if shared and not stack.enter_context(among_neighbours(path)):
             uri = uri.replace(ALONE, "")
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_READING_S)
         try:

@@ -102,7 +102,7 @@ class WritingConnection(sqlite3.Connection):
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[bool]:
+def among_neighbours(path: Path) -> Iterator[bool]:
     """Read for as long as the context lasts; tells whether with `ALONE`."""
     file = os.path.realpath(path)
     try:

@@ -418,18 +418,27 @@ class Reader:
             cause: only what the row at this position set off, directly or through others.
         """
         after = max(after, cause or 0)
-        scope, wanted, values = self._filter(machine, account, chat, event, state, outcome)
-        where = f"{scope} where {wanted} and seq > ? and seq <= ?"
-        end = self.last() if until is None else min(self.last(), until)
-        if last is not None and cause is None:
-            first = f"select min(seq) from (select seq from {where} order by seq desc limit ?)"  # noqa: S608
-            ((begin,),) = self.ask(first, *values, after, end, last)
-            after = end if begin is None else begin - 1
-        rows = self._pages(where, values, after, end)
+        chosen = (machine, account, chat, event, state, outcome)
+        rows = self._pages(*self._span(chosen, after, until, last if cause is None else None))
         if cause is not None:
             rows = SetOff(self, cause).among(rows)
             rows = rows if last is None else iter(deque(rows, maxlen=last))
         yield from rows
+
+    @undisturbed
+    def _span(
+        self, chosen: tuple[str | None, ...], after: int, until: int | None, last: int | None
+    ) -> tuple[str, list[Any], int, int]:
+        """Return a condition and its values, and behind which position and up to which its rows are, at one moment."""
+        with self.reading():
+            scope, wanted, values = self._filter(*chosen)
+            where = f"{scope} where {wanted} and seq > ? and seq <= ?"
+            end = self.last() if until is None else min(self.last(), until)
+            if last is not None:
+                first = f"select min(seq) from (select seq from {where} order by seq desc limit ?)"  # noqa: S608
+                ((begin,),) = self.ask(first, *values, after, end, last)
+                after = end if begin is None else begin - 1
+        return where, values, after, end
 
     def _pages(self, where: str, values: list[Any], after: int, end: int) -> Iterator[LogRow]:
         columns = ", ".join(_LOG_COLUMNS)

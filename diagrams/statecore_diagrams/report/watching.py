@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from statecore.errors import StatecoreError
 from statecore_journal import Reader
+from statecore_journal.files import undisturbed
 from statecore_journal.incidents import Incident, Row, Watch, installed
 from statecore_journal.incidents.finding import Chats, Lags, made
 
@@ -108,11 +109,18 @@ class Watching:
             log.warning("looking for incidents: %s", error)
         self.looking = False
 
+    @undisturbed
+    def _next(self, reader: Reader) -> tuple[list[Columns], int | None]:
+        """Return the next rows, and the last heartbeat there was by then."""
+        with reader.reading() as connection:
+            sql = f"select {_COLUMNS} from events where seq > ? order by seq limit ?"  # noqa: S608 - constants
+            page = connection.execute(sql, (self._after, ROWS_AT_ONCE)).fetchall()
+            (beat,) = connection.execute("select max(beat) from leases").fetchone()
+        return page, beat
+
     def _read(self, reader: Reader) -> bool:
         """See the next rows; return whether there may be more."""
-        sql = f"select {_COLUMNS} from events where seq > ? order by seq limit ?"  # noqa: S608 - constants
-        page: list[Columns] = reader.ask(sql, self._after, ROWS_AT_ONCE)
-        ((beat,),) = reader.ask("select max(beat) from leases")
+        page, beat = self._next(reader)
         for columns in page:
             if self._feed.wants(columns):
                 self._keep(self._feed.see(columns))
