@@ -38,15 +38,12 @@ class Rows(NamedTuple):
 
     Args:
         unit: what it was made from.
-        events: (row for `INSERT_EVENT` up to its place, cause as `Entry` has it) of each entry.
-        lasts: where it leaves each instance. By address: the version the instance must be at before, 0 if it must not
-            exist; the row for `INSERT_INSTANCE` up to its place in a lane; the index of its last event; its place in its
-            lane, None for "where it is"; the index of the event whose place becomes its place in its lane, -1 for none.
+        entries: of each entry: the row for `INSERT_EVENT` up to its place in the journal, its cause as `Entry` has it, the
+            row for `INSERT_INSTANCE` up to its place in its lane, that place as `Entry` has it, and the instance's address.
     """
 
     unit: Unit
-    events: list[tuple[Row, int]]
-    lasts: dict[str, tuple[int, Row, int, int | None, int]]
+    entries: list[tuple[Row, int, Row, int, str]]
 
 
 def encode(unit: Unit) -> Rows:
@@ -56,10 +53,8 @@ def encode(unit: Unit) -> Rows:
         CodecError: a value cannot be written.
     """
     now, account = unit.now, unit.account
-    events: list[tuple[Row, int]] = []
-    lasts: dict[str, tuple[int, Row, int, int | None, int]] = {}
-    for index, entry in enumerate(unit.entries):
-        address, machine, source, event, (snapshot, _, verdict), cause, chat, order, live, due = entry
+    entries: list[tuple[Row, int, Row, int, str]] = []
+    for address, machine, source, event, (snapshot, _, verdict), cause, chat, order, live, due in unit.entries:
         state, data, version, entered = snapshot
         outcome, guards, _ = SHOWN.get(id(verdict)) or shown(verdict)
         try:
@@ -67,32 +62,12 @@ def encode(unit: Unit) -> Rows:
             remembered = _json(_PLAIN[data.__class__](data)).decode()
         except Exception:  # noqa: BLE001 - which says what it is, or writes the first of a class
             fields, remembered = codec.dumps(event), codec.dumps(data)
-        events.append(
-            (
-                (
-                    now,
-                    address,
-                    version,
-                    name_of(event),
-                    source,
-                    state,
-                    outcome,
-                    fields,
-                    guards,
-                    event.schema,
-                    machine.version,
-                ),
-                cause,
-            )
-        )
-        before, placed = version - 1, index if order == LAST else -1
-        if address in lasts:
-            before, _, _, _, earlier = lasts[address]
-            placed = placed if placed >= 0 else earlier
+        name, schema, definition = name_of(event), event.schema, machine.version
+        happened = (now, address, version, name, source, state, outcome, fields, guards, schema, definition)
         schema, final = getattr(data, "schema", 1), state in machine.final
-        row = (machine.name, account, chat, state, version, entered, live, final, due, now, schema, remembered)
-        lasts[address] = before, row, index, None if order == PLACED else order, placed
-    return _new(Rows, (unit, events, lasts))
+        there = (machine.name, account, chat, state, version, entered, live, final, due, now, schema, remembered)
+        entries.append((happened, cause, there, order, address))
+    return _new(Rows, (unit, entries))
 
 
 _new: Final = tuple.__new__
@@ -140,20 +115,20 @@ class Batch:
             Conflict: an instance is not where the unit found it, because another unit of the batch moved it.
         """
         first = seq = self.following
-        for row, cause in rows.events:
+        lasts = self._lasts
+        for happened, cause, there, order, address in rows.entries:
             settled = cause if cause > 0 else first - cause - 1 if cause else None
-            self.events.append(row + (seq, self._wall, settled, epoch))  # noqa: RUF005 - twice as fast as unpacking
-            seq += 1
-        for address, (before, row, index, order, placed) in rows.lasts.items():
-            place = first + placed if placed >= 0 else order
-            earlier = self._lasts.get(address)
-            if earlier is not None:
+            self.events.append(happened + (seq, self._wall, settled, epoch))  # noqa: RUF005 - twice as fast as unpacking
+            place = seq if order == LAST else None if order == PLACED else order
+            before = there[_VERSION] - 1
+            if (earlier := lasts.get(address)) is not None:
                 start, last, given, _ = earlier
                 if last[_VERSION] != before:
                     raise moved(address)
-                before = start  # noqa: PLW2901 - what the projection must hold is what the first of them found
+                before = start  # what the projection must hold is what the first of them found
                 place = given if place is None else place
-            self._lasts[address] = before, row, place, first + index
+            lasts[address] = before, there, place, seq
+            seq += 1
         self.following = seq
         return first
 

@@ -13,13 +13,14 @@ they took the interpreter, and the disk stood still until they had all put in th
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from timeit import default_timer
 from typing import Any, Final, TypeVar
 
 import attrs
+import outcome
 import trio
 
 from statecore.errors import Conflict, Fenced, JournalBusy, JournalError, JournalFull
@@ -49,23 +50,55 @@ Placed = Callable[[list[tuple[Unit, int]]], None]
 """Called on the trio thread, in the order of the journal, with units and the seq of each one's first row."""
 
 
-@attrs.define
+@attrs.define(init=False)
 class _Job:
-    """Something for the thread: rows to append, or a function to run in a transaction of its own."""
+    """Something for the thread: rows to append, or a function to run in a transaction of its own. Every append makes one,
+    so it is made by hand.
+    """
 
-    size: int = 1
-    rows: Sequence[Rows] = ()
-    placed: Placed | None = None
-    function: Callable[[sqlite3.Connection], Any] | None = None
-    task: trio.lowlevel.Task | None = None
-    setbacks: int = 0
-    result: Any = None
-    error: BaseException | None = None
+    size: int
+    rows: Sequence[Rows]
+    placed: Placed | None
+    function: Callable[[sqlite3.Connection], Any] | None
+    task: trio.lowlevel.Task | None
+    setbacks: int
+    result: Any
+    error: BaseException | None
+
+    def __init__(
+        self,
+        size: int,
+        rows: Sequence[Rows],
+        placed: Placed | None = None,
+        function: Callable[[sqlite3.Connection], Any] | None = None,
+    ) -> None:
+        self.size = size
+        self.rows = rows
+        self.placed = placed
+        self.function = function
+        self.task = self.result = self.error = None
+        self.setbacks = 0
 
     @property
     def account(self) -> str:
         """Whose rows these are; empty for a function."""
         return self.rows[0].unit.account if self.rows else ""
+
+
+class _GoOn(outcome.Outcome[None]):
+    """What a task is woken with. There is one for all: to make what trio would make for each took a third of waking it."""
+
+    def unwrap(self) -> None:
+        return None
+
+    def send(self, gen: Generator[T, None, object]) -> T:
+        return gen.send(None)
+
+    async def asend(self, agen: AsyncGenerator[T, None]) -> T:
+        return await agen.asend(None)
+
+
+_GO_ON: Final = _GoOn()
 
 
 @attrs.frozen
@@ -172,7 +205,7 @@ class Writer:
         Others may be in the same transaction. If one of them fails it is rolled back and the function runs again, so it
         must do nothing but read and write through the connection.
         """
-        return self._submit(_Job(function=function))
+        return self._submit(_Job(1, (), function=function))
 
     async def _submit(self, job: _Job) -> Any:
         if self._closed:
@@ -215,7 +248,7 @@ class Writer:
                 pairs = zip(job.rows, job.result, strict=True)
                 job.placed([(rows.unit, at) for rows, at in pairs if isinstance(at, int)])
             if job.task is not None:
-                trio.lowlevel.reschedule(job.task)
+                trio.lowlevel.reschedule(job.task, _GO_ON)
 
     # ---- the thread's side -------------------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ class MemoryJournal:
     def append(self, unit: Unit) -> int:
         """Append a unit; return the position of its first row."""
         first = self._following
-        for seq, (row, _) in enumerate(encode(unit).events, start=first):
+        for seq, (row, *_) in enumerate(encode(unit).entries, start=first):
             at, address, version, event, source, target, outcome, data, guards, schema, _ = row
             known = self._rows.setdefault(address, [])
             known.append((address, version, seq, at, event, source, target, outcome, data, guards, schema))

@@ -154,7 +154,7 @@ def test_what_became_of_an_event_and_which_guards_were_asked_is_in_its_row() -> 
         )
         for event in events
     ]
-    outcomes = [(row[6], row[8]) for row, _ in encode(Unit("wx", START, entries)).events]
+    outcomes = [(row[6], row[8]) for row, *_ in encode(Unit("wx", START, entries)).entries]
 
     assert outcomes[0][0].startswith("refused: Received is no event of delivery")
     assert outcomes[1][0].startswith("ignored: ")
