@@ -313,7 +313,7 @@ class System:
         order = held.order
         if order == LAST:
             held.order = PLACED
-        due = machine.due(snapshot)
+        due = machine.due(snapshot) if snapshot[0] in machine.timed else None
         if due is not None and (held.armed is None or due < held.armed):
             heapq.heappush(self._heap, (due, address))
             held.armed = due  # a later deadline is found when this entry comes up; entries must not pile up

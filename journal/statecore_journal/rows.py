@@ -10,7 +10,7 @@ import orjson
 
 from statecore import codec
 from statecore.errors import Conflict
-from statecore.events import name_of
+from statecore.events import Elapsed, name_of
 from statecore.machine import Verdict
 from statecore.system import LAST, PLACED, Unit
 
@@ -57,12 +57,15 @@ def encode(unit: Unit) -> Rows:
     for address, machine, source, event, (snapshot, _, verdict), cause, chat, order, live, due in unit.entries:
         state, data, version, entered = snapshot
         outcome, guards, _ = SHOWN.get(id(verdict)) or shown(verdict)
+        kind = event.__class__
         try:
-            fields = _json(_PLAIN[event.__class__](event)).decode()
+            plain = _PLAIN[kind](event)
+            fields = _json(plain).decode() if plain else "{}"  # most events say all by their name
             remembered = _json(_PLAIN[data.__class__](data)).decode()
         except Exception:  # noqa: BLE001 - which says what it is, or writes the first of a class
             fields, remembered = codec.dumps(event), codec.dumps(data)
-        name, schema, definition = name_of(event), event.schema, machine.version
+        name = kind.__name__ if kind is not Elapsed else name_of(event)
+        schema, definition = event.schema, machine.version
         happened = (now, address, version, name, source, state, outcome, fields, guards, schema, definition)
         schema, final = getattr(data, "schema", 1), state in machine.final
         there = (machine.name, account, chat, state, version, entered, live, final, due, now, schema, remembered)

@@ -73,21 +73,22 @@ async def journal(path: Path, machines: int, accounts: int = MACHINES, span_s: f
         async def drive(account: str) -> None:
             system = System(account, {turnstile.name: turnstile}, opened.store)
             addresses = [f"{turnstile.name}/{account}/{machine}" for machine in range(each)]
-            ended = default_timer()
+            began = default_timer()
             for happening in itertools.cycle(EVENTS):
-                began = ended
+                now = round(began * SECONDS)
                 units = []
                 for address in addresses:
-                    unit = system.begin(round(began * SECONDS))
+                    unit = system.begin(now)
                     system.feed(unit, address, happening)
                     units.append(unit)
-                placed: Any = await opened.append(units)  # never `Existing`: no unit has a key
-                for unit, first in zip(units, placed, strict=True):
+                placed: list[Any] = await opened.append(units)  # never `Existing`: no unit has a key
+                for unit, first in zip(units, placed):  # noqa: B905 - asking for both to be as long is a cost of its own
                     system.committed(unit, first)
                 ended = default_timer()
                 waits.append(ended - began)
                 if ended > ends:
                     break
+                began = ended
 
         names = [f"{ACCOUNT}-{account}" for account in range(accounts)]
         for name in names:
