@@ -448,6 +448,10 @@ def doubted_again(was: Session, event: Doubted, now: int) -> Session:
     return evolve(after, retry_at=None, probe_at=now + event.wait, token_at=None, action=GIVEN_AND_REFUSED)
 
 
+def let_go(was: Session, event: Outcome, now: int) -> Session:
+    return evolve(closed(was, event, now), token_at=None)  # a start asks for one anyway
+
+
 def token_aged(was: Session, _event: Elapsed, _now: int) -> Session:
     return evolve(was, token_at=None)
 
@@ -588,7 +592,7 @@ session = Machine(
 
         on(LIVE,                StopRequested,        "draining",      drain),
         on("draining",          (Drained, Elapsed("drain_until")), "hanging-up"),
-        on("hanging-up",        (HungUp, Broken),     "closed",        closed),
+        on("hanging-up",        (HungUp, Broken),     "closed",        let_go),
 
         on(EVERY,               ClockStepped,         STAY),
         on(EVERY,               Elapsed("url_until"), STAY,            address_aged),

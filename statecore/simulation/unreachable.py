@@ -10,6 +10,7 @@ UNREACHABLE: Final[Mapping[str, Mapping[str, str]]] = {
     "session": {
         "looking-up  Elapsed(url_until)": "the address is looked up only where there is none, so none can age",
         "tripped  Elapsed(url_until)": "whatever trips a session takes its address away",
+        "closed  Elapsed(token_at)": "what closes a session takes its token's end away",
         "token-stale  Elapsed(token_at)": "whatever makes a token stale takes its end away",
         "lingering  Elapsed(token_at)": "what calls a session invalid takes its token's end away",
         "renewing  Elapsed(token_at)": "it is entered because that timer has fired",

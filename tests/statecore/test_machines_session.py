@@ -726,6 +726,7 @@ def test_a_stop_sees_to_its_end_what_is_under_way_and_then_hangs_up(place: str) 
     )
     assert closed.data.action == was.action  # what a person must do is to be done although nobody drives it
     assert closed.data.resumable == PLACES[place].data.resumable
+    assert closed.data.token_at is None  # nobody renews it, so nobody is woken for it
 
 
 def test_a_stop_does_not_wait_for_ever() -> None:
