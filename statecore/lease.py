@@ -31,6 +31,19 @@ ASK_EVERY: Final = 250 * MILLISECONDS
 """How often a process that waits asks for the lock; it takes over within about this time of the owner's end."""
 
 
+_held: Final[set[int]] = set()
+"""The open files of the locks that this process holds."""
+
+
+def _leave_to_parent() -> None:
+    """Let go of what was inherited: a worker that a handler forked would otherwise keep the account when its parent is killed."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
 def lock_folder() -> Path:
     """Return where locks are: $STATECORE_LOCK_DIR, else statecore/locks under the user's state folder."""
     if chosen := os.environ.get("STATECORE_LOCK_DIR"):
@@ -121,6 +134,7 @@ class Lock:
             os.close(file)
             raise StatecoreError(f"{self.path} cannot be locked: {error.strerror}; is it on a network disk?") from error
         self._file = file
+        _held.add(file)
         with suppress(OSError):  # on a full disk the file says nothing; only the lock counts, and it is ours
             os.ftruncate(file, 0)
             os.pwrite(file, json.dumps(attrs.asdict(about)).encode(), 0)
@@ -181,6 +195,7 @@ class Lock:
 
     def release(self) -> None:
         """Let go of the lock."""
-        if self._file is not None:
+        if self._file in _held:
+            _held.discard(self._file)
             os.close(self._file)
-            self._file = None
+        self._file = None

@@ -28,6 +28,20 @@ print(flush=True)
 sys.stdin.read()
 """
 
+FORKS = """
+import os, signal, sys
+from pathlib import Path
+from statecore.lease import Holder, Lock
+lock = Lock("an identity", Path(sys.argv[1]))
+assert lock.try_acquire(Holder())
+if os.fork() == 0:
+    lock.release()
+    sys.stdin.read()
+    os._exit(0)
+print(flush=True)
+signal.pause()
+"""
+
 
 @contextmanager
 def process(*arguments: str, code: str = "print(flush=True); input()") -> Iterator["subprocess.Popen[bytes]"]:
@@ -151,6 +165,21 @@ def test_a_lock_file_that_makes_no_sense_names_nobody(tmp_path: Path, text: str)
         fcntl.flock(file, fcntl.LOCK_EX)
         assert not lock.try_acquire(Holder())
         assert lock.end_holder(lock.holder(), signal.SIGKILL) == "it does not say which process it is"
+
+
+def test_a_lock_ends_with_its_process_and_not_with_what_that_has_forked(tmp_path: Path) -> None:
+    """
+    B4: a handler has a pool of workers. They outlive a process that is killed, and would keep its account for good. And a
+    worker that lets go takes nothing from its parent.
+    """
+    lock = Lock("an identity", tmp_path)
+    with process(str(tmp_path), code=FORKS) as running:
+        assert not lock.try_acquire(Holder())
+        running.kill()
+        running.wait()
+
+        assert lock.try_acquire(Holder())
+        lock.release()
 
 
 def test_a_disk_that_is_full_keeps_nobody_from_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
