@@ -657,6 +657,11 @@ class Outbox:
 
     # ---- releasing ---------------------------------------------------------------------------------------------------
 
+    @property
+    def answers_by_id(self) -> bool:
+        """Whether the platform wants to be told which message is answered."""
+        return self._platform.answers
+
     def heard_as(self, message: Message, now: int) -> window.Heard:
         """Say what a message that came in opens.
 
