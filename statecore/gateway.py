@@ -456,9 +456,12 @@ class Gateway:
         asked = [command.text for command in self._stops.get(name, {}).values() if command.target == self._boot]
         if not asked:
             return False  # nobody was to follow
-        if await claim.followed(self._stop):
-            log.warning("account %s: handed over to %s", name, asked[-1] or "another process")
+        successor = await claim.followed(self._stop)
+        if successor is not None:  # it need not be who asked: another process may have waited longer
+            log.warning("account %s: handed over to %s", name, successor)
             return False
+        if self.stopping:
+            return False  # this process ends, and has nothing more to say in it
         log.warning("account %s: let go for %s, and nobody came; taking it up again", name, asked[-1])
         return True
 

@@ -186,16 +186,20 @@ class Claim:
         self.hermes.release()
         self.lock.release()
 
-    async def followed(self, stop: trio.Event) -> bool:
-        """Wait until somebody has taken the account that was let go; return whether anybody came."""
+    async def followed(self, stop: trio.Event) -> Holder | None:
+        """Wait until somebody has taken the account that was let go; return who has, or None if nobody comes.
+
+        Args:
+            stop: ends the wait.
+        """
         with trio.move_on_after(COMES_WITHIN / SECONDS):
-            while (boot := self.lock.holder().boot) == self.boot or not boot:
+            while not stop.is_set():
+                owner = self.lock.holder()
+                if owner.boot not in ("", self.boot):
+                    return owner
                 with trio.move_on_after(ASK_EVERY / SECONDS):
                     await stop.wait()
-                if stop.is_set():
-                    return True  # this process ends, and has nothing more to say in it
-            return True
-        return False
+        return None
 
     # ---- the locks ---------------------------------------------------------------------------------------------------
 

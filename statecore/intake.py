@@ -92,8 +92,11 @@ class Intake:
         return found
 
     def _same_text(self, message: Message, now: int) -> str | None:
-        """Return the receipt of the message that this is a copy of, if it is one. Two pictures are not one."""
-        if not message.text:
+        """Return the receipt of the message that this is a copy of, if it is one. Two pictures are not one.
+
+        A platform whose messages are answered by their ids says by those which are one; there the same text is said twice.
+        """
+        if not message.text or self._outbox.answers_by_id:
             return None
         found: list[tuple[int, str]] = []
         for seen in self._seen.get(_fingerprint(message), ()):

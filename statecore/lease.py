@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +24,24 @@ from statecore.errors import StatecoreError
 from statecore.units import MILLISECONDS
 from statecore.world import here
 
+NUMBERS_BELOW: Final = {"pid": 2**31}
+"""What a number in a lock file must stay below to be one: the kernel's process numbers have 31 bits, and times have 63."""
+
 ASK_EVERY: Final = 250 * MILLISECONDS
 """How often a process that waits asks for the lock; it takes over within about this time of the owner's end."""
+
+
+_held: Final[set[int]] = set()
+"""The open files of the locks that this process holds."""
+
+
+def _leave_to_parent() -> None:
+    """Let go of what was inherited: a worker that a handler forked would otherwise keep the account when its parent is killed."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def lock_folder() -> Path:
@@ -99,10 +116,15 @@ class Lock:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StatecoreError(
-                f"the lock folder {self.folder} cannot be used: {error.strerror}; set STATECORE_LOCK_DIR to one that can"
+        except PermissionError as error:
+            if not self._exists():
+                raise StatecoreError(self._unusable(error)) from error
+            raise StatecoreError(  # another folder would be the wrong advice: two would drive one account
+                f"the lock {self.path} is another user's, who may drive this account; run as that user, or delete it if"
+                " nobody drives the account any more"
             ) from error
+        except OSError as error:
+            raise StatecoreError(self._unusable(error)) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -111,23 +133,35 @@ class Lock:
         except OSError as error:
             os.close(file)
             raise StatecoreError(f"{self.path} cannot be locked: {error.strerror}; is it on a network disk?") from error
-        os.ftruncate(file, 0)
-        os.pwrite(file, json.dumps(attrs.asdict(about)).encode(), 0)
         self._file = file
+        _held.add(file)
+        with suppress(OSError):  # on a full disk the file says nothing; only the lock counts, and it is ours
+            os.ftruncate(file, 0)
+            os.pwrite(file, json.dumps(attrs.asdict(about)).encode(), 0)
         return True
+
+    def _exists(self) -> bool:
+        try:
+            return self.path.exists()
+        except PermissionError:  # the folder is not ours to look into
+            return False
+
+    def _unusable(self, error: OSError) -> str:
+        return f"the lock folder {self.folder} cannot be used: {error.strerror}; set STATECORE_LOCK_DIR to one that can"
 
     def holder(self) -> Holder:
         """Return what the holder wrote about itself; what cannot be read, or makes no sense, is left out."""
         try:
             about: Any = json.loads(self.path.read_bytes() or b"{}")
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return Holder()
         if not isinstance(about, dict):
             return Holder()
         sound = {
             field.name: about[field.name]
             for field in attrs.fields(Holder)
-            if type(about.get(field.name)) is field.type and (field.type is str or about[field.name] > 0)
+            if type(about.get(field.name)) is field.type
+            and (field.type is str or 0 < about[field.name] < NUMBERS_BELOW.get(field.name, 2**63))
         }
         return Holder(**sound)
 
@@ -161,6 +195,7 @@ class Lock:
 
     def release(self) -> None:
         """Let go of the lock."""
-        if self._file is not None:
+        if self._file in _held:
+            _held.discard(self._file)
             os.close(self._file)
-            self._file = None
+        self._file = None

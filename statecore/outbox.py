@@ -99,7 +99,8 @@ class Outbox:
         self._bucket = pacing.Bucket(1.0, 0)
         self._doubts = 0
         self._doubted: dict[str, int] = {}  # by chat: refusals of the account since the platform took something there
-        self._plain = False  # markup was refused, and the same went through without; found out anew after a restart
+        self._plain = False  # markup is refused, and goes through without; found out anew after a restart
+        self._unmarked = ""  # the delivery that was refused for that, and is tried without
         self._reviews: dict[str, str] = {}
         self._early: dict[str, Review] = {}
         self._store = store
@@ -366,7 +367,7 @@ class Outbox:
         self._doubts = 0
         self._doubted.pop(chat, None)
         self._recent.taken(chat, unit.now)
-        if state == "sending-bare" and self._platform.markup:
+        if state == "sending-bare" and address == self._unmarked:
             self._plain = True
         if state == "sending-bare" and data.token:
             self._system.feed(unit, self.window_of(chat), window.TokenForgotten(token=data.token), cause=index)
@@ -445,6 +446,7 @@ class Outbox:
         self._system.feed(unit, address, event, cause=cause)
         index = -len(unit.entries)
         if then == "bare":
+            self._unmarked = address if reading.lasts else self._unmarked
             self._spend(unit.now)  # the experiment leaves out of turn, so the next turn waits the longer
             return
         self._refund(unit, address, chat, index)
@@ -654,6 +656,11 @@ class Outbox:
         return sum(self._system.instance(address).chat == chat for address in self.in_flight)
 
     # ---- releasing ---------------------------------------------------------------------------------------------------
+
+    @property
+    def answers_by_id(self) -> bool:
+        """Whether the platform wants to be told which message is answered."""
+        return self._platform.answers
 
     def heard_as(self, message: Message, now: int) -> window.Heard:
         """Say what a message that came in opens.

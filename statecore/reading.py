@@ -67,9 +67,11 @@ class Reading:
         says: the meaning in a sentence, for people.
         action: what a person must do, if anything.
         throttled: whether it is a sign that the account speaks too fast.
+        lasts: whether what is tried without now would be refused with every message, so that it need not be tried again.
     """
 
     then: Then
     says: str
     action: str = ""
     throttled: bool = False
+    lasts: bool = False

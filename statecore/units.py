@@ -17,6 +17,7 @@ LONGEST_NS: Final = 3_660 * DAYS
 
 _UNITS: Final = {"ms": MILLISECONDS, "s": SECONDS, "m": MINUTES, "h": HOURS, "d": DAYS}
 _PATTERN: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
+_BARE: Final = re.compile(r"\s*\d+(?:\.\d+)?\s*")
 
 
 def parse_duration(value: object) -> int:
@@ -42,6 +43,8 @@ def parse_duration(value: object) -> int:
         ns = value * SECONDS
     elif isinstance(value, str) and (match := _PATTERN.fullmatch(value)):
         ns = float(match[1]) * _UNITS[match[2]]
+    elif isinstance(value, str) and _BARE.fullmatch(value):  # on a command line every number is a text
+        raise ValueError(f"{value!r} is no duration without its unit; write '{value.strip()}s' if seconds are meant")
     else:
         raise ValueError(f"{value!r} is no duration; write seconds as a number, or '250ms', '10s', '5m', '24h', '7d'")
     if ns > LONGEST_NS:  # before it is rounded: a float may have become infinite, either way

@@ -113,6 +113,14 @@ def test_markdown_is_tried_without_once() -> None:
     assert of(304036, markup=False).then == "dead"
 
 
+def test_only_a_permission_that_is_missing_speaks_against_the_next_markdown() -> None:
+    """
+    One message that is no good Markdown must not make text of all that follow.
+    """
+    lasting = {code for code in DOCUMENTED["bare"] if of(code).lasts}
+    assert lasting == {50056, 304036, 40034127}
+
+
 def test_what_is_wrong_with_the_account_ends_no_message() -> None:
     """
     An address that is missing in a list is mended in a minute; a thousand messages given up for it are not.

@@ -1241,6 +1241,8 @@ async def test_impossible_steps_are_refused_when_they_are_written(scene: Scene) 
         scene.sim.order(Reject())
     with pytest.raises(ValueError, match="no close frame"):
         Close(1006)
+    with pytest.raises(ValueError, match="'message'"):
+        scene.sim.script("message", {})
 
 
 @simulated()

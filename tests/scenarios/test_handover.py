@@ -5,6 +5,9 @@ not stop. B5 (hermes-agent#98625): an account that nobody has, for 38 hours. D2:
 Here both gateways live in one process; tests/cli/test_restart.py does the same with real ones, and kills them.
 """
 
+import json
+import os
+import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -287,6 +290,35 @@ def test_of_two_that_ask_the_last_has_it_and_neither_gives_it_up_twice(stage: St
 
     assert left[0] == "first"
     assert len(book.events("Started")) == 3
+
+
+def test_an_owner_says_who_has_its_account_and_not_who_asked_for_it(stage: Stage) -> None:
+    """
+    One process asks for the account, and another that waited as well is quicker. Who looks for the owner later reads this.
+    """
+    stage.account = Fake(stage.server, Plain(), QUICK)
+
+    async def main() -> None:
+        async with stage.gateway(), trio.open_nursery() as nursery:
+            await driven(stage)
+            nursery.start_soon(waits)
+            await stage.until(lambda: any("is driven by process" in line for line in stage.log))
+            (lock,) = (stage.folder / "locks").iterdir()
+            owner = json.loads(lock.read_text())["boot"]
+            asked = Command(id=0, kind="stop", target=owner, text="process 1 on elsewhere")
+            submit(stage.path, "wx", asked, wall=stage.world.wall())
+            await stage.until(lambda: any("handed over to" in line for line in stage.log))
+            nursery.cancel_scope.cancel()
+
+    async def waits() -> None:
+        async with stage.gateway() as gateway:
+            await gateway.wait_for_stop()
+
+    stage.run(main)
+
+    assert [line.partition("handed over to ")[2] for line in stage.log if "handed over to" in line] == [
+        f"process {os.getpid()} on {socket.gethostname()}"
+    ]
 
 
 def test_whoever_replaced_an_owner_does_not_replace_the_next(stage: Stage) -> None:

@@ -85,3 +85,28 @@ def test_a_slow_part_holds_its_chat_up_and_no_other(stage: Stage) -> None:
     assert stage.server.shown("ann") == [*PARTS, "six", "seven"]
     assert stage.server.shown("bob") == PARTS
     assert max(attempt.at for attempt in stage.server.attempts if attempt.chat == "bob") < 3
+
+
+@pytest.mark.parametrize(("code", "next_bare"), [("marks", False), ("unmarked", True)])
+def test_markup_is_given_up_for_a_message_or_for_all(stage: Stage, code: str, *, next_bare: bool) -> None:
+    """
+    What one message has wrong says nothing about the next; a permission that is missing is missing for all, and is not
+    found out again with each.
+    """
+    stage.account = Fake(stage.server, Plain(markup=True), QUICK)
+    stage.server.once(refused(code), containing="two")
+
+    async def main() -> None:
+        async with stage.gateway() as gateway:
+            await stage.connected()
+            for text in ("one", "two", "three"):
+                assert isinstance(await (await stage.send(gateway, "ann", text)).settled(), Delivered)
+
+    stage.run(main)
+
+    assert [(attempt.part.text, attempt.part.bare) for attempt in stage.server.attempts] == [
+        ("one", False),
+        ("two", False),
+        ("two", True),
+        ("three", next_bare),
+    ]

@@ -512,3 +512,19 @@ def test_a_power_cut_at_any_row_gives_no_part_another_number(tmp_path: Path, whe
             f"{message} {part}" for message in "abc" for part in ("one", "two", "three")
         )
         assert {attempt.said for attempt in stage.server.attempts} <= {"taken", "refused known"}
+
+
+def test_what_is_said_twice_is_heard_twice_where_messages_have_ids_of_the_platform(stage: Stage) -> None:
+    """
+    C4: two real "ok" within two seconds. QQ pushes a copy under the id of the first, so another id is another message.
+    """
+    counting(stage)
+
+    async def main() -> None:
+        async with listening(stage) as (_, kept):
+            stage.server.say("ann", "ok")
+            await trio.sleep(1)
+            stage.server.say("ann", "ok")
+            await stage.until(lambda: len(kept) == 2, within=10)
+
+    stage.run(main)

@@ -3,6 +3,7 @@
 B4: numbers are used again. Whatever is decided about a process is decided about the one that is meant, or not at all.
 """
 
+import errno
 import fcntl
 import os
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from statecore import processes
+from statecore.errors import StatecoreError
 from statecore.lease import Holder, Lock
 from statecore.world import here
 
@@ -24,6 +26,20 @@ file = open(sys.argv[1], "r+")
 getattr(fcntl, "flock" if sys.argv[2] != "record" else "lockf")(file, {"shared": fcntl.LOCK_SH}.get(sys.argv[2], fcntl.LOCK_EX))
 print(flush=True)
 sys.stdin.read()
+"""
+
+FORKS = """
+import os, signal, sys
+from pathlib import Path
+from statecore.lease import Holder, Lock
+lock = Lock("an identity", Path(sys.argv[1]))
+assert lock.try_acquire(Holder())
+if os.fork() == 0:
+    lock.release()
+    sys.stdin.read()
+    os._exit(0)
+print(flush=True)
+signal.pause()
 """
 
 
@@ -131,7 +147,11 @@ def test_a_lock_never_ends_its_own_process_nor_the_first_of_all(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[1]", '{"pid": true}', '{"pid": "12"}', '{"pid": -12}', '{"pid": 1.5, "host": 3}', "\x00" * 9]
+    "text",
+    [
+        *("", "{", "[1]", '{"pid": true}', '{"pid": "12"}', '{"pid": -12}', '{"pid": 1.5, "host": 3}', "\x00" * 9),
+        *("[" * 100_000, f'{{"pid": {2**31}}}', f'{{"since": {2**63}, "begun": {10**40}}}'),
+    ],
 )
 def test_a_lock_file_that_makes_no_sense_names_nobody(tmp_path: Path, text: str) -> None:
     """
@@ -145,3 +165,58 @@ def test_a_lock_file_that_makes_no_sense_names_nobody(tmp_path: Path, text: str)
         fcntl.flock(file, fcntl.LOCK_EX)
         assert not lock.try_acquire(Holder())
         assert lock.end_holder(lock.holder(), signal.SIGKILL) == "it does not say which process it is"
+
+
+def test_a_lock_ends_with_its_process_and_not_with_what_that_has_forked(tmp_path: Path) -> None:
+    """
+    B4: a handler has a pool of workers. They outlive a process that is killed, and would keep its account for good. And a
+    worker that lets go takes nothing from its parent.
+    """
+    lock = Lock("an identity", tmp_path)
+    with process(str(tmp_path), code=FORKS) as running:
+        assert not lock.try_acquire(Holder())
+        running.kill()
+        running.wait()
+
+        assert lock.try_acquire(Holder())
+        lock.release()
+
+
+def test_a_disk_that_is_full_keeps_nobody_from_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What the file says is for people. Who has the lock drives the account, and lets go of it like any other.
+    """
+    lock = Lock("an identity", tmp_path)
+
+    def write(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", write)
+    assert lock.try_acquire(Holder(pid=1))
+    assert lock.holder() == Holder()
+    monkeypatch.undo()
+
+    other = Lock("an identity", tmp_path)
+    assert not other.try_acquire(Holder())
+    lock.release()
+    assert other.try_acquire(Holder())
+    other.release()
+
+
+def test_the_lock_of_another_user_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    To look for another folder would be wrong here: two processes would drive one account. Where there is no such file the
+    folder is what cannot be used.
+    """
+    lock = Lock("an identity", tmp_path)
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StatecoreError, match="set STATECORE_LOCK_DIR"):
+        lock.try_acquire(Holder())
+    lock.path.write_text("{}")
+    with pytest.raises(StatecoreError, match="another user's") as refused:
+        lock.try_acquire(Holder())
+    assert "STATECORE_LOCK_DIR" not in str(refused.value)

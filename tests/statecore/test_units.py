@@ -53,7 +53,7 @@ def test_a_duration_is_read_the_way_people_write_it(written: Any, ns: int) -> No
         (None, "None is no duration"),
         ([], r"\[\] is no duration"),
         ("", "'' is no duration"),
-        ("10", "'10' is no duration"),
+        ("10", "'10' is no duration without its unit; write '10s' if seconds are meant"),
         ("-10s", "'-10s' is no duration"),
         ("10 parsecs", "'10 parsecs' is no duration"),
         ("1h30m", "'1h30m' is no duration"),

@@ -633,6 +633,8 @@ MEANINGS: Final[Mapping[str, Reading]] = {
     "who": Reading("credentials", "the account is refused", "log in again"),
     "old": Reading("slot", "the message is too old to be answered"),
     "full": Reading("slot", "the message was answered often enough"),
+    "marks": Reading("bare", "this markup is not valid"),
+    "unmarked": Reading("bare", "no markup is permitted", lasts=True),
     "known": Reading("taken", "something was taken under this number"),
 }
 

@@ -95,7 +95,7 @@ def closed(code: int, reason: str = "") -> Ended:
 # ---- why a message was refused ---------------------------------------------------------------------------------------
 
 Kind = Literal["slot", "limit", "taken", "retry", "chat-rate", "account-rate", "account", "credentials", "quota",
-               "unasked", "markup", "dead"]  # fmt: skip
+               "unasked", "no-markup", "markup", "dead"]  # fmt: skip
 """What a code is about; `reading` says what follows.
 
 slot          the message that was answered may not be answered any more
@@ -108,7 +108,8 @@ account       nothing of the account's is let through
 credentials   the access token, or the app itself
 quota         used up for now
 unasked       a message that answers none is not permitted
-markup        the Markdown, or what hangs on it
+no-markup     no Markdown is permitted
+markup        this Markdown, or what hangs on it
 dead          this message, to this chat, never
 """
 
@@ -186,8 +187,8 @@ _ROWS: Final[tuple[tuple[Iterable[int], Meaning], ...]] = (
     ((40034102, 40034105),       Meaning("unasked", "a message that answers none is not permitted here", _REST)),
 
     # -- Markdown
-    ((50054, 50055, 50056, 50057, 304036, 40034127),
-                                 Meaning("markup", "the bot may not send Markdown like this", _PLAIN)),
+    ((50056, 304036, 40034127),  Meaning("no-markup", "the bot may not send Markdown", _PLAIN)),
+    ((50054, 50055, 50057),      Meaning("markup", "the bot may not send Markdown like this", _PLAIN)),
     ((40034008, 40034009, 40034010, 40034011, 40034124),
                                  Meaning("markup", "the Markdown is not valid", _PLAIN)),
     ((304037, 304038, 304039, 304040, 304057), Meaning("markup", "the keyboard is not permitted", _PLAIN)),

@@ -62,9 +62,10 @@ def _known(meaning: Meaning, evidence: Evidence, *, markup: bool) -> Reading:
             return Reading("credentials", says, action)
         case "quota":
             return Reading("circuit", says, action)
-        case "markup" if markup and not evidence.bare:
-            return Reading("bare", f"{says}; one attempt without it tells", action)
-        case "markup" | "dead":
+        case "markup" | "no-markup" if markup and not evidence.bare:
+            lasts = meaning.kind == "no-markup"
+            return Reading("bare", f"{says}; one attempt without it tells", action, lasts=lasts)
+        case "markup" | "no-markup" | "dead":
             return Reading("dead", says, action)
 
 

@@ -11,6 +11,7 @@ Source: QQ bot API v2, as of 2026; that `expires_in` is a number written as text
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -37,6 +38,9 @@ TRACE: Final = "x-tps-trace-id"
 TRACE_MAX: Final = 128
 STATUSES_BELOW: Final = 1000
 """A `code` below this is an HTTP status that something on the way repeats, and none of the platform's."""
+
+TOKEN: Final = re.compile(r"[!-~]{1,4096}")
+"""What can be a token: it stands in a header of every request. With another one no request could be made, for two hours."""
 
 LIFE_UNKNOWN: Final = 5 * MINUTES
 """For how long a token counts as good that comes without its end, or with one that has passed. It is some two hours at
@@ -257,7 +261,7 @@ def issued(answer: http.Answer, hidden: Iterable[str] = ()) -> Issued | Failure 
     """Read the answer of the token endpoint. There is a token in it, or there is none; its status says nothing."""
     said = listen(answer, hidden)
     token = lenient.text((said.body or {}).get("access_token")).strip()
-    if token and said.status in _OK:
+    if TOKEN.fullmatch(token) and said.status in _OK:
         return Issued(token=token, lasts=_life((said.body or {}).get("expires_in")))
     if said.number in _NO_APP:
         return Unauthorised(code=said.code, message=said.message, action=_NO_APP[said.number], trace=said.trace)

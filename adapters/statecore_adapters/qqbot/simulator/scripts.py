@@ -6,7 +6,7 @@
 # Scripts are asked last: a send that a rule refuses anyway does not use up a scripted refusal.
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -17,7 +17,13 @@ from .model import Bot
 from .problems import Problem
 from .records import Scene
 
-__all__ = ["Act", "Call", "Script"]
+__all__ = ["ENDPOINTS", "Act", "Call", "Script"]
+
+ENDPOINTS: Final = frozenset(
+    {"token", "gateway", "gateway/bot", "me", "dms", "messages", "recall", "stream_messages", "files", "upload_prepare"}
+    | {"upload_part_finish", "bot_state", "interactions", "upload"}
+)
+"""What requests are for; an unknown path is for none of them."""
 
 Act = Mapping[str, Any] | Problem | httpd.Answer | Callable[[httpd.Response], httpd.Answer]
 
@@ -27,7 +33,7 @@ class Call:
     """One request to the API, with what scripts and rules ask about it.
 
     Attributes:
-        endpoint: one of `api.ROUTES`.
+        endpoint: one of `ENDPOINTS`, or empty.
         scene, target: where a message, a file or a stream goes; "" for other endpoints.
         name: what else the path names: an interaction, a message, an upload.
         body: JSON object or form. Fields that are null are as good as absent and left out.
@@ -48,7 +54,7 @@ class Script(Cue):
     """One scripted fault; how often it strikes is said as for any `Cue`.
 
     Attributes:
-        endpoint: name of the endpoint, or "*" for all.
+        endpoint: one of `ENDPOINTS`, or "*" for all.
         act: a JSON object to answer, or a `Problem`; or an answer or fault of `httpd`; or a function that makes one
             out of the true answer.
         after: let the request take effect first, then answer with *act* instead. Always so for a function.
@@ -56,7 +62,7 @@ class Script(Cue):
         when: only calls for which this is true.
     """
 
-    endpoint: str
+    endpoint: str = attrs.field(validator=attrs.validators.in_(ENDPOINTS | {"*"}))
     act: Act
     after: bool = False
     scene: Scene | None = None
