@@ -669,8 +669,9 @@ class Outbox:
         differ, and one that comes while all is well is new, whatever it says.
         """
         lasts = self._policies.window_of(message.chat).lasts
-        down_since = self._system.snapshot(self.connection_address).data.down_since
-        age = 0 if down_since is None else min(now - down_since, max(0, now - message.sent_at * MILLISECONDS))
+        tie: connection.Connection = self._system.snapshot(self.connection_address).data
+        down = None if tie.down_since is None else now - tie.down_since + tie.unnoticed
+        age = 0 if down is None else min(down, max(0, now - message.sent_at * MILLISECONDS))
         return window.Heard(
             lasts=max(1 * SECONDS, lasts - age),
             token=bool(message.token),

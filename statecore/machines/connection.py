@@ -66,6 +66,11 @@ class Connection:
     reason: str = ""
     action: str = ""
 
+    @property
+    def unnoticed(self) -> int:
+        """For how long it may have been down before anybody noticed, in ns."""
+        return 0
+
 
 @attrs.frozen
 class Dial:

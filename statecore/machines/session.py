@@ -58,6 +58,10 @@ from statecore.units import DAYS, HOURS, MILLISECONDS, MINUTES, SECONDS
 RESUMES_MAX = 2
 """Attempts to resume a session that may come to nothing, before it is given up and another is begun."""
 
+RESUME_HOLDS = 3 * SECONDS
+"""A session that stood for so long was resumed, or begun, to some purpose. One that ends sooner may end because of what it was
+asked. To give up one that holds would lose what was said while there was no socket."""
+
 MISSES_MAX = 2
 """Sockets in a row that could not be opened before the address is asked for again."""
 
@@ -109,6 +113,11 @@ class Session(Connection):
     unacknowledged: bool = False
     taken: int = 0
     awaited_since: int = 0
+
+    @property
+    def unnoticed(self) -> int:
+        """See `Connection`: a socket that nobody answers is given up after two intervals."""
+        return 2 * self.beat_every
 
 
 # ---- attempts --------------------------------------------------------------------------------------------------------
@@ -410,10 +419,11 @@ def dead(was: Session, _event: Elapsed, now: int) -> Session:
 
 def lost(was: Session, event: Lost, now: int) -> Session:
     after = back_off(was, event, now)
+    held = was.ready_since is not None and (event.failures == 1 or now - was.ready_since >= RESUME_HOLDS)
     return evolve(
         after,
         resumable=was.resumable and "session" not in event.forget,
-        resumes=0 if event.failures == 1 and was.ready_since is not None else was.resumes,
+        resumes=0 if held else was.resumes,
         doubted=was.credential if "token" in event.forget else was.doubted,
         token_at=None if "token" in event.forget else was.token_at,
     )

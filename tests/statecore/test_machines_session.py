@@ -33,6 +33,7 @@ from statecore.machines.session import (
     GIVEN_AND_REFUSED,
     MISSES_MAX,
     READ,
+    RESUME_HOLDS,
     RESUMES_MAX,
     SENDABLE,
     UP,
@@ -307,6 +308,21 @@ def test_attempts_to_resume_are_counted_anew_once_a_session_has_held() -> None:
     assert (resumed.data.resumes, dropped.data.resumes, held.data.resumes) == (1, 1, 0)
     assert live(READY, snapshot=live(HELLO, Asked(), snapshot=BACK)).data.resumes == 0
     assert live("beat_at", ACK, snapshot=resumed).data.resumes == 0
+
+
+def test_a_session_that_stands_for_some_seconds_each_time_is_resumed_each_time() -> None:
+    """
+    A platform that is rolled out ends sockets a few seconds apart. Giving the session up drops what was said in between.
+    """
+    at = BACK
+    for failures in range(2, 9):
+        up = live(HELLO, Asked(), RESUMED, snapshot=at)
+        soon = live(RESUME_HOLDS - 1, evolve(LOST, failures=failures), snapshot=up)
+        later = live(RESUME_HOLDS, evolve(LOST, failures=failures), snapshot=up)
+        at = live("retry_at", OPENED, snapshot=_kept(later))
+
+        assert (soon.data.resumes, later.data.resumes) == (1, 0)
+        assert asks(live(HELLO, snapshot=at)) == Resume()
 
 
 def test_a_first_failure_is_no_proof_that_a_session_has_held() -> None:

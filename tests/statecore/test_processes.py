@@ -36,9 +36,9 @@ lock = Lock("an identity", Path(sys.argv[1]))
 assert lock.try_acquire(Holder())
 if os.fork() == 0:
     lock.release()
+    print(flush=True)
     sys.stdin.read()
     os._exit(0)
-print(flush=True)
 signal.pause()
 """
 
