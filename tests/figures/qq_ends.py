@@ -115,6 +115,7 @@ FLAPS: Final = (
     Flap(0, 4009, resumes=False),
     Flap(0, 4900, resumes=False),
     Flap(2, 4009, resumes=True),
+    Flap(5, 4009, resumes=True),
     Flap(2, None, resumes=False),
     Flap(30, 4000, resumes=False),
     Flap(65, 4006, resumes=False),
