@@ -16,8 +16,8 @@ from statecore.units import DAYS, MILLISECONDS, SECONDS
 
 __all__ = ["AWKWARD", "BEGAN", "Moment", "happenings", "histories", "often", "seldom", "snapshots", "values"]
 
-often = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-seldom = settings(often, max_examples=25)
+often = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+seldom = settings(often, max_examples=16)
 """How often a property is tried. Nothing here is timed: a busy machine is no bug."""
 
 PARTICULAR: Final[Mapping[type | tuple[type, str], st.SearchStrategy[Any]]] = {
