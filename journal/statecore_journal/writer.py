@@ -86,7 +86,7 @@ class _Job:
 
 
 class _GoOn(outcome.Outcome[None]):
-    """What a task is woken with. There is one for all: to make what trio would make for each took a third of waking it."""
+    """What a task is woken with. There is one for all: to make what trio would make for each took a quarter of waking it."""
 
     def unwrap(self) -> None:
         return None
