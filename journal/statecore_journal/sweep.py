@@ -184,13 +184,10 @@ class Sweep:
         held = self._old.pop(address, None)
         if held is None:
             name = address.partition("/")[0]
-            tools = self._tools.get(name)
-            if tools is None:
-                if name not in self._machines:
-                    self.unknown[name] += 1
-                    return None
-                tools = self._tools_of(name)
-            held = [*tools[0].machine.start(), tools] if version == 1 else self._back_again(address, tools, version)
+            if name not in self._machines:
+                self.unknown[name] += 1
+                return None
+            held = self._begin(address, name, version)
             if held is None:
                 return None
         if len(self._young) >= HELD_MAX:
@@ -199,7 +196,10 @@ class Sweep:
         self._young[address] = held
         return held
 
-    def _back_again(self, address: str, tools: Tools, version: int) -> Held | None:
+    def _begin(self, address: str, name: str, version: int) -> Held | None:
+        tools = self._tools_of(name)
+        if version == 1:
+            return [*tools[0].machine.start(), tools]
         aside = self._aside.take(address, tools[0].machine)
         if aside is not None:
             return [*aside[0], None if aside[1] else tools]

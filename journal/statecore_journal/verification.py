@@ -9,22 +9,19 @@ import heapq
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from statecore import codec
-from statecore.errors import CodecError
 from statecore.loading import load_machines
 from statecore.machine import Machine, Snapshot
 from statecore.machines import MACHINES
 from statecore_journal.advice import explained
 from statecore_journal.apart import Task, parts, run
 from statecore_journal.files import undisturbed
-from statecore_journal.fold import INSTANCES, Divergence, Folded, Replay
+from statecore_journal.fold import INSTANCES, VERSION, Divergence, Folded, Replay
 from statecore_journal.reader import open_reader
 from statecore_journal.sweep import EVERYWHERE, Aside, Sweep, Where
 
@@ -201,21 +198,14 @@ class _Comparison:
     def _leave(self, held: Mapping[str, Snapshot]) -> set[str]:
         """Compare those whose place in `instances` is as far as they are: nothing more will happen to them."""
         left: set[str] = set()
-        addresses, dumps = iter(held), codec.dumps
+        addresses = iter(held)
         while several := list(islice(addresses, ADDRESSES_AT_ONCE)):
             wanted = ",".join("?" * len(several))
             for recorded in self._connection.execute(f"{INSTANCES} where address in ({wanted})", several):
-                address, version, _, state, entered, text, schema = recorded
-                snapshot = held[address]
-                if version != snapshot[2]:
-                    continue
-                left.add(address)
-                data = snapshot[1]
-                as_is = state == snapshot[0] and entered == snapshot[3] and schema == getattr(data, "schema", 1)
-                with suppress(CodecError):
-                    if as_is and dumps(data) == text:  # so it is with nearly all, and there are many
-                        continue
-                self._compare(address, snapshot, recorded)
+                address, snapshot = recorded[0], held[recorded[0]]
+                if recorded[VERSION] == snapshot.version:
+                    self._compare(address, snapshot, recorded)
+                    left.add(address)
         self.compared += len(left)
         return left
 
