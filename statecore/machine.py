@@ -290,7 +290,6 @@ class Machine:
         self._deadlines: Final = {
             state: tuple(timer.field for timer in timers) for state, timers in self._timers.items()
         }
-        self.timed: Final = frozenset(state for state, fields in self._deadlines.items() if fields)
         self._start: Final = Snapshot(initial, remembers(), 0, 0)
 
     def __repr__(self) -> str:

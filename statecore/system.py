@@ -294,7 +294,7 @@ class System:
         return first
 
     def _apply(self, unit: Unit, address: str, event: Event, cause: int, chat: str) -> Decision:
-        held = self._instances.get(address)
+        held = self._instances.get(address)  # as `instance` does, without one call more for every event
         if held is None:
             held = self.instance(address)
         else:
@@ -313,7 +313,7 @@ class System:
         order = held.order
         if order == LAST:
             held.order = PLACED
-        due = machine.due(snapshot) if snapshot[0] in machine.timed else None
+        due = machine.due(snapshot)
         if due is not None and (held.armed is None or due < held.armed):
             heapq.heappush(self._heap, (due, address))
             held.armed = due  # a later deadline is found when this entry comes up; entries must not pile up

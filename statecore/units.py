@@ -16,8 +16,7 @@ LONGEST_NS: Final = 3_660 * DAYS
 """Ten years. A longer wait in a setting is a slip of the keyboard, and sums of such waits must fit in 63 bits."""
 
 _UNITS: Final = {"ms": MILLISECONDS, "s": SECONDS, "m": MINUTES, "h": HOURS, "d": DAYS}
-_PATTERN: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
-_BARE: Final = re.compile(r"\s*\d+(?:\.\d+)?\s*")
+_PATTERN: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*")
 
 
 def parse_duration(value: object) -> int:
@@ -42,9 +41,11 @@ def parse_duration(value: object) -> int:
             raise ValueError(f"a duration must be finite, got {value!r}")
         ns = value * SECONDS
     elif isinstance(value, str) and (match := _PATTERN.fullmatch(value)):
+        if match[2] is None:  # on a command line every number is a text
+            raise ValueError(
+                f"{value!r} is no duration without its unit; write '{value.strip()}s' if seconds are meant"
+            )
         ns = float(match[1]) * _UNITS[match[2]]
-    elif isinstance(value, str) and _BARE.fullmatch(value):  # on a command line every number is a text
-        raise ValueError(f"{value!r} is no duration without its unit; write '{value.strip()}s' if seconds are meant")
     else:
         raise ValueError(f"{value!r} is no duration; write seconds as a number, or '250ms', '10s', '5m', '24h', '7d'")
     if ns > LONGEST_NS:  # before it is rounded: a float may have become infinite, either way

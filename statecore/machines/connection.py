@@ -342,14 +342,17 @@ def served(was: Connection, event: Outcome, now: int) -> Connection:
     return evolve(up(was, event, now), stale_probes=0)
 
 
+def answered(was: Connection, event: Waited | Idle, now: int) -> Connection:
+    return served(was, event, now) if was.down_since is not None or was.stale_probes else was
+
+
 def quiet(was: Connection, event: Waited, now: int) -> Connection:
-    if was.down_since is not None or was.stale_probes:
-        return served(was, event, now)
-    return evolve(was, empties=0, silences=0) if was.empties or was.silences else was
+    after = answered(was, event, now)
+    return evolve(after, empties=0, silences=0) if after.empties or after.silences else after
 
 
 def rest(was: Connection, event: Idle, now: int) -> Connection:
-    was = served(was, event, now) if was.down_since is not None or was.stale_probes else was
+    was = answered(was, event, now)
     quick = event.held < 1 * SECONDS
     return evolve(
         was,

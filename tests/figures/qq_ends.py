@@ -21,9 +21,9 @@ from statecore.policies import Sessions
 from statecore_adapters.qqbot.simulator import Knobs, Simulator, Wait
 from statecore_adapters.qqbot.simulator.model import Lookups
 from tests.figures.qq_faults import CLOSES, FAULTS, STAYS_AWAY_S, USER, Ending, Fault, step_of
-from tests.figures.qq_scene import QQScene, open_virtual_qq, stands
 from tests.figures.registry import Measured
 from tests.support.clock import virtual
+from tests.support.qq_scene import QQScene, open_virtual_qq, stands
 
 HOUR_S: Final = 3600.0
 DAY_S: Final = 24 * HOUR_S

@@ -7,8 +7,8 @@ import trio
 
 from statecore_adapters.qqbot.simulator import Delivered
 from statecore_adapters.qqbot.simulator.records import Scene
-from tests.figures.qq_scene import ACCOUNT, QQScene, open_qq
 from tests.figures.registry import Measured, scratch
+from tests.support.qq_scene import ACCOUNT, QQScene, open_qq
 
 CHARS: Final = 9000
 BUDGET: Final = 4

@@ -7,9 +7,9 @@ import attrs
 import trio
 
 from statecore_adapters.qqbot.simulator import Freeze, Knobs
-from tests.figures.qq_scene import QQScene, open_qq, open_virtual_qq, stands
 from tests.figures.registry import Measured, scratch
 from tests.support.clock import virtual
+from tests.support.qq_scene import QQScene, open_qq, open_virtual_qq, stands
 
 PHASES: Final = 8
 """It goes dead at so many different moments between two heartbeats."""

@@ -7,9 +7,9 @@ from typing import Final
 import trio
 
 from statecore_adapters.qqbot.simulator import Close, Eof, Knobs, Reconnect, Wait
-from tests.figures.qq_scene import QQScene, open_virtual_qq, stands
 from tests.incidents.scene import Expect, add, recording
 from tests.support.clock import virtual
+from tests.support.qq_scene import QQScene, open_virtual_qq, stands
 
 USER: Final = "5A0C8D1E"
 CALM: Final = 240_000.0

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from statecore_adapters.qqbot.simulator import Close, Freeze
-from tests.figures.qq_scene import QQScene, open_virtual_qq, stands
 from tests.support.clock import virtual
+from tests.support.qq_scene import QQScene, open_virtual_qq, stands
 
 USER, GROUP = "5A0C8D1E", "9F3B77C2"
 

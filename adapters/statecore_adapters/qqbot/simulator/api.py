@@ -28,7 +28,7 @@ from .media import Uploads
 from .model import MINUTE_S, Bot
 from .problems import Problem, problem
 from .records import Record, Scene, keep
-from .scripts import Call, Script
+from .scripts import ENDPOINTS, Call, Script
 from .sending import Message, refuse_message
 from .state import State
 from .streams import Streams
@@ -44,7 +44,7 @@ INTERACTION_CODES: Final = frozenset(range(6))
 class Route:
     """One path. *refuse* may refuse; *act* has the effect. A group named after a scene is the target there."""
 
-    endpoint: str
+    endpoint: str = attrs.field(validator=attrs.validators.in_(ENDPOINTS))
     method: str
     path: re.Pattern[str]
     act: Callable[[Call], Outcome]

@@ -25,7 +25,7 @@ ACCOUNT = "qq"
 
 @attrs.define
 class QQScene:
-    """What a measurement works with.
+    """What a measurement or a test works with.
 
     Args:
         sim: the platform.
